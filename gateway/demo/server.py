@@ -24,10 +24,11 @@ from proxyprotocol.noop import ProxyProtocolNoop
 from proxyprotocol.reader import ProxyProtocolReader
 from pymap.backend.dict import Config, Identity, Login
 from pymap.backend.dict.filter import FilterSet
-from pymap.backend.dict.mailbox import MailboxData, MailboxSet
+from pymap.backend.dict.mailbox import MailboxData, MailboxSet, Message
 from pymap.concurrent import Event, Subsystem
 from pymap.exceptions import InvalidAuth
 from pymap.imap import IMAPServer
+from pymap.mime import MessageBody, MessageContent, MessageHeader
 from pymap.parsing.message import AppendMessage
 from pymap.parsing.specials import ObjectId
 from pymap.selected import SelectedMailbox
@@ -308,10 +309,41 @@ class _Folders(MailboxSet):
 
 
 class _Folder(MailboxData):
-    """A folder whose IDLE misses nothing."""
+    """A folder that takes any bytes and whose IDLE misses nothing."""
+
+    async def append(self, append_msg: AppendMessage, *, recent: bool = False) -> Message:
+        # As pymap's, but for the reading of the mail: pymap's fails on odd ones, also when it looks for their thread.
+        content = _read(append_msg.literal)
+        async with self.messages_lock.write_lock():
+            self._max_uid += 1
+            message = Message(
+                self._max_uid,
+                append_msg.when or datetime.now(UTC),
+                append_msg.flag_set,
+                email_id=self._content_cache.add(content),
+                thread_id=ObjectId.random_thread_id(),
+                recent=recent,
+                content=content,
+            )
+            self._messages[message.uid] = message
+            self._mod_sequences.update([message.uid])
+            self._updated.set()
+        return message
 
     async def update_selected(self, selected: SelectedMailbox, *, wait_on: Event | None = None) -> SelectedMailbox:
         # pymap waits for the next change even when the last one came before the waiting began.
         if selected.mod_sequence != self._mod_sequences.highest:
             wait_on = None
         return await super().update_selected(selected, wait_on=wait_on)
+
+
+def _read(raw: bytes) -> MessageContent:
+    try:
+        return MessageContent.parse(raw)
+    except Exception:
+        # email.policy raises a dozen kinds of errors on hostile headers, RecursionError on deep nesting: one flat part.
+        header, body = MessageContent._split_lines(raw, MessageContent._find_lines(raw))
+        plain = MessageBody._parse_content_type("text/plain")
+        return MessageContent(
+            raw, MessageHeader._parse(raw, memoryview(raw), header), MessageBody(raw, body, plain, [])
+        )
