@@ -1,0 +1,69 @@
+# What can be done with a checkout: make demo, make test, make lint, make bench-ingest, make clean.
+# Needs make and python3 (3.11 or newer) with venv; everything else goes into .venv, nothing outside the
+# checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench-ingest clean
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PORT   ?= 8460
+MAILS  ?=
+COUNT  ?= 20000
+# Two by default: the tests start real servers, more at once only make them wait for each other.
+JOBS   ?= 2
+CODE   := postroom.py archive config gateway web tests bench
+# The first interpreter that is new enough; PYTHON=/path/to/python3 chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+    $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt
+
+help:
+	@echo 'make demo            start Postroom with an embedded mail server and a small world (PORT=8460)'
+	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
+	@echo 'make lint            ruff and mypy only'
+	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
+	@echo 'make clean           remove .venv and everything built'
+
+demo: $(VENV)/.demo
+	@$(BIN)/postroom demo --port $(PORT)
+
+test: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd chromium strace
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+
+bench-ingest: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd isync notmuch
+	@$(BIN)/python -m bench.ingest --count $(COUNT) $(if $(MAILS),--mails '$(MAILS)')
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "Postroom needs Python 3.11 or newer;" \
+	  "$$(python3 --version 2>&1 || echo no python3) was found. Install one and say: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments." \
+	  "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo 'making $(VENV) …'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The checkout is installed editable: demo and tests run the files one sees, and a repeated run installs nothing.
+# The build backend comes from the constraints as well, therefore no isolated build.
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	@echo 'installing Postroom into $(VENV) …'
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo pyproject.toml constraints.txt
+	@echo 'installing what the tests need into $(VENV) …'
+	@$(PIP) --no-build-isolation -e '.[test]'
+	@touch $@
