@@ -41,7 +41,6 @@ _SERVICES = (
     *("anvil", "auth", "auth-worker", "config", "dict", "dns-client"),
     *("imap-hibernate", "imap-login", "imap", "ipc", "log", "stats"),
 )
-)
 
 
 @dataclass(frozen=True)
@@ -397,9 +396,7 @@ class Dovecot:
             internal = login = _account_name(self._uid)
             group = _group_name(self._gid)
             # Without root nothing may chroot or change its user; every service has to say so itself.
-            rootless = "".join(
-                f"service {service} {{\n  chroot =\n  user = {internal}\n}}\n" for service in _SERVICES
-            )
+            rootless = "".join(f"service {service} {{\n  chroot =\n  user = {internal}\n}}\n" for service in _SERVICES)
         location = "maildir:~/Maildir" if self.format == "maildir" else f"{self.format}:~/{self.format}"
         tls = "ssl = no\n"
         if self.certificate:
