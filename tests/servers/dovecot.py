@@ -6,10 +6,10 @@ ordinary user, and ends when the program that started it ends, however that happ
 
 import contextlib
 import datetime
-import itertools
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -95,17 +95,15 @@ class Dovecot:
         self._extra = extra
         self._keeper: subprocess.Popen[bytes] | None = None
         self._users: dict[str, str] = {}
-        self._changes = itertools.count(1)
         self._own_uid = os.geteuid()
         self._uid = _MAIL_UID if self._own_uid == 0 else self._own_uid
         self._gid = _MAIL_UID if self._own_uid == 0 else os.getegid()
         self.certificate: Certificate | None = None
         if tls:
             self.certificate = certificate or Authority(self.folder / "tls").good()
-        for name in ("state", "mail"):
+        for name in ("state", "mail", "users"):
             (self.folder / name).mkdir()
         self._own(self.folder / "mail")
-        self._write_users()
 
     # Life and death
 
@@ -162,10 +160,18 @@ class Dovecot:
         self._keeper.stdin.close()
         try:
             self._keeper.wait(_STOP_SECONDS)
+            self._keeper = None
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._keeper.pid, 9)
-            self._keeper.wait(_STOP_SECONDS)
+            self._kill()
+
+    def _kill(self) -> None:
+        """Everything it started is in the keeper's process group."""
+        assert self._keeper is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._keeper.pid, signal.SIGKILL)
+        self._keeper.wait(_STOP_SECONDS)
+        if self._keeper.stdin is not None:
+            self._keeper.stdin.close()
         self._keeper = None
 
     def restart(self) -> None:
@@ -174,8 +180,9 @@ class Dovecot:
         self.start()
 
     def close(self) -> None:
-        """Stops it and removes everything it kept."""
-        self.stop()
+        """Ends it at once and removes everything it kept."""
+        if self._keeper is not None:
+            self._kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self) -> list[int]:
@@ -194,14 +201,14 @@ class Dovecot:
 
     def add_user(self, name: str, password: str = PASSWORD) -> str:
         """A user who can sign in from now on, or an existing one with another password; returns the name."""
-        assert ":" not in name
+        assert not set(name) & set(":/%")
         self._users[name] = password
         home = self._home(name)
         if not home.exists():
             for folder in (home, home / "rawlog"):
                 folder.mkdir()
                 self._own(folder)
-        self._write_users()
+        self._write_user(name)
         return name
 
     def url(self, user: str, kind: Literal["plain", "starttls", "tls"] = "plain") -> str:
@@ -373,21 +380,21 @@ class Dovecot:
         if self._own_uid == 0:
             os.chown(path, self._uid, self._gid)
 
-    def _write_users(self) -> None:
-        file = self.folder / "users"
-        lines = []
-        for name, password in self._users.items():
-            home = self._home(name)
-            fields = f"{self._uid}:{self._gid}::{home}:"
-            lines.append(f"{name}:{{PLAIN}}{password}:{fields}:userdb_rawlog_dir={home}/rawlog\n")
-            lines.append(f"{_TESTER}{name}:{{PLAIN}}{password}:{fields}:\n")
-        new = file.with_suffix(".new")
-        new.write_text("".join(lines))
-        new.chmod(0o644)
-        # Dovecot reads the file anew when its time of change, in seconds, or its size differs.
-        changed = int(time.time()) + next(self._changes)
-        os.utime(new, (changed, changed))
-        new.replace(file)
+    def _write_user(self, name: str) -> None:
+        """A file for each user and for the tester as that user: Dovecot looks for changes in a file it has read only
+        once a second, but for a file it has not read at once.
+        """
+        home = self._home(name)
+        fields = f"{{PLAIN}}{self._users[name]}:{self._uid}:{self._gid}::{home}:"
+        for user, more in ((name, f":userdb_rawlog_dir={home}/rawlog"), (_TESTER + name, ":")):
+            file = self.folder / "users" / user
+            new = file.with_suffix(".new")
+            new.write_text(f"{user}:{fields}{more}\n")
+            new.chmod(0o644)
+            known = file.exists()
+            new.replace(file)
+        if known:
+            time.sleep(1.1)
 
     def _configuration(self) -> str:
         internal, login, group = "dovecot", "dovenull", "dovecot"
@@ -424,11 +431,11 @@ auth_failure_delay = 0
 shutdown_clients = yes
 passdb {{
   driver = passwd-file
-  args = scheme=PLAIN username_format=%u {self.folder}/users
+  args = scheme=PLAIN username_format=%u {self.folder}/users/%u
 }}
 userdb {{
   driver = passwd-file
-  args = username_format=%u {self.folder}/users
+  args = username_format=%u {self.folder}/users/%u
 }}
 namespace inbox {{
   inbox = yes

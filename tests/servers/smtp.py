@@ -46,7 +46,7 @@ class Smtp:
         self.stall = 0.0
         self.port = 0
         self._certificate = certificate
-        self._implicit_tls = implicit_tls
+        self.implicit_tls = implicit_tls
         self._user = user
         self._password = password
         self._controller: Controller | None = None
@@ -63,7 +63,7 @@ class Smtp:
     @property
     def url(self) -> str:
         """How Postroom addresses it."""
-        scheme = "smtps" if self._implicit_tls else "smtp+starttls" if self._certificate else "smtp+plain"
+        scheme = "smtps" if self.implicit_tls else "smtp+starttls" if self._certificate else "smtp+plain"
         host = "localhost" if self._certificate else "127.0.0.1"
         return f"{scheme}://{self._user.replace('@', '%40') + '@' if self._user else ''}{host}:{self.port}"
 
@@ -78,20 +78,20 @@ class Smtp:
             options |= {
                 "authenticator": self._authenticate,
                 "auth_required": True,
-                "auth_require_tls": context is not None and not self._implicit_tls,
+                "auth_require_tls": context is not None and not self.implicit_tls,
             }
-        if context and not self._implicit_tls:
+        if context and not self.implicit_tls:
             options |= {"tls_context": context, "require_starttls": True}
         self.port = self.port or free_port()
         self._controller = Controller(
             _Keeper(self),
             hostname="127.0.0.1",
             port=self.port,
-            ssl_context=context if self._implicit_tls else None,
+            ssl_context=context if self.implicit_tls else None,
             **options,
         )
         self._controller.start()
-        if not self._implicit_tls and not wait_for_greeting(self.port, b"220", 5):
+        if not self.implicit_tls and not wait_for_greeting(self.port, b"220", 5):
             raise RuntimeError("the SMTP server does not answer")
 
     def stop(self) -> None:
@@ -153,7 +153,7 @@ class _Keeper:
                 tuple(envelope.rcpt_tos),
                 raw,
                 session.auth_data if session.authenticated else None,
-                session.ssl is not None,
+                self._owner.implicit_tls or session.ssl is not None,
             )
         )
         if self._owner.stall:

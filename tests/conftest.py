@@ -1,0 +1,169 @@
+"""What all tests share: the real servers they run against, and an honest word about what could not be run."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import pytest
+
+from .servers import dovecot as dovecot_server
+from .servers.certificates import Authority
+from .servers.dovecot import Dovecot
+from .servers.scripted import Scripted
+from .servers.smtp import Smtp
+
+
+@dataclass(frozen=True)
+class Means:
+    """Something a test may need beside Python packages; where apt can install it, doing without is a failure."""
+
+    missing: Callable[[], str | None]
+    must_be_had: bool = False
+
+
+def _program(name: str, package: str, *others: str) -> Callable[[], str | None]:
+    def missing() -> str | None:
+        path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+        if any(shutil.which(each, path=path) for each in (name, *others)):
+            return None
+        return f"{name} is not installed (apt-get install {package})"
+
+    return missing
+
+
+MEANS = {
+    "dovecot": Means(_program("dovecot", "dovecot-imapd"), must_be_had=True),
+    "chromium": Means(_program("chromium", "chromium", "chromium-browser"), must_be_had=True),
+    "strace": Means(_program("strace", "strace")),
+    "root": Means(lambda: None if os.geteuid() == 0 else "only root may do this"),
+}
+# A test that uses one of these fixtures needs no mark beside.
+_FIXTURES_NEED = {
+    "dovecot": "dovecot",
+    "make_dovecot": "dovecot",
+    "chromium": "chromium",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", f"needs(*means): skipped, by name and with the reason, where one of {', '.join(MEANS)} is missing"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    wanted = [name for mark in item.iter_markers("needs") for name in mark.args]
+    wanted += [need for fixture, need in _FIXTURES_NEED.items() if fixture in getattr(item, "fixturenames", ())]
+    for name in dict.fromkeys(wanted):
+        reason = MEANS[name].missing()
+        if reason is None:
+            continue
+        if MEANS[name].must_be_had and os.geteuid() == 0 and shutil.which("apt-get"):
+            pytest.fail(f"{reason}; it can be had here, so the test may not be skipped", pytrace=False)
+        pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    terminalreporter.section(f"not run: {len(skipped)}", sep="-")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+
+
+@pytest.fixture(autouse=True)
+def _no_installation_of_the_tester(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own POSTROOM_DATA must be out of every test's reach."""
+    for name in [name for name in os.environ if name.startswith("POSTROOM_")]:
+        monkeypatch.delenv(name)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A fresh user of the Dovecot that the tests of one worker share."""
+
+    server: Dovecot
+    user: str
+    password: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url(self.user)
+
+
+@pytest.fixture(scope="session")
+def shared_dovecot() -> Iterator[Dovecot]:
+    """One ordinary server (Maildir, separator ".", TLS) for each pytest worker; take `dovecot` for a user on it."""
+    with Dovecot() as server:
+        yield server
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def dovecot(request: pytest.FixtureRequest) -> Callable[..., Account]:
+    """Makes fresh users on the shared server: `anna = dovecot("anna")`."""
+    server: Dovecot = request.getfixturevalue("shared_dovecot")
+
+    def fresh(name: str = "anna", password: str = dovecot_server.PASSWORD) -> Account:
+        user = server.add_user(f"{name}{next(_numbers)}@demo.example", password)
+        return Account(server, user, password)
+
+    return fresh
+
+
+@pytest.fixture
+def make_dovecot() -> Iterator[Callable[..., Dovecot]]:
+    """Starts servers of other kinds, with `Dovecot`'s arguments; they are stopped when the test is over."""
+    started: list[Dovecot] = []
+
+    def start(**kind: Any) -> Dovecot:
+        server = Dovecot(**kind)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Issues good, expired and misnamed certificates; trust it with `SSL_CERT_FILE=authority.file`."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    """An IMAP server that lies, stalls and cuts when told to, with the user `anna`."""
+    with Scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp() -> Iterator[Smtp]:
+    """An SMTP server on a socket that keeps what it is given."""
+    with Smtp() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium under Playwright: a `Browser`; open a context of your own for each test."""
+    from playwright.sync_api import sync_playwright
+
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        # As root Chromium refuses to start with its sandbox.
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield browser
+        browser.close()
