@@ -1,0 +1,1 @@
+"""What is true: data, rules, transactions. No network but behind its seams, no clock."""

@@ -1,0 +1,507 @@
+"""The story of one batch of arriving mail: the only file that knows all nouns.
+
+prepare (pure: hash, split, read) → keep (bytes and keys durable) → record (one transaction: message, receipt,
+conversation, delivery, ticket, search row, events). The original is moved only after that, by the gateway.
+What goes wrong with one mail costs its neighbours nothing: the batch is tried again mail by mail, and the one that
+fails alone is put into quarantine with its raw bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+
+from .events import log
+from .mail import identity, reader
+from .post import conversations, receipts
+from .post.bindings import Binding
+from .post.messages import new_id
+from .search import fts5
+from .store.archive import Archive, Session
+from .store.dialects import insert_counted
+from .store.keys import KeyTrouble
+from .store.packs import Sealed, Writer
+from .store.schema import attachment, blob, delivery, message, message_scope, pack, quarantine, receipt
+from .work import tickets
+
+SUBJECT = 1000  # characters kept for lists; the whole one is in the mail
+PEOPLE = 200  # addresses kept for lists
+SNIPPET = 200
+_SNIPPET_FROM = 2000  # characters of the body looked at for a snippet
+
+# Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
+ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyTrouble, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A copy as the mail server gave it."""
+
+    uid: int
+    raw: identity.Raw
+    received_at: int  # INTERNALDATE, UTC ms
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of a batch, by UID."""
+
+    archived: list[int] = field(default_factory=list)  # new messages
+    copies: list[int] = field(default_factory=list)  # further copies of known ones
+    quarantined: list[int] = field(default_factory=list)
+    bytes: int = 0
+
+    @property
+    def to_move(self) -> list[int]:
+        """Whose originals may be moved now."""
+        return self.archived + self.copies
+
+    def add(self, other: "Taken") -> None:
+        """Count another batch in."""
+        self.archived += other.archived
+        self.copies += other.copies
+        self.quarantined += other.quarantined
+        self.bytes += other.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the reader says of a mail, cut to what the tables keep."""
+
+    subject: str
+    from_name: str
+    from_address: str
+    recipients: str
+    date: int | None
+    message_id: str
+    references: tuple[str, ...]
+    snippet: str
+    people: str
+    body: str
+    attachments: tuple[tuple[str, str, str], ...]  # path, name, content type
+    problems: tuple[str, ...]
+    reader: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A copy ready to be kept and recorded."""
+
+    arrival: Arrival
+    sha256: bytes
+    content: identity.Raw
+    content_key: bytes
+    trace: bytes
+    facts: Facts
+
+
+def prepare(arrival: Arrival, content_hash_key: bytes) -> Prepared:
+    """Pure: a copy taken apart and read. Costs what the mail's size costs, nothing else."""
+    content, trace = identity.split(arrival.raw)
+    sha256 = hashlib.sha256(arrival.raw).digest()
+    # The content is read, not the copy: so all copies of a message read the same.
+    return Prepared(arrival, sha256, content, identity.content_key(content, content_hash_key), trace, facts(content))
+
+
+def facts(raw: identity.Raw) -> Facts:
+    """What the reader says; a mail it stumbles over is kept all the same, marked, and shown raw."""
+    try:
+        mail = reader.read(raw)
+        body = reader.words(raw, mail)
+        sender = mail.from_[0] if mail.from_ else reader.Address("", "")
+        people = {"to": mail.to, "cc": mail.cc, "reply_to": mail.reply_to}
+        named = {
+            kind: [(_clean(one.name), _clean(one.address)) for one in some[:PEOPLE]] for kind, some in people.items()
+        }
+        everybody = (*mail.from_, *mail.to, *mail.cc)[: 3 * PEOPLE]
+        return Facts(
+            subject=_clean(mail.subject)[:SUBJECT],
+            from_name=_clean(sender.name)[:SUBJECT],
+            from_address=_clean(sender.address)[:SUBJECT],
+            recipients=json.dumps(named, ensure_ascii=False),
+            date=mail.date * 1000 if mail.date is not None else None,
+            message_id=_clean(mail.message_id or "")[:SUBJECT],
+            references=mail.references,
+            snippet=" ".join(_clean(body[:_SNIPPET_FROM]).split())[:SNIPPET],
+            people=_clean("\n".join(f"{one.name} {one.address}" for one in everybody)),
+            body=_clean(body),
+            attachments=tuple(
+                (leaf.path, _clean(leaf.name or "")[:SUBJECT], _clean(leaf.content_type)[:200])
+                for leaf in mail.leaves
+                if leaf.attachment
+            ),
+            problems=tuple(map(_clean, mail.problems[:20])),
+            reader=reader.VERSION,
+        )
+    except ARCHIVE_FAULTS:
+        raise
+    except Exception as error:
+        problem = f"This mail could not be read ({type(error).__name__}); it is kept and shown as it came."
+        nobody = json.dumps({"to": [], "cc": [], "reply_to": []})
+        return Facts("", "", "", nobody, None, "", (), "", "", "", (), (problem,), 0)
+
+
+def _clean(text: str) -> str:
+    """Text that every database takes: no NUL, no lone surrogates."""
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+class Intake:
+    """One worker's way into the archive: it holds the pack it writes."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self._writer: Writer | None = None
+
+    def close(self) -> None:
+        """Give the pack back."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def take(self, binding: Binding, uidvalidity: int, arrivals: Sequence[Arrival], clock: Callable[[], int]) -> Taken:
+        """Take a batch. One of ARCHIVE_FAULTS where nothing can be written; whatever else fails costs one mail only."""
+        try:
+            return self._take(binding, uidvalidity, arrivals, clock)
+        except ARCHIVE_FAULTS:
+            raise
+        except Exception:
+            taken = Taken()
+            for one in arrivals:
+                taken.add(self._take_alone(binding, uidvalidity, one, clock))
+            return taken
+
+    def _take_alone(self, binding: Binding, uidvalidity: int, arrival: Arrival, clock: Callable[[], int]) -> Taken:
+        try:
+            return self._take(binding, uidvalidity, [arrival], clock)
+        except ARCHIVE_FAULTS:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"[:500]
+            self._quarantine(binding, uidvalidity, arrival, reason, clock())
+            return Taken(quarantined=[arrival.uid], bytes=len(arrival.raw))
+
+    def _take(self, binding: Binding, uidvalidity: int, arrivals: Sequence[Arrival], clock: Callable[[], int]) -> Taken:
+        prepared = [prepare(one, self.archive.key.content_hash_key) for one in arrivals]
+        contents, traces = self._keep(prepared, clock())
+        with self.archive.intake() as session:
+            taken, unused = record(session, binding, uidvalidity, prepared, contents, traces, clock())
+        self.archive.keys.destroy(unused)
+        return taken
+
+    def _keep(self, prepared: Sequence[Prepared], now: int) -> tuple[dict[bytes, Sealed], list[Sealed]]:
+        """Make the bytes durable, and their keys: contents not known yet, and every copy's trace."""
+        with self.archive.reading() as session:
+            known = set(_known(session, [one.content_key for one in prepared]))
+        writer = self.writer(now)
+        contents: dict[bytes, Sealed] = {}
+        traces: list[Sealed] = []
+        for one in prepared:
+            if one.content_key not in known and one.content_key not in contents:
+                contents[one.content_key] = writer.add([memoryview(one.content)], len(one.content))
+            traces.append(writer.add([one.trace], len(one.trace)))
+        writer.sync()
+        self._keep_keys([*contents.values(), *traces])
+        return contents, traces
+
+    def _keep_keys(self, sealed: Iterable[Sealed]) -> None:
+        keys = self.archive.keys
+        keys.add({one.place.blob: keys.wrap(one.place.blob, one.key) for one in sealed})
+
+    def _quarantine(self, binding: Binding, uidvalidity: int, arrival: Arrival, reason: str, now: int) -> None:
+        """Keep the raw bytes of a mail that cannot be recorded; its original stays where it is."""
+        where = (
+            (quarantine.c.binding == binding.id)
+            & (quarantine.c.uidvalidity == uidvalidity)
+            & (quarantine.c.uid == arrival.uid)
+        )
+        with self.archive.intake() as session:
+            again = session.execute(
+                update(quarantine)
+                .where(where)
+                .values(tries=quarantine.c.tries + 1, last_at=now, reason=reason, again=False)
+            )
+        if again.rowcount:
+            return
+        writer = self.writer(now)
+        sealed = writer.add([memoryview(arrival.raw)], len(arrival.raw))
+        writer.sync()
+        self._keep_keys([sealed])
+        with self.archive.intake() as session:
+            session.execute(insert(blob), [_blob_row(sealed)])
+            row = {
+                "binding": binding.id,
+                "uidvalidity": uidvalidity,
+                "uid": arrival.uid,
+                "blob": sealed.place.blob,
+                "sha256": hashlib.sha256(arrival.raw).digest(),
+                "size": len(arrival.raw),
+                "received_at": arrival.received_at,
+                "reason": reason,
+                "tries": 1,
+                "first_at": now,
+                "last_at": now,
+                "again": False,
+            }
+            session.execute(insert(quarantine), [row])
+            details = {"uid": arrival.uid, "uidvalidity": uidvalidity, "reason": reason}
+            log.write(session, [log.Event("message.quarantined", binding.actor, binding.actor, details)], now)
+
+    def writer(self, now: int) -> Writer:
+        """The pack this worker appends to: one that nobody else writes, or a new one."""
+        if self._writer is None:
+            self._writer = self._open_writer(now)
+        return self._writer
+
+    def _open_writer(self, now: int) -> Writer:
+        with self.archive.reading() as session:
+            packs = list(session.scalars(select(pack.c.id).order_by(pack.c.id.desc()).limit(64)))
+        for one in packs:
+            writer = self.archive.blobs.writer(one)
+            if writer is not None:
+                self._sweep(one)
+                return writer
+        while True:
+            with self.archive.intake() as session:
+                made: int = session.scalar(insert(pack).values(created_at=now).returning(pack.c.id)) or 0
+            writer = self.archive.blobs.writer(made)
+            if writer is not None:
+                return writer
+
+    def _sweep(self, of_pack: int) -> None:
+        """Destroy keys of blobs that were kept but never recorded: a crash came between. Nobody else writes this pack."""
+        kept = self.archive.keys.of_pack(of_pack)
+        with self.archive.reading() as session:
+            recorded = set(
+                session.scalars(select(blob.c.id).where(blob.c.id >= of_pack << 32, blob.c.id < (of_pack + 1) << 32))
+            )
+        self.archive.keys.destroy([one for one in kept if one not in recorded])
+
+
+def record(
+    session: Session,
+    binding: Binding,
+    uidvalidity: int,
+    prepared: Sequence[Prepared],
+    contents: Mapping[bytes, Sealed],
+    traces: Sequence[Sealed],
+    now: int,
+) -> tuple[Taken, list[int]]:
+    """Write a batch's rows; returns what became of it, and blobs that were kept but are not needed after all."""
+    uids = [one.arrival.uid for one in prepared]
+    receipted = receipts.known(session, binding.id, uidvalidity, uids)  # since the gateway looked
+    copies = [(one, trace) for one, trace in zip(prepared, traces, strict=True) if one.arrival.uid not in receipted]
+    ids = _known(session, [one.content_key for one, _ in copies])
+    fresh = {one.content_key: one for one, _ in reversed(copies) if one.content_key not in ids}
+    fresh = dict(reversed(fresh.items()))  # in order of arrival
+    ids |= _draw(session, fresh)
+
+    used = [contents[key] for key in fresh] + [trace for _, trace in copies]
+    if used:
+        session.execute(insert(blob), [_blob_row(one) for one in used])
+    _write_messages(session, ids, fresh, contents, now)
+    numbers = _write_receipts(
+        session, binding, uidvalidity, [(one, trace, ids[one.content_key]) for one, trace in copies], now
+    )
+    reached = _deliver(session, binding.scope, {ids[one.content_key]: one for one, _ in reversed(copies)}, numbers, now)
+    _note_tickets(session, binding.scope, reached, now)
+    log.write(session, _events(binding, uidvalidity, copies, ids, fresh), now)
+    _resolve_quarantine(session, binding, uidvalidity, uids, now)
+
+    first = {one.arrival.uid for one in fresh.values()}
+    taken = Taken(
+        archived=[uid for uid in uids if uid in first],
+        copies=[uid for uid in uids if uid not in first],
+        bytes=sum(len(one.arrival.raw) for one, _ in copies),
+    )
+    kept = {one.place.blob for one in (*contents.values(), *traces)}
+    return taken, sorted(kept - {one.place.blob for one in used})
+
+
+def _known(session: Session, content_keys: Sequence[bytes]) -> dict[bytes, int]:
+    """The messages that have these contents."""
+    found: dict[bytes, int] = {}
+    for start in range(0, len(content_keys), receipts.CHUNK):
+        some = content_keys[start : start + receipts.CHUNK]
+        query = select(message.c.content_key, message.c.id).where(message.c.content_key.in_(some))
+        found.update((row.content_key, row.id) for row in session.execute(query))
+    return found
+
+
+def _draw(session: Session, fresh: Mapping[bytes, Prepared]) -> dict[bytes, int]:
+    """An id for each new message; one that clashes is drawn again."""
+    ids = {key: new_id(one.arrival.received_at) for key, one in fresh.items()}
+    while True:
+        taken = set(session.scalars(select(message.c.id).where(message.c.id.in_(ids.values()))))
+        clashing = [key for key, id_ in ids.items() if id_ in taken]
+        if not clashing and len(set(ids.values())) == len(ids):
+            return ids
+        for key in clashing or list(ids):
+            ids[key] = new_id(fresh[key].arrival.received_at)
+
+
+def _blob_row(sealed: Sealed) -> dict[str, Any]:
+    place = sealed.place
+    return {"id": place.blob, "hash": None, "size": place.size, "stored": place.stored, "position": place.position}
+
+
+def _write_messages(
+    session: Session,
+    ids: Mapping[bytes, int],
+    fresh: Mapping[bytes, Prepared],
+    contents: Mapping[bytes, Sealed],
+    now: int,
+) -> None:
+    if not fresh:
+        return
+    claims = [conversations.claim(ids[key], one.facts.message_id, one.facts.references) for key, one in fresh.items()]
+    places = conversations.place(session, claims, now)
+    rows, names = [], []
+    for claim, (key, one) in zip(claims, fresh.items(), strict=True):
+        place, facts = places[claim.message], one.facts
+        rows.append(
+            {
+                "id": claim.message,
+                "content_key": key,
+                "identity": identity.VERSION,
+                "blob": contents[key].place.blob,
+                "size": len(one.arrival.raw),
+                "conversation": place.conversation,
+                "joined_by": place.joined_by,
+                "parent": claim.references[0] if claim.references else None,
+                "message_id": facts.message_id,
+                "subject": facts.subject,
+                "from_name": facts.from_name,
+                "from_address": facts.from_address,
+                "recipients": facts.recipients,
+                "date": facts.date,
+                "arrived_at": one.arrival.received_at,
+                "snippet": facts.snippet,
+                "attachments": len(facts.attachments),
+                "problems": json.dumps(facts.problems, ensure_ascii=False) if facts.problems else None,
+                "reader": facts.reader,
+            }
+        )
+        names += [
+            {"message": claim.message, "path": path, "name": name, "content_type": content_type}
+            for path, name, content_type in facts.attachments
+        ]
+    session.execute(insert(message), rows)
+    if names:
+        session.execute(insert(attachment), names)
+
+
+def _write_receipts(
+    session: Session, binding: Binding, uidvalidity: int, copies: Sequence[tuple[Prepared, Sealed, int]], now: int
+) -> dict[int, int]:
+    """A receipt for each copy; returns the number of the first one of each message."""
+    rows: list[dict[str, Any]] = [
+        {
+            "message": id_,
+            "binding": binding.id,
+            "uidvalidity": uidvalidity,
+            "uid": one.arrival.uid,
+            "scope": binding.scope,
+            "sha256": one.sha256,
+            "size": len(one.arrival.raw),
+            "trace": trace.place.blob,
+            "received_at": one.arrival.received_at,
+            "taken_at": now,
+        }
+        for one, trace, id_ in copies
+    ]
+    numbers: dict[int, int] = {}
+    for row, number in zip(rows, insert_counted(session, receipt, rows), strict=True):
+        numbers.setdefault(row["message"], number)
+    return numbers
+
+
+def _deliver(
+    session: Session, scope: str, messages: Mapping[int, Prepared], receipt_of: Mapping[int, int], now: int
+) -> list[tuple[int, Prepared]]:
+    """Hand messages to a scope that has not got them yet, and let it find them; returns those."""
+    had: dict[int, set[str]] = {}
+    for some in receipts.chunks(messages):
+        query = select(message_scope).where(message_scope.c.message.in_(some))
+        for row in session.execute(query):
+            had.setdefault(row.message, set()).add(row.scope)
+    reached = [(id_, one) for id_, one in messages.items() if scope not in had.get(id_, ())]
+    if not reached:
+        return []
+    session.execute(insert(message_scope), [{"message": id_, "scope": scope} for id_, _ in reached])
+    rows = [{"message": id_, "scope": scope, "receipt": receipt_of[id_], "at": now} for id_, _ in reached]
+    session.execute(insert(delivery), rows)
+    fts5.add(session, [(_words(id_, one), frozenset({scope})) for id_, one in reached if id_ not in had])
+    fts5.change_scopes(
+        session,
+        [(_words(id_, one), frozenset(had[id_]), frozenset(had[id_] | {scope})) for id_, one in reached if id_ in had],
+    )
+    return reached
+
+
+def _words(id_: int, one: Prepared) -> fts5.Words:
+    facts = one.facts
+    return fts5.Words(id_, facts.subject, facts.people, facts.body, "\n".join(name for _, name, _ in facts.attachments))
+
+
+def _note_tickets(session: Session, scope: str, reached: Sequence[tuple[int, Prepared]], now: int) -> None:
+    conversation_of: dict[int, int] = {}
+    for some in receipts.chunks(id_ for id_, _ in reached):
+        query = select(message.c.id, message.c.conversation).where(message.c.id.in_(some))
+        conversation_of.update((row.id, row.conversation) for row in session.execute(query))
+    arrived = [
+        tickets.Arrived(
+            scope,
+            conversation_of[id_],
+            id_,
+            one.facts.subject,
+            one.facts.from_name or one.facts.from_address,
+            one.facts.snippet,
+            len(one.facts.attachments),
+        )
+        for id_, one in sorted(reached, key=lambda pair: pair[0])
+    ]
+    tickets.note(session, arrived, now)
+
+
+def _events(
+    binding: Binding,
+    uidvalidity: int,
+    copies: Sequence[tuple[Prepared, Sealed]],
+    ids: Mapping[bytes, int],
+    fresh: Mapping[bytes, Prepared],
+) -> Iterator[log.Event]:
+    for one, _ in copies:
+        kind = "message.archived" if fresh.get(one.content_key) is one else "copy.received"
+        details = {"uidvalidity": uidvalidity, "uid": one.arrival.uid, "sha256": one.sha256.hex()}
+        yield log.Event(kind, binding.actor, f"message:{ids[one.content_key]}", details)
+
+
+def _resolve_quarantine(session: Session, binding: Binding, uidvalidity: int, uids: Sequence[int], now: int) -> None:
+    for some in receipts.chunks(uids):
+        session.execute(
+            update(quarantine)
+            .where(
+                quarantine.c.binding == binding.id,
+                quarantine.c.uidvalidity == uidvalidity,
+                quarantine.c.uid.in_(some),
+                quarantine.c.resolved_at.is_(None),
+            )
+            .values(resolved_at=now)
+        )
+
+
+def try_again(session: Session, id_: int, actor: str, now: int) -> bool:
+    """Somebody pressed a quarantined mail's button: the next pass tries it. False where there is nothing to try."""
+    done = session.execute(
+        update(quarantine).where(quarantine.c.id == id_, quarantine.c.resolved_at.is_(None)).values(again=True)
+    )
+    if done.rowcount:
+        log.write(session, [log.Event("quarantine.tried_again", actor, f"quarantine:{id_}")], now)
+    return bool(done.rowcount)

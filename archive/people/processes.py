@@ -1,0 +1,89 @@
+"""Processes: matters people work on together, with addresses and members."""
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy import insert, select
+
+from ..events import log
+from ..store.archive import Session
+from ..store.schema import membership, process, process_address, user
+from . import users
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+class ProcessTrouble(Exception):
+    """What was asked for a process cannot be; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process with its addresses and the addresses of its owners."""
+
+    id: int
+    slug: str
+    name: str
+    addresses: tuple[str, ...]
+    owners: tuple[str, ...]
+
+
+def add(
+    session: Session, slug: str, name: str, addresses: tuple[str, ...], owners: tuple[str, ...], now: int
+) -> Process:
+    """A new process; ProcessTrouble or UserTrouble where slug, address or owner will not do."""
+    if not _SLUG.fullmatch(slug):
+        raise ProcessTrouble(f'"{slug}" will not do as a slug: small letters, digits and hyphens, at most 64.')
+    if session.scalar(select(process.c.id).where(process.c.slug == slug)):
+        raise ProcessTrouble(f"There is a process {slug} already.")
+    wanted = sorted({users.folded(address) for address in addresses})
+    for address in wanted:
+        if session.scalar(select(process_address.c.process).where(process_address.c.address == address)):
+            raise ProcessTrouble(f"{address} belongs to another process already.")
+    members = []
+    for owner in owners:
+        found = users.by_email(session, owner)
+        if found is None:
+            raise ProcessTrouble(f"There is no user {owner}. Add one first: postroom user add {owner} --name NAME")
+        members.append(found)
+    made = cast(
+        int,
+        session.scalar(
+            insert(process).values(slug=slug, name=name.strip() or slug, created_at=now).returning(process.c.id)
+        ),
+    )
+    if wanted:
+        session.execute(insert(process_address), [{"address": one, "process": made} for one in wanted])
+    if members:
+        rows = [{"process": made, "user": one.id, "role": "owner", "since": now} for one in members]
+        session.execute(insert(membership), rows)
+    details = {"slug": slug, "addresses": wanted, "owners": [one.email for one in members]}
+    log.write(session, [log.Event("process.added", log.OPERATOR, f"process:{made}", details)], now)
+    return Process(made, slug, name.strip() or slug, tuple(wanted), tuple(one.email for one in members))
+
+
+def every(session: Session) -> list[Process]:
+    """All processes by name."""
+    addresses: dict[int, list[str]] = {}
+    for row in session.execute(select(process_address).order_by(process_address.c.address)):
+        addresses.setdefault(row.process, []).append(row.address)
+    owners: dict[int, list[str]] = {}
+    members = select(membership.c.process, user.c.email).join(user, user.c.id == membership.c.user)
+    for row in session.execute(members.where(membership.c.role == "owner").order_by(user.c.email)):
+        owners.setdefault(row.process, []).append(row.email)
+    return [
+        Process(row.id, row.slug, row.name, tuple(addresses.get(row.id, ())), tuple(owners.get(row.id, ())))
+        for row in session.execute(select(process).order_by(process.c.name))
+    ]
+
+
+def by_slug(session: Session, slug: str) -> Process | None:
+    """The process of this slug."""
+    return next((one for one in every(session) if one.slug == slug), None)
+
+
+def of_member(session: Session, user_id: int) -> list[Process]:
+    """The processes somebody belongs to, by name."""
+    mine = set(session.scalars(select(membership.c.process).where(membership.c.user == user_id)))
+    return [one for one in every(session) if one.id in mine]

@@ -1,0 +1,1 @@
+"""Mail that arrived: messages, receipts, conversations, deliveries."""

@@ -1,0 +1,257 @@
+"""Mailboxes and their bindings: which folder is watched, for whom, and how it went the last time."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Row, Select, func, insert, select, update
+
+from ..events import log
+from ..people.scopes import process_scope, user_scope
+from ..store.archive import Archive, Session
+from ..store.schema import binding, mailbox, quarantine, receipt
+
+_NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
+
+
+class BindingTrouble(Exception):
+    """What was asked for a mailbox or binding cannot be; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """An account on a mail server; the password stays encrypted until it is used."""
+
+    id: int
+    name: str
+    owner: int | None  # None: impersonal
+    imap: str
+    smtp: str | None
+    secret: bytes | None
+    plaintext: bool  # an unencrypted connection was allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A watched folder, its state, and the mailbox it is in."""
+
+    id: int
+    mailbox: Mailbox
+    folder: str
+    processed: str
+    process: int | None
+    user: int | None
+    every: int  # seconds
+    created_at: int
+    next_at: int
+    checked_at: int | None
+    succeeded_at: int | None
+    waiting: int
+    empty_polls: int
+    trouble: str | None
+    trouble_since: int | None
+    permanent: bool
+    failures: int
+    uidvalidity: int | None
+    processed_uidvalidity: int | None
+    processed_uidnext: int | None
+
+    @property
+    def name(self) -> str:
+        """As people and commands name it: MAILBOX/FOLDER."""
+        return f"{self.mailbox.name}/{self.folder}"
+
+    @property
+    def scope(self) -> str:
+        """Whom its mail comes to."""
+        return process_scope(self.process) if self.process is not None else user_scope(self.user or 0)
+
+    @property
+    def actor(self) -> str:
+        """As events name it."""
+        return f"binding:{self.id}"
+
+
+def add_mailbox(
+    session: Session,
+    archive: Archive,
+    name: str,
+    imap: str,
+    smtp: str | None,
+    password: str,
+    now: int,
+    *,
+    owner: int | None = None,
+    plaintext: bool = False,
+) -> int:
+    """A new mailbox's id; the URLs carry no password. BindingTrouble where the name is taken or will not do."""
+    if not _NAME.fullmatch(name):
+        raise BindingTrouble(f'"{name}" will not do as a name: letters, digits and . _ @ + -, at most 64.')
+    if session.scalar(select(mailbox.c.id).where(mailbox.c.name == name)):
+        raise BindingTrouble(f"There is a mailbox {name} already.")
+    secret = archive.key.encrypt_secret(password)
+    row = {"name": name, "owner": owner, "imap": imap, "smtp": smtp, "secret": secret, "plaintext": plaintext}
+    made = cast(int, session.scalar(insert(mailbox).values(**row, created_at=now).returning(mailbox.c.id)))
+    details = {"name": name, "imap": imap, "smtp": smtp}
+    log.write(session, [log.Event("mailbox.added", log.OPERATOR, f"mailbox:{made}", details)], now)
+    return made
+
+
+def mailboxes(session: Session) -> list[Mailbox]:
+    """All mailboxes by name."""
+    return [_mailbox(row) for row in session.execute(select(mailbox).order_by(mailbox.c.name))]
+
+
+def mailbox_by_name(session: Session, name: str) -> Mailbox | None:
+    """The mailbox of this name."""
+    return next((one for one in mailboxes(session) if one.name == name), None)
+
+
+def _mailbox(row: Row[tuple[object, ...]]) -> Mailbox:
+    return Mailbox(row.id, row.name, row.owner, row.imap, row.smtp, row.secret, row.plaintext)
+
+
+def check_new(session: Session, box: Mailbox, folder: str, processed: str) -> None:
+    """BindingTrouble where this folder cannot be bound: bound already, or the same as another's processed folder."""
+    if folder == processed:
+        raise BindingTrouble("The watched and the processed folder are the same; choose another processed folder.")
+    for other in every(session):
+        if other.mailbox.id != box.id:
+            continue
+        if other.folder == folder:
+            raise BindingTrouble(f"There is a binding {other.name} already.")
+        if other.processed == folder or other.folder == processed:
+            raise BindingTrouble(
+                f"{other.name} uses one of these folders the other way round; mail would go in circles."
+            )
+
+
+def add(
+    session: Session,
+    box: Mailbox,
+    folder: str,
+    processed: str,
+    now: int,
+    *,
+    process: int | None = None,
+    user: int | None = None,
+    every_seconds: int = 60,
+) -> int:
+    """A new binding's id; it is due at once. BindingTrouble as `check_new`."""
+    check_new(session, box, folder, processed)
+    row = {"mailbox": box.id, "folder": folder, "processed": processed, "process": process, "user": user}
+    made = cast(
+        int,
+        session.scalar(
+            insert(binding).values(**row, every=every_seconds, created_at=now, next_at=now).returning(binding.c.id)
+        ),
+    )
+    details = {"name": f"{box.name}/{folder}", "processed": processed}
+    log.write(session, [log.Event("binding.added", log.OPERATOR, f"binding:{made}", details)], now)
+    return made
+
+
+def _joined() -> Select[tuple[object, ...]]:
+    return select(binding, *(column.label(f"m_{column.name}") for column in mailbox.c)).join(
+        mailbox, mailbox.c.id == binding.c.mailbox
+    )
+
+
+def _binding(row: Row[tuple[object, ...]]) -> Binding:
+    box = Mailbox(row.m_id, row.m_name, row.m_owner, row.m_imap, row.m_smtp, row.m_secret, row.m_plaintext)
+    return Binding(
+        row.id, box, row.folder, row.processed, row.process, row.user, row.every, row.created_at, row.next_at,
+        row.checked_at, row.succeeded_at, row.waiting, row.empty_polls, row.trouble, row.trouble_since, row.permanent,
+        row.failures, row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext,
+    )  # fmt: skip
+
+
+def every(session: Session) -> list[Binding]:
+    """All bindings by name."""
+    return [_binding(row) for row in session.execute(_joined().order_by(mailbox.c.name, binding.c.folder))]
+
+
+def get(session: Session, id_: int) -> Binding:
+    """The binding of this id; LookupError where there is none."""
+    row = session.execute(_joined().where(binding.c.id == id_)).first()
+    if row is None:
+        raise LookupError(f"binding {id_}")
+    return _binding(row)
+
+
+def due(session: Session, now: int, limit: int) -> list[Binding]:
+    """Bindings whose time has come, the longest waiting first."""
+    query = _joined().where(binding.c.next_at <= now).order_by(binding.c.next_at).limit(limit)
+    return [_binding(row) for row in session.execute(query)]
+
+
+def select_generation(session: Session, id_: int, uidvalidity: int) -> None:
+    """Note the watched folder's UIDVALIDITY."""
+    session.execute(update(binding).where(binding.c.id == id_).values(uidvalidity=uidvalidity))
+
+
+def about_to_move(session: Session, id_: int, uidvalidity: int, uidnext: int) -> None:
+    """Record where the processed folder stands before a move, so that an unanswered one is resolved by looking."""
+    session.execute(
+        update(binding).where(binding.c.id == id_).values(processed_uidvalidity=uidvalidity, processed_uidnext=uidnext)
+    )
+
+
+def succeeded(session: Session, one: Binding, now: int, *, waiting: int, empty: bool) -> None:
+    """A pass went well; empty ones are counted, not listed (invariant 7)."""
+    session.execute(
+        update(binding)
+        .where(binding.c.id == one.id)
+        .values(
+            checked_at=now,
+            succeeded_at=now,
+            next_at=now + one.every * 1000,
+            waiting=waiting,
+            empty_polls=binding.c.empty_polls + 1 if empty else 0,
+            trouble=None,
+            trouble_since=None,
+            permanent=False,
+            failures=0,
+        )
+    )
+    if one.trouble is not None:
+        log.write(session, [log.Event("binding.recovered", one.actor, one.actor)], now)
+
+
+def failed(session: Session, one: Binding, now: int, *, trouble: str, permanent: bool, next_at: int) -> None:
+    """A pass failed; the sentence stands on the health page until one succeeds."""
+    session.execute(
+        update(binding)
+        .where(binding.c.id == one.id)
+        .values(
+            checked_at=now,
+            next_at=next_at,
+            trouble=trouble,
+            trouble_since=one.trouble_since or now,
+            permanent=permanent,
+            failures=binding.c.failures + 1,
+        )
+    )
+    if one.trouble != trouble:
+        details = {"trouble": trouble, "permanent": permanent}
+        log.write(session, [log.Event("binding.failed", one.actor, one.actor, details)], now)
+
+
+def counts(session: Session) -> dict[int, dict[str, int]]:
+    """For each binding: receipts, unsettled receipts, mails in quarantine. Counted by index; for pages and `doctor`."""
+    found: dict[int, dict[str, int]] = {}
+
+    def note(name: str, query: Select[Any]) -> None:
+        for row in session.execute(query):
+            found.setdefault(row[0], {})[name] = row[1]
+
+    number = func.count()
+    note("received", select(receipt.c.binding, number).group_by(receipt.c.binding))
+    note(
+        "unsettled", select(receipt.c.binding, number).where(receipt.c.settled_at.is_(None)).group_by(receipt.c.binding)
+    )
+    note(
+        "quarantined",
+        select(quarantine.c.binding, number).where(quarantine.c.resolved_at.is_(None)).group_by(quarantine.c.binding),
+    )
+    return found

@@ -1,0 +1,115 @@
+"""Conversations: which messages belong together, by what each claims as its parent.
+
+Every Message-ID seen or referred to leads to one conversation; one that leads nowhere yet is a ghost. The claim is
+kept on the message, membership carries its reason, and all of it can be computed anew. It gives nobody any rights.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select, update
+
+from ..store.archive import Session
+from ..store.dialects import insert_missing
+from ..store.schema import conversation, thread
+
+REFERENCES = 50  # of a mail that names more, the first and the newest count
+
+FIRST = "first"
+PARENT = "parent"
+GHOST = "ghost"  # others had referred to it before it came
+REPEATED = "repeated"  # another message carries the same Message-ID
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one new message says of its place."""
+
+    message: int
+    own: bytes | None  # hash of its Message-ID
+    references: tuple[bytes, ...]  # nearest parent first
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message was put, and why."""
+
+    conversation: int
+    joined_by: str
+
+
+def reference(message_id: str) -> bytes:
+    """A Message-ID of any length and content, as 16 bytes."""
+    return hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def claim(message: int, message_id: str, references: Sequence[str]) -> Claim:
+    """The claim of a message; `references` in header order, the nearest parent last."""
+    named = [one for one in references if one and one != message_id]
+    if len(named) > REFERENCES:
+        named = named[:1] + named[1 - REFERENCES :]
+    nearest_first = tuple(dict.fromkeys(reference(one) for one in reversed(named)))
+    return Claim(message, reference(message_id) if message_id else None, nearest_first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    conversation: int
+    message: int | None  # None: a ghost
+
+
+def place(session: Session, claims: Sequence[Claim], now: int) -> dict[int, Place]:
+    """Put a batch of new messages into conversations, in the order given; a conversation has its first message's id."""
+    named = {one for claim in claims for one in (*claim.references, *([claim.own] if claim.own else []))}
+    leads = _leads(session, named)
+    before = dict(leads)
+    places: dict[int, Place] = {}
+    for one in claims:
+        found = places[one.message] = _decide(one, leads)
+        for name in one.references:
+            leads.setdefault(name, _Lead(found.conversation, None))
+        if one.own:
+            lead = leads.setdefault(one.own, _Lead(found.conversation, one.message))
+            if lead.message is None:  # a ghost has come to life
+                leads[one.own] = _Lead(lead.conversation, one.message)
+    fresh = [{"id": id_, "created_at": now} for id_, found in places.items() if found.conversation == id_]
+    insert_missing(session, conversation, fresh)
+    _keep(session, leads, before)
+    return places
+
+
+def _decide(claim: Claim, leads: dict[bytes, _Lead]) -> Place:
+    """Pure: the nearest known parent wins; then whoever else knows this Message-ID; else a conversation of its own."""
+    for name in claim.references:
+        if name in leads:
+            return Place(leads[name].conversation, PARENT)
+    lead = leads.get(claim.own) if claim.own else None
+    if lead is not None:
+        return Place(lead.conversation, GHOST if lead.message is None else REPEATED)
+    return Place(claim.message, FIRST)
+
+
+def _leads(session: Session, names: Iterable[bytes]) -> dict[bytes, _Lead]:
+    listed = list(names)
+    found: dict[bytes, _Lead] = {}
+    for start in range(0, len(listed), 500):
+        query = select(thread).where(thread.c.reference.in_(listed[start : start + 500]))
+        found.update((row.reference, _Lead(row.conversation, row.message)) for row in session.execute(query))
+    return found
+
+
+def _keep(session: Session, leads: dict[bytes, _Lead], before: dict[bytes, _Lead]) -> None:
+    fresh = [
+        {"reference": name, "conversation": lead.conversation, "message": lead.message}
+        for name, lead in leads.items()
+        if name not in before
+    ]
+    insert_missing(session, thread, fresh)
+    alive = [
+        {"name": name, "came": lead.message} for name, lead in leads.items() if name in before and before[name] != lead
+    ]
+    if alive:
+        session.execute(
+            update(thread).where(thread.c.reference == bindparam("name")).values(message=bindparam("came")), alive
+        )

@@ -1,0 +1,258 @@
+"""Messages: one distinct mail each, kept once, never changed; and how its bytes are given back."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, select
+
+from ..mail import identity
+from ..people.scopes import Viewer, visible
+from ..store.archive import Archive, Session
+from ..store.packs import Damaged, Place
+from ..store.schema import attachment, binding, blob, mailbox, message, quarantine, receipt
+
+_RANDOM_BITS = 30
+_LAST_SECOND = (1 << 33) - 1  # in the year 2242
+
+
+def new_id(arrived_at: int) -> int:
+    """A fresh id for a message that first arrived then (UTC ms): 33 bits of seconds, 30 random ones (DESIGN §7)."""
+    seconds = min(max(arrived_at // 1000, 0), _LAST_SECOND)
+    return seconds << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is known of a message without opening it."""
+
+    id: int
+    blob: int
+    size: int
+    conversation: int
+    joined_by: str
+    message_id: str
+    subject: str
+    from_name: str
+    from_address: str
+    recipients: Mapping[str, list[tuple[str, str]]]  # to, cc, reply_to: (name, address)
+    date: int | None  # what its Date header claims
+    arrived_at: int
+    snippet: str
+    attachments: int
+    problems: tuple[str, ...]
+    reader: int  # 0: it could not be read and is shown raw
+    ambiguous: tuple[str, ...]  # what the two readers disagree about
+    read_twice: bool
+    hops: tuple[Mapping[str, Any], ...]  # Received hops as the second reader has them
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A receipt, as people see it."""
+
+    receipt: int
+    message: int
+    scope: str
+    mailbox: str
+    folder: str
+    uidvalidity: int
+    uid: int
+    sha256: bytes
+    size: int
+    trace: int
+    received_at: int
+    taken_at: int
+    settled_at: int | None
+    settlement: str | None
+
+    @property
+    def binding(self) -> str:
+        """The binding's name."""
+        return f"{self.mailbox}/{self.folder}"
+
+
+def get(session: Session, id_: int, visible_to: Viewer) -> Message | None:
+    """The message, where there is one that may be seen: not allowed and not there are the same."""
+    row = session.execute(select(message).where(message.c.id == id_, visible(message.c.id, visible_to))).first()
+    return _message(row) if row else None
+
+
+def newest(session: Session, visible_to: Viewer, before: int | None, limit: int) -> list[Message]:
+    """Messages by first arrival, newest first, before an id."""
+    query = select(message).where(visible(message.c.id, visible_to)).order_by(message.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(message.c.id < before)
+    return [_message(row) for row in session.execute(query)]
+
+
+def of_ids(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict[int, Message]:
+    """Those of these messages that may be seen."""
+    query = select(message).where(message.c.id.in_(list(ids)), visible(message.c.id, visible_to))
+    return {row.id: _message(row) for row in session.execute(query)}
+
+
+def of_conversation(session: Session, conversation: int, visible_to: Viewer) -> list[Message]:
+    """A conversation's messages that may be seen, oldest first."""
+    query = select(message).where(message.c.conversation == conversation, visible(message.c.id, visible_to))
+    return [_message(row) for row in session.execute(query.order_by(message.c.id))]
+
+
+def _message(row: Row[tuple[object, ...]]) -> Message:
+    people = {
+        kind: [(name, address) for name, address in entries] for kind, entries in json.loads(row.recipients).items()
+    }
+    second = json.loads(row.second_reading) if row.second_reading else {}
+    return Message(
+        row.id, row.blob, row.size, row.conversation, row.joined_by, row.message_id, row.subject, row.from_name,
+        row.from_address, people, row.date, row.arrived_at, row.snippet, row.attachments,
+        tuple(json.loads(row.problems)) if row.problems else (), row.reader,
+        tuple(json.loads(row.ambiguous)) if row.ambiguous else (), row.second_reader is not None,
+        tuple(second.get("received", ())),
+    )  # fmt: skip
+
+
+def attachment_names(session: Session, ids: Iterable[int]) -> dict[int, list[str]]:
+    """The attachments' names of messages already found to be visible."""
+    found: dict[int, list[str]] = {}
+    query = select(attachment.c.message, attachment.c.name).where(attachment.c.message.in_(list(ids)))
+    for id_, name in session.execute(query.order_by(attachment.c.message, attachment.c.path)):
+        found.setdefault(id_, []).append(name)
+    return found
+
+
+def copies(session: Session, id_: int, visible_to: Viewer) -> list[Copy]:
+    """The copies of a message that this viewer may see, first received first; others' headers are nobody's business."""
+    return list(_copies(session, (receipt.c.message == id_), visible_to))
+
+
+def copy(session: Session, receipt_id: int, visible_to: Viewer) -> Copy | None:
+    """One copy by its receipt, where it may be seen."""
+    return next(_copies(session, (receipt.c.id == receipt_id), visible_to), None)
+
+
+def every_copy(session: Session, visible_to: Viewer, after: int = 0, limit: int = 500) -> list[Copy]:
+    """Copies by receipt, those after a receipt's id, for export."""
+    return list(_copies(session, (receipt.c.id > after), visible_to, limit))
+
+
+def _copies(
+    session: Session, condition: "ColumnElement[bool]", visible_to: Viewer, limit: int | None = None
+) -> Iterator[Copy]:
+    query: Select[Any] = (
+        select(receipt, mailbox.c.name.label("mailbox_name"), binding.c.folder)
+        .join(binding, binding.c.id == receipt.c.binding)
+        .join(mailbox, mailbox.c.id == binding.c.mailbox)
+        .where(condition)
+        .order_by(receipt.c.id)
+        .limit(limit)
+    )
+    if visible_to.scopes is not None:
+        query = query.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
+    for row in session.execute(query):
+        yield Copy(
+            row.id, row.message, row.scope, row.mailbox_name, row.folder, row.uidvalidity, row.uid, row.sha256,
+            row.size, row.trace, row.received_at, row.taken_at, row.settled_at, row.settlement,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A mail whose bytes are kept though it could not be recorded."""
+
+    id: int
+    binding: int
+    mailbox: str
+    folder: str
+    scope_process: int | None
+    scope_user: int | None
+    uidvalidity: int
+    uid: int
+    blob: int
+    sha256: bytes
+    size: int
+    received_at: int
+    reason: str
+    tries: int
+    first_at: int
+    last_at: int
+    again: bool
+
+
+def quarantined(session: Session) -> list[Quarantined]:
+    """All mails in quarantine, oldest first."""
+    query = (
+        select(quarantine, mailbox.c.name.label("mailbox_name"), binding.c.folder, binding.c.process, binding.c.user)
+        .join(binding, binding.c.id == quarantine.c.binding)
+        .join(mailbox, mailbox.c.id == binding.c.mailbox)
+        .where(quarantine.c.resolved_at.is_(None))
+        .order_by(quarantine.c.id)
+    )
+    return [
+        Quarantined(
+            row.id,
+            row.binding,
+            row.mailbox_name,
+            row.folder,
+            row.process,
+            row.user,
+            row.uidvalidity,
+            row.uid,
+            row.blob,
+            row.sha256,
+            row.size,
+            row.received_at,
+            row.reason,
+            row.tries,
+            row.first_at,
+            row.last_at,
+            row.again,
+        )  # fmt: skip
+        for row in session.execute(query)
+    ]
+
+
+def place_of(session: Session, id_: int) -> Place:
+    """Where a blob lies; LookupError where there is none."""
+    row = session.execute(select(blob).where(blob.c.id == id_)).first()
+    if row is None:
+        raise LookupError(f"blob {id_}")
+    return Place(row.id, row.size, row.stored, row.position)
+
+
+def read_blob(archive: Archive, session: Session, id_: int) -> Iterator[bytes]:
+    """A blob's bytes in pieces; Damaged where they are gone, altered, or their key was destroyed."""
+    where = place_of(session, id_)
+    key = archive.keys.get([id_]).get(id_)
+    if key is None:
+        raise Damaged(f"The key of blob {id_} was destroyed.")
+    return archive.blobs.read(where, key)
+
+
+def content(archive: Archive, session: Session, one: Message) -> bytes:
+    """A message's content: the mail without any copy's transport headers, in memory."""
+    return b"".join(read_blob(archive, session, one.blob))
+
+
+def trace(archive: Archive, session: Session, of: Copy) -> bytes:
+    """A copy's own transport headers and their places (`archive.mail.identity`)."""
+    return b"".join(read_blob(archive, session, of.trace))
+
+
+def raw(archive: Archive, session: Session, of: Copy) -> Iterator[bytes]:
+    """A copy byte for byte as it was received, in pieces; Damaged, at the latest after the last one, where it is not.
+
+    Whoever must not give out a single wrong byte reads it to the end first.
+    """
+    kept = session.scalar(select(message.c.blob).where(message.c.id == of.message))
+    if kept is None:
+        raise LookupError(f"message {of.message}")
+    digest = hashlib.sha256()
+    for piece in identity.join(read_blob(archive, session, kept), trace(archive, session, of)):
+        digest.update(piece)
+        yield piece
+    if digest.digest() != of.sha256:
+        raise Damaged(f"Receipt {of.receipt}: its copy is not what was received.")

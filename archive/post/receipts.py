@@ -1,0 +1,122 @@
+"""Receipts: the proof that a copy of a message reached us, and whether its original has been moved."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+
+from ..store.archive import Session
+from ..store.schema import left_alone, quarantine, receipt
+
+CHUNK = 500  # how many ids one statement names
+
+MOVED = "moved"
+LEFT = "left"  # the server can neither MOVE nor expunge by UID: a marked copy stays
+TAKEN_AWAY = "taken away"  # by someone else, before we moved it (state S5)
+NEW_GENERATION = "new generation"  # UIDVALIDITY changed: the original goes by another UID now
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A receipt whose original has not been moved yet, as far as we know."""
+
+    id: int
+    uid: int
+    sha256: bytes
+    size: int
+
+
+def chunks(values: Iterable[int]) -> Iterable[Sequence[int]]:
+    """Values in lists of at most CHUNK."""
+    listed = list(values)
+    return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+
+
+def known(session: Session, binding: int, uidvalidity: int, uids: Iterable[int]) -> set[int]:
+    """Which of these UIDs have a receipt."""
+    found: set[int] = set()
+    for some in chunks(uids):
+        query = select(receipt.c.uid).where(
+            receipt.c.binding == binding, receipt.c.uidvalidity == uidvalidity, receipt.c.uid.in_(some)
+        )
+        found.update(session.scalars(query))
+    return found
+
+
+def unsettled(session: Session, binding: int, uidvalidity: int) -> list[Unsettled]:
+    """Receipts of this generation whose originals are to be moved or looked for."""
+    query = select(receipt.c.id, receipt.c.uid, receipt.c.sha256, receipt.c.size).where(
+        receipt.c.binding == binding, receipt.c.settled_at.is_(None), receipt.c.uidvalidity == uidvalidity
+    )
+    return [Unsettled(*row) for row in session.execute(query.order_by(receipt.c.uid))]
+
+
+def settle(session: Session, binding: int, uidvalidity: int, uids: Iterable[int], how: str, now: int) -> int:
+    """Finish receipts whose originals are where they belong, or known to be gone; returns how many were open."""
+    settled = 0
+    for some in chunks(uids):
+        done = session.execute(
+            update(receipt)
+            .where(
+                receipt.c.binding == binding,
+                receipt.c.uidvalidity == uidvalidity,
+                receipt.c.uid.in_(some),
+                receipt.c.settled_at.is_(None),
+            )
+            .values(settled_at=now, settlement=how)
+        )
+        settled += done.rowcount
+    return settled
+
+
+def settle_other_generations(session: Session, binding: int, uidvalidity: int, now: int) -> int:
+    """Finish what was open under an earlier UIDVALIDITY: those originals are met again under new UIDs."""
+    done = session.execute(
+        update(receipt)
+        .where(receipt.c.binding == binding, receipt.c.settled_at.is_(None), receipt.c.uidvalidity != uidvalidity)
+        .values(settled_at=now, settlement=NEW_GENERATION)
+    )
+    return done.rowcount
+
+
+def leave_alone(session: Session, binding: int, uidvalidity: int, uids: Iterable[int], reason: str, now: int) -> None:
+    """List mail that is not taken; only what is not listed yet is written."""
+    wanted = set(uids)
+    fresh = wanted - left(session, binding, uidvalidity)
+    if fresh:
+        rows = [
+            {"binding": binding, "uidvalidity": uidvalidity, "uid": uid, "reason": reason, "seen_at": now}
+            for uid in sorted(fresh)
+        ]
+        session.execute(insert(left_alone), rows)
+
+
+def left(session: Session, binding: int, uidvalidity: int) -> set[int]:
+    """The UIDs listed as left alone."""
+    query = select(left_alone.c.uid).where(left_alone.c.binding == binding, left_alone.c.uidvalidity == uidvalidity)
+    return set(session.scalars(query))
+
+
+def no_longer_left(session: Session, binding: int, uidvalidity: int, uids: Iterable[int]) -> None:
+    """Take mail off the list: its flag was taken back, or it is gone."""
+    for some in chunks(uids):
+        session.execute(
+            left_alone.delete().where(
+                left_alone.c.binding == binding, left_alone.c.uidvalidity == uidvalidity, left_alone.c.uid.in_(some)
+            )
+        )
+
+
+QUARANTINE_PASSES = 3  # the first and the next two; then only by its button
+
+
+def held_back(session: Session, binding: int, uidvalidity: int) -> set[int]:
+    """UIDs in quarantine that are not tried by themselves any more."""
+    query = select(quarantine.c.uid).where(
+        quarantine.c.binding == binding,
+        quarantine.c.uidvalidity == uidvalidity,
+        quarantine.c.resolved_at.is_(None),
+        quarantine.c.tries >= QUARANTINE_PASSES,
+        quarantine.c.again.is_(False),
+    )
+    return set(session.scalars(query))

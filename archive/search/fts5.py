@@ -1,0 +1,94 @@
+"""The search index in SQLite's FTS5: a row for each message, its id the row's, so that newest first is a walk.
+
+The index holds no text (content=''): a row is taken out by giving FTS5 the words it was made from, which the message
+still yields (same reader version). Who may see stands in a column of its own that neither mail nor query reaches.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from ..people.scopes import Viewer
+from ..store.archive import Session
+from .query import Query, Term
+
+CREATE = (
+    "CREATE VIRTUAL TABLE search USING fts5(subject, people, body, names, scope, content='', "
+    "tokenize='unicode61 remove_diacritics 2')",
+    # Merged in larger steps: the index is written by the batch.
+    "INSERT INTO search(search, rank) VALUES('hashsize', 16777216)",
+    "INSERT INTO search(search, rank) VALUES('automerge', 8)",
+)
+
+_TEXT = "{subject people body names}"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is indexed of one message."""
+
+    message: int
+    subject: str
+    people: str
+    body: str
+    names: str  # of attachments
+
+
+def add(session: Session, rows: Sequence[tuple[Words, frozenset[str]]]) -> None:
+    """Index new messages, each with the scopes that may see it."""
+    if rows:
+        _run(session, "INSERT INTO search(rowid, subject, people, body, names, scope) VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def change_scopes(session: Session, rows: Sequence[tuple[Words, frozenset[str], frozenset[str]]]) -> None:
+    """Let others see indexed messages: each with the scopes it had and the ones it has from now on."""
+    if rows:
+        remove(session, [(words, before) for words, before, _ in rows])
+        add(session, [(words, after) for words, _, after in rows])
+
+
+def remove(session: Session, rows: Sequence[tuple[Words, frozenset[str]]]) -> None:
+    """Take messages out of the index: words and scopes exactly as they were put in."""
+    if rows:
+        _run(
+            session,
+            "INSERT INTO search(search, rowid, subject, people, body, names, scope) "
+            "VALUES ('delete', ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+
+def _run(session: Session, statement: str, rows: Sequence[tuple[Words, frozenset[str]]]) -> None:
+    session.exec_driver_sql(
+        statement,
+        [
+            (w.message, w.subject, w.people, w.body, w.names, " ".join(sorted(map(_token, scopes))))
+            for w, scopes in rows
+        ],
+    )
+
+
+def find(session: Session, query: Query, visible_to: Viewer, before: int | None = None, limit: int = 50) -> list[int]:
+    """Ids of messages that match and may be seen, newest first, before an id."""
+    if not query.wanted:
+        return []
+    match = f"{_TEXT} : ({' AND '.join(map(_term, query.wanted))})"
+    if query.unwanted:
+        match = f"({match}) NOT ({_TEXT} : ({' OR '.join(map(_term, query.unwanted))}))"
+    if visible_to.scopes is not None:
+        match = f"({match}) AND scope : ({' OR '.join(sorted(map(_token, visible_to.scopes)))})"
+    statement = text(
+        "SELECT rowid FROM search WHERE search MATCH :match AND rowid < :before ORDER BY rowid DESC LIMIT :limit"
+    )
+    values = {"match": match, "before": before if before is not None else (1 << 63) - 1, "limit": limit}
+    return list(session.scalars(statement, values))
+
+
+def _term(term: Term) -> str:
+    quoted = '"' + term.text.replace('"', '""').replace("\0", " ") + '"'
+    return quoted + " *" if term.prefix else quoted
+
+
+def _token(scope: str) -> str:
+    return scope.replace(":", "")

@@ -1,0 +1,48 @@
+"""The database brought to this version by alembic, and checked."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect, text
+
+if TYPE_CHECKING:
+    from .archive import Archive
+
+HEAD = "0001"  # the newest revision in migrations/versions; a test compares
+
+
+def upgrade(archive: "Archive") -> None:
+    """Bring the database to this version, from nothing or from any earlier one; each revision is one transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    archive.keys.create()
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    with archive.transaction() as session:
+        config.attributes["connection"] = session
+        command.upgrade(config, "head")
+
+
+def revision(archive: "Archive") -> str | None:
+    """The revision the database is at; None where it is empty."""
+    with archive.reading() as session:
+        if not inspect(session).has_table("alembic_version"):
+            return None
+        found: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
+
+
+def check(archive: "Archive") -> None:
+    """NotReady where the database is not there or not of this version."""
+    from .archive import NotReady
+
+    if archive.on_sqlite and not Path(archive.engine.url.database or "").exists():
+        raise NotReady(f"{archive.folder}: no archive there. Make one with: postroom init --admin EMAIL")
+    found = revision(archive)
+    if found is None:
+        raise NotReady("The database is empty. Make an archive in it with: postroom init --admin EMAIL")
+    if found != HEAD:
+        raise NotReady(
+            f"The database is of version {found}, this Postroom of {HEAD}. Bring it up with: postroom upgrade"
+        )

@@ -1,0 +1,366 @@
+"""Every table of the archive, in the order in which a mail touches them.
+
+Times are UTC milliseconds, ids of messages 63 bits (`archive.post.messages.new_id`), all else counts up.
+SQLAlchemy Core on purpose: rows go in by the batch, and nothing is cached that another worker may have changed.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts up by itself only in a column typed exactly INTEGER.
+Id = BigInteger().with_variant(Integer(), "sqlite")
+Time = BigInteger
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# --- people ---------------------------------------------------------------------------------------------------
+
+user = Table(
+    "user",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("email", String(320), nullable=False, unique=True),  # folded to lower case
+    Column("name", Text, nullable=False),
+    Column("admin", Boolean, nullable=False, default=False),
+    Column("password", Text),  # argon2id; null until first set
+    Column("language", String(16)),  # null: the browser's
+    Column("zone", String(64)),  # IANA name; null: the organisation's
+    Column("created_at", Time, nullable=False),
+    Column("disabled_at", Time),
+)
+
+sign_in_link = Table(
+    "sign_in_link",
+    metadata,
+    Column("token", LargeBinary(32), primary_key=True),  # SHA-256 of what the link carries
+    Column("user", Id, ForeignKey("user.id"), nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("expires_at", Time, nullable=False),
+    Column("used_at", Time),
+)
+
+web_session = Table(
+    "web_session",
+    metadata,
+    Column("token", LargeBinary(32), primary_key=True),  # SHA-256 of the cookie's value
+    Column("user", Id, ForeignKey("user.id"), nullable=False, index=True),
+    Column("created_at", Time, nullable=False),
+    Column("seen_at", Time, nullable=False),
+    Column("expires_at", Time, nullable=False),
+    Column("agent", Text, nullable=False, default=""),
+)
+
+sign_in_try = Table(
+    "sign_in_try",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subject", LargeBinary(32), nullable=False),  # SHA-256 of the account tried, or of the address it came from
+    Column("at", Time, nullable=False),
+    Index(None, "subject", "at"),
+)
+
+process = Table(
+    "process",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("slug", String(64), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+)
+
+process_address = Table(
+    "process_address",
+    metadata,
+    Column("address", String(320), primary_key=True),  # folded to lower case
+    Column("process", Id, ForeignKey("process.id"), nullable=False, index=True),
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    Column("process", Id, ForeignKey("process.id"), primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), primary_key=True, index=True),
+    Column("role", String(16), nullable=False),  # owner
+    Column("since", Time, nullable=False),
+)
+
+# --- mailboxes ------------------------------------------------------------------------------------------------
+
+mailbox = Table(
+    "mailbox",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("owner", Id, ForeignKey("user.id")),  # null: impersonal, of the organisation
+    Column("imap", Text, nullable=False),  # URL without the password
+    Column("smtp", Text),
+    Column("secret", LargeBinary),  # Fernet token of the password
+    Column("plaintext", Boolean, nullable=False, default=False),  # the operator allowed an unencrypted connection
+    Column("created_at", Time, nullable=False),
+)
+
+binding = Table(
+    "binding",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("mailbox", Id, ForeignKey("mailbox.id"), nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("processed", Text, nullable=False),
+    Column("process", Id, ForeignKey("process.id")),
+    Column("user", Id, ForeignKey("user.id")),
+    Column("every", Integer, nullable=False),  # seconds
+    Column("created_at", Time, nullable=False),
+    Column("next_at", Time, nullable=False),  # due when this has come
+    Column("checked_at", Time),
+    Column("succeeded_at", Time),
+    Column("waiting", Integer, nullable=False, default=0),  # mails seen in the watched folder and not taken yet
+    Column("empty_polls", Integer, nullable=False, default=0),
+    Column("trouble", Text),  # one sentence, null when all is well
+    Column("trouble_since", Time),
+    Column("permanent", Boolean, nullable=False, default=False),  # trying again cannot help (Refused)
+    Column("failures", Integer, nullable=False, default=0),  # in a row
+    Column("uidvalidity", BigInteger),  # of the watched folder, as last seen
+    # Recorded before each move, so that an unanswered one is resolved by looking (DESIGN §3, Moving).
+    Column("processed_uidvalidity", BigInteger),
+    Column("processed_uidnext", BigInteger),
+    UniqueConstraint("mailbox", "folder"),
+    Index(None, "next_at"),
+)
+
+# --- mail -----------------------------------------------------------------------------------------------------
+
+pack = Table(
+    "pack",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("created_at", Time, nullable=False),
+)
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),  # pack << 32 | number within the pack
+    Column("hash", LargeBinary(32)),  # keyed; null where bytes cannot come twice
+    Column("size", BigInteger, nullable=False),  # bytes as given
+    Column("stored", BigInteger, nullable=False),  # bytes in the pack
+    Column("position", BigInteger, nullable=False),  # of the record within the pack
+    UniqueConstraint("hash"),
+)
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("created_at", Time, nullable=False),
+)
+
+# Every Message-ID that a conversation contains or refers to; one without a message is a ghost.
+thread = Table(
+    "thread",
+    metadata,
+    Column("reference", LargeBinary(16), primary_key=True),  # hash of the Message-ID, whatever its length
+    Column("conversation", Id, ForeignKey("conversation.id"), nullable=False),
+    Column("message", Id),  # the first that carried it; null: a ghost
+    sqlite_with_rowid=False,
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),
+    Column("content_key", LargeBinary(32), nullable=False, unique=True),
+    Column("identity", Integer, nullable=False),  # version of the rule that made the content key
+    Column("blob", Id, ForeignKey("blob.id"), nullable=False),  # the content, transport headers cut out
+    Column("size", BigInteger, nullable=False),  # of the first copy, bytes
+    Column("conversation", Id, ForeignKey("conversation.id"), nullable=False, index=True),
+    Column("joined_by", String(16), nullable=False),  # why it is in that conversation: first, parent, ghost, repeated
+    Column("parent", LargeBinary(16)),  # the parent it claims (hash of a Message-ID), whoever that is
+    Column("message_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("from_name", Text, nullable=False),
+    Column("from_address", Text, nullable=False),
+    Column("recipients", Text, nullable=False),  # JSON: {"to": [[name, address], …], "cc": …, "reply_to": …}
+    Column("date", Time),  # what the Date header claims, UTC ms
+    Column("arrived_at", Time, nullable=False),  # first arrival; the id's seconds
+    Column("snippet", Text, nullable=False),
+    Column("attachments", Integer, nullable=False),  # how many
+    Column("problems", Text),  # JSON list of sentences
+    Column("reader", Integer, nullable=False),  # version of the reader; 0: could not be read
+    Column("second_reader", Integer),  # version; null: not read a second time yet
+    Column("ambiguous", Text),  # JSON list: what the two readers disagree about
+    Column("second_reading", Text),  # JSON: Received hops and defects
+    # Small next to the table, and it empties: what the second reader has still to read.
+    Index(
+        "ix_message_unread_twice",
+        "id",
+        sqlite_where=text("second_reader IS NULL"),
+        postgresql_where=text("second_reader IS NULL"),
+    ),
+)
+
+attachment = Table(
+    "attachment",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),
+    Column("path", String(64), primary_key=True),  # of the leaf: "2.1"
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message", Id, ForeignKey("message.id"), nullable=False, index=True),
+    Column("binding", Id, ForeignKey("binding.id"), nullable=False),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("scope", String(32), nullable=False),  # whom this copy came to; nobody else sees its transport headers
+    Column("sha256", LargeBinary(32), nullable=False),  # of the copy's raw bytes
+    Column("size", BigInteger, nullable=False),
+    Column("trace", Id, ForeignKey("blob.id"), nullable=False),  # this copy's own transport headers and their places
+    Column("received_at", Time, nullable=False),  # INTERNALDATE
+    Column("taken_at", Time, nullable=False),
+    Column("settled_at", Time),
+    Column("settlement", String(16)),  # moved, left, taken away, new generation
+    UniqueConstraint("binding", "uidvalidity", "uid"),
+    Index(
+        "ix_receipt_unsettled",
+        "binding",
+        sqlite_where=text("settled_at IS NULL"),
+        postgresql_where=text("settled_at IS NULL"),
+    ),
+)
+
+# Mail that could be fetched but not recorded: its bytes are safe, its original stays in the watched folder.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("binding", Id, ForeignKey("binding.id"), nullable=False),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("blob", Id, ForeignKey("blob.id"), nullable=False),  # the whole raw mail
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("received_at", Time, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("first_at", Time, nullable=False),
+    Column("last_at", Time, nullable=False),
+    Column("again", Boolean, nullable=False, default=False),  # somebody pressed its button
+    Column("resolved_at", Time),
+    UniqueConstraint("binding", "uidvalidity", "uid"),
+)
+
+# Mail in a watched folder that is not taken, and why: flagged \Deleted by a person, for example.
+left_alone = Table(
+    "left_alone",
+    metadata,
+    Column("binding", Id, ForeignKey("binding.id"), primary_key=True),
+    Column("uidvalidity", BigInteger, primary_key=True),
+    Column("uid", BigInteger, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("seen_at", Time, nullable=False),
+)
+
+# --- who may see, who works on it -------------------------------------------------------------------------------
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),
+    Column("scope", String(32), primary_key=True),  # process:7, user:3
+    Column("receipt", Id, ForeignKey("receipt.id"), nullable=False),
+    Column("at", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+message_scope = Table(
+    "message_scope",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),
+    Column("scope", String(32), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+ticket = Table(
+    "ticket",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("scope", String(32), nullable=False),  # the process's; of a private mailbox, the owner's
+    Column("conversation", Id, ForeignKey("conversation.id"), nullable=False, index=True),
+    Column("state", String(16), nullable=False, default="open"),
+    Column("assignee", Id, ForeignKey("user.id")),
+    Column("created_at", Time, nullable=False),
+    Column("last_at", Time, nullable=False),  # last activity; lists go by it
+    # What a list shows, all of it from messages this scope may see.
+    Column("last_message", Id, ForeignKey("message.id"), nullable=False),
+    Column("messages", Integer, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("people", Text, nullable=False),
+    Column("snippet", Text, nullable=False),
+    Column("attachments", Integer, nullable=False),
+    UniqueConstraint("scope", "conversation"),
+    Index(None, "scope", "last_at", "id"),
+)
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("user", Id, ForeignKey("user.id"), primary_key=True),
+    Column("ticket", Id, ForeignKey("ticket.id"), primary_key=True),
+    Column("at", Time, nullable=False),  # everything up to here has been read
+    sqlite_with_rowid=False,
+)
+
+# --- events -----------------------------------------------------------------------------------------------------
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Time, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("actor", String(32), nullable=False),  # user:3, operator, binding:2
+    Column("subject", String(40), nullable=False),  # message:123
+    Column("commitment", LargeBinary(32), nullable=False),  # SHA-256 of salt and details
+    sqlite_autoincrement=True,  # an id is never given twice, or a cut-off tail would go unseen
+)
+
+event_detail = Table(
+    "event_detail",
+    metadata,
+    Column("event", Id, ForeignKey("event.id"), primary_key=True, autoincrement=False),
+    Column("salt", LargeBinary(16), nullable=False),
+    Column("details", Text, nullable=False),  # JSON; may be erased while the log stays verifiable
+)

@@ -1,0 +1,207 @@
+"""Tickets: one row for each process and conversation. Lists go by a ticket's last activity.
+
+Private mail has such a row too, in the scope of its owner. What a list shows stands in the row, and comes only from
+messages that this scope may see.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Row, and_, bindparam, func, insert, or_, select, tuple_, update
+
+from ..people.scopes import Viewer
+from ..store.archive import Session
+from ..store.dialects import insert_missing
+from ..store.schema import seen, ticket
+
+OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message that came to a scope, as its ticket will show it."""
+
+    scope: str
+    conversation: int
+    message: int
+    subject: str
+    people: str  # who wrote it
+    snippet: str
+    attachments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A row of a list."""
+
+    id: int
+    scope: str
+    conversation: int
+    state: str
+    assignee: int | None
+    created_at: int
+    last_at: int
+    last_message: int
+    messages: int
+    subject: str
+    people: str
+    snippet: str
+    attachments: int
+    unread: bool
+
+
+def note(session: Session, arrivals: Sequence[Arrived], now: int) -> None:
+    """Write the tickets of a batch: a new one, or the latest activity on the one that is there."""
+    by_ticket: dict[tuple[str, int], list[Arrived]] = {}
+    for one in arrivals:
+        by_ticket.setdefault((one.scope, one.conversation), []).append(one)
+    there = _there(session, by_ticket)
+    fresh = [_row(key, came, now) for key, came in by_ticket.items() if key not in there]
+    if fresh:
+        session.execute(insert(ticket), fresh)
+    again = []
+    for key in there:
+        row = _row(key, by_ticket[key], now)
+        again.append(
+            {
+                "b_scope": key[0],
+                "b_conversation": key[1],
+                "b_last_at": now,
+                "b_messages": row["messages"],
+                "b_last_message": row["last_message"],
+                "b_people": row["people"],
+                "b_snippet": row["snippet"],
+                "b_attachments": row["attachments"],
+            }
+        )
+    if again:
+        session.execute(
+            update(ticket)
+            .where(ticket.c.scope == bindparam("b_scope"), ticket.c.conversation == bindparam("b_conversation"))
+            .values(
+                last_at=bindparam("b_last_at"),
+                messages=ticket.c.messages + bindparam("b_messages"),
+                last_message=bindparam("b_last_message"),
+                people=bindparam("b_people"),
+                snippet=bindparam("b_snippet"),
+                attachments=ticket.c.attachments + bindparam("b_attachments"),
+            ),
+            again,
+        )
+
+
+def _there(session: Session, keys: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+    by_scope: dict[str, list[int]] = {}
+    for scope, conversation in keys:
+        by_scope.setdefault(scope, []).append(conversation)
+    found: set[tuple[str, int]] = set()
+    for scope, conversations in by_scope.items():
+        for start in range(0, len(conversations), 500):
+            query = select(ticket.c.conversation).where(
+                ticket.c.scope == scope, ticket.c.conversation.in_(conversations[start : start + 500])
+            )
+            found.update((scope, one) for one in session.scalars(query))
+    return found
+
+
+def _row(key: tuple[str, int], came: Sequence[Arrived], now: int) -> dict[str, object]:
+    last = came[-1]
+    return {
+        "scope": key[0],
+        "conversation": key[1],
+        "state": OPEN,
+        "created_at": now,
+        "last_at": now,
+        "last_message": last.message,
+        "messages": len(came),
+        "subject": came[0].subject,
+        "people": last.people,
+        "snippet": last.snippet,
+        "attachments": sum(one.attachments for one in came),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place in a list after which the next page begins."""
+
+    last_at: int
+    id: int
+
+    def __str__(self) -> str:
+        """As a URL carries it."""
+        return f"{self.last_at}.{self.id}"
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor | None":
+        """From a URL; None where it is none."""
+        first, dot, second = text.partition(".")
+        fine = dot and first.isascii() and first.isdigit() and second.isascii() and second.isdigit()
+        return cls(int(first), int(second)) if fine and len(text) < 40 else None
+
+
+def page(
+    session: Session, visible_to: Viewer, scopes: Iterable[str], after: Cursor | None = None, limit: int = 50
+) -> list[Ticket]:
+    """Tickets of these scopes, so far as they may be seen, by last activity; `limit` + 1 tells that there are more."""
+    found: list[Ticket] = []
+    for scope in sorted(set(scopes)):
+        if not visible_to.sees(scope):
+            continue
+        # Scope by scope, so that each is a walk along the index, however many tickets there are.
+        query = _tickets(visible_to).where(ticket.c.scope == scope)
+        if after is not None:
+            query = query.where(tuple_(ticket.c.last_at, ticket.c.id) < tuple_(after.last_at, after.id))
+        query = query.order_by(ticket.c.last_at.desc(), ticket.c.id.desc()).limit(limit + 1)
+        found.extend(_ticket(row) for row in session.execute(query))
+    found.sort(key=lambda one: (one.last_at, one.id), reverse=True)
+    return found[: limit + 1]
+
+
+def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> list[Ticket]:
+    """The tickets on a conversation that may be seen."""
+    query = _tickets(visible_to).where(ticket.c.conversation == conversation).order_by(ticket.c.scope)
+    return [one for one in map(_ticket, session.execute(query)) if visible_to.sees(one.scope)]
+
+
+def _tickets(visible_to: Viewer):  # type: ignore[no-untyped-def]
+    mine = and_(seen.c.ticket == ticket.c.id, seen.c.user == (visible_to.user or 0))
+    return select(ticket, or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at).label("unread")).outerjoin(seen, mine)
+
+
+def _ticket(row: Row[tuple[object, ...]]) -> Ticket:
+    return Ticket(
+        row.id, row.scope, row.conversation, row.state, row.assignee, row.created_at, row.last_at, row.last_message,
+        row.messages, row.subject, row.people, row.snippet, row.attachments, bool(row.unread),
+    )  # fmt: skip
+
+
+def unread_counts(session: Session, visible_to: Viewer, scopes: Iterable[str], at_most: int = 100) -> Mapping[str, int]:
+    """How many tickets of each scope have something unread, counted up to `at_most`."""
+    found: dict[str, int] = {}
+    for scope in scopes:
+        if visible_to.sees(scope):
+            some = _tickets(visible_to).where(
+                ticket.c.scope == scope, or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at)
+            )
+            found[scope] = session.scalar(select(func.count()).select_from(some.limit(at_most).subquery())) or 0
+    return found
+
+
+def mark_seen(session: Session, user: int, tickets: Sequence[Ticket]) -> None:
+    """Everything on these tickets up to their last activity has been read by this user."""
+    rows = [{"user": user, "ticket": one.id, "at": one.last_at} for one in tickets if one.unread]
+    if not rows:
+        return
+    insert_missing(session, seen, rows)
+    session.execute(
+        update(seen)
+        .where(seen.c.user == user, seen.c.ticket == bindparam("b_ticket"), seen.c.at < bindparam("b_at"))
+        .values(at=bindparam("b_at")),
+        [{"b_ticket": row["ticket"], "b_at": row["at"]} for row in rows],
+    )
+
+
+def mark_unread(session: Session, user: int, tickets: Sequence[Ticket]) -> None:
+    """Forget that this user has read these tickets."""
+    session.execute(seen.delete().where(seen.c.user == user, seen.c.ticket.in_([one.id for one in tickets])))
