@@ -407,6 +407,6 @@ def test_what_cannot_be_run_is_named_at_the_end(tmp_path: Path) -> None:
     said = run(str(nothing))
     if os.geteuid() == 0:
         assert "chromium is not installed (apt-get install chromium); it can be had here" in said
-        assert "1 failed, 1 skipped" in said
+        assert "1 skipped, 1 error" in said
     else:
         assert "2 skipped" in said
