@@ -83,7 +83,7 @@ _IDENTITY = frozenset(("7bit", "8bit", "binary", ""))
 _GUESSED_BOUNDARY = re.compile(rb"(?:\A|\n)(--[^\r\n]{1,200})\r?\n(?=[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-)")
 _ENCODINGS = {"base-64": "base64", "b": "base64", "qp": "quoted-printable", "quoted_printable": "quoted-printable"}
 _UUENCODED = frozenset(("x-uuencode", "uuencode", "x-uue", "uue"))
-# Marks a decoded container that gets a line end in front, so that a delimiter in its first line is found like any other.
+# Marks a decoded container that gets a line end in front: a delimiter in its first line is found like any other.
 _LINE_FIRST = " with a line end before"
 _ENCODED = frozenset(("base64", "quoted-printable", *_UUENCODED))
 

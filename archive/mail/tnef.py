@@ -49,27 +49,35 @@ def items(stream: bytes, limit: int) -> list[Item]:
     """
     found: list[Item] = []
     waiting = [(0, len(stream))]
+    steps = _Steps()
     while waiting and len(found) < limit:
         start, end = waiting.pop()
         if stream[start : start + 4] == SIGNATURE:
-            waiting += _read(stream, start, end, found)
+            waiting += _read(stream, start, end, found, steps)
 
     return found[:limit]
 
 
-def _read(stream: bytes, start: int, end: int, found: list[Item]) -> list[tuple[int, int]]:
+@dataclass(slots=True)
+class _Steps:
+    """How many objects and properties may still be read: hostile streams hold millions of empty ones."""
+
+    left: int = 200_000
+
+
+def _read(stream: bytes, start: int, end: int, found: list[Item], steps: _Steps) -> list[tuple[int, int]]:
     """Add what one stream holds to *found*; returns where the messages attached to it stand."""
     waiting: list[tuple[int, int]] = []
     codepage: str | None = None
     current: dict[int, tuple[int, int, int]] | None = None
     bodies: dict[int, tuple[int, int, int]] = {}
-    for level, kind, first, last in _objects(stream, start + 6, end):
+    for level, kind, first, last in _objects(stream, start + 6, end, steps):
         if kind == _CODEPAGE and last - first >= 4:
             codepage = f"cp{struct.unpack_from('<I', stream, first)[0]}"
         elif kind == _BODY:
             bodies.setdefault(_PLAIN_BODY, (0x1E, first, last))
         elif kind == _MESSAGE_PROPERTIES and level != _ATTACHMENT_LEVEL:
-            bodies.update(_properties(stream, first, last))
+            bodies.update(_properties(stream, first, last, steps))
         elif kind == _BEGIN_ATTACHMENT:
             _finish(stream, current, codepage, found, waiting)
             current = {}
@@ -78,7 +86,7 @@ def _read(stream: bytes, start: int, end: int, found: list[Item]) -> list[tuple[
         elif current is not None and kind == _DATA:
             current[_DATA_OBJECT] = (0x0102, first, last)
         elif current is not None and kind == _ATTACHMENT_PROPERTIES:
-            for key, value in _properties(stream, first, last).items():
+            for key, value in _properties(stream, first, last, steps).items():
                 if key != _DATA_OBJECT or key not in current:
                     current[key] = value
     _finish(stream, current, codepage, found, waiting)
@@ -142,9 +150,10 @@ def _text(stream: bytes, value: tuple[int, int, int], codepage: str | None) -> s
     return charsets.decode(data.split(b"\0", 1)[0], codepage).strip()
 
 
-def _objects(stream: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def _objects(stream: bytes, position: int, end: int, steps: _Steps) -> Iterator[tuple[int, int, int, int]]:
     """(level, attribute, start, end) of each object; each is followed by a checksum, which Outlook itself ignores."""
-    while position + 9 <= end:
+    while position + 9 <= end and steps.left > 0:
+        steps.left -= 1
         level, kind, _, length = struct.unpack_from("<BHHI", stream, position)
         first = position + 9
         last = min(first + length, end)
@@ -152,12 +161,13 @@ def _objects(stream: bytes, position: int, end: int) -> Iterator[tuple[int, int,
         position = last + 2
 
 
-def _properties(stream: bytes, position: int, end: int) -> dict[int, tuple[int, int, int]]:
+def _properties(stream: bytes, position: int, end: int, steps: _Steps) -> dict[int, tuple[int, int, int]]:
     """The MAPI properties between two offsets: id → (type, start, end) of the first value."""
     found: dict[int, tuple[int, int, int]] = {}
     position += 4  # the count says nothing that the end does not say better
     try:
-        while position + 4 <= end:
+        while position + 4 <= end and steps.left > 0:
+            steps.left -= 1
             form, key = struct.unpack_from("<HH", stream, position)
             position += 4
             if key >= _NAMED:
@@ -170,7 +180,7 @@ def _properties(stream: bytes, position: int, end: int) -> dict[int, tuple[int, 
                 count = struct.unpack_from("<I", stream, position)[0]
                 position += 4
             if form in _VARIABLE:
-                for number in range(min(count, (end - position) // 4 + 1)):
+                for number in range(min(count, (end - position) // 4 + 1, 1000)):
                     length = struct.unpack_from("<I", stream, position)[0]
                     position += 4
                     if number == 0:
