@@ -41,6 +41,7 @@ HOST = "127.0.0.1"
 NAME = "mail.demo.example"
 ADDRESSES = tuple(f"{name}@demo.example" for name in ("helpdesk", "sales", "press", "anna", "bernd", "clara"))
 SIZE_LIMIT = 25 * 1024 * 1024
+THREAD = "demo mail server"
 PATIENCE = 10.0  # seconds for a delivery, a start or a stop on a busy machine
 
 log = logging.getLogger(__name__)
@@ -90,10 +91,10 @@ class MailServer:
         """Serve from a thread of its own; returns when both ports answer. OSError when a port is taken."""
         if self._thread is not None:
             raise RuntimeError("the mail server runs already")
-        # What clients do wrong is their trouble; aiosmtpd would print each instance of it on stderr.
-        logging.getLogger("mail.log").setLevel(logging.CRITICAL)
+        for name in ("mail.log", "asyncio"):
+            logging.getLogger(name).addFilter(_is_news)
         ready: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="demo mail server", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(ready,), name=THREAD, daemon=True)
         self._thread.start()
         try:
             ready.result(PATIENCE)
@@ -248,6 +249,11 @@ def _trace(address: str, sender: str, host: str) -> bytes:
     ).encode("utf-8", "replace")
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    # aiosmtpd and asyncio warn of what clients do wrong, on stderr where nothing else is set up.
+    return record.threadName != THREAD
+
+
 def _note(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     # A client that breaks off or sends nonsense ends its own connection and is nobody's news.
     log.debug("connection: %s", context.get("message"), exc_info=context.get("exception"))
@@ -339,11 +345,12 @@ class _Folder(MailboxData):
 
 def _read(raw: bytes) -> MessageContent:
     try:
-        return MessageContent.parse(raw)
+        content = MessageContent.parse(raw)
     except Exception:
         # email.policy raises a dozen kinds of errors on hostile headers, RecursionError on deep nesting: one flat part.
         header, body = MessageContent._split_lines(raw, MessageContent._find_lines(raw))
         plain = MessageBody._parse_content_type("text/plain")
-        return MessageContent(
-            raw, MessageHeader._parse(raw, memoryview(raw), header), MessageBody(raw, body, plain, [])
-        )
+        top = MessageHeader._parse(raw, memoryview(raw), header)
+        content = MessageContent(raw, top, MessageBody(raw, body, plain, []))
+    content._raw = memoryview(raw)  # pymap drops the last byte of a mail that ends within its header
+    return content

@@ -165,6 +165,7 @@ def test_smtp_signs_in_with_the_password_of_the_account(server: MailServer) -> N
         b"",
         b"\r\n",
         b"no header at all",
+        b"no header at all, with a line end\r\n",
         b"Subject: only a header",
         b"Subject: bare line feeds\n\nbody\n",
         b"Subject: \x00\xff\r\n\r\n\x00\xff\r\n",
@@ -291,7 +292,7 @@ def test_a_port_that_is_taken_is_an_error_of_the_start() -> None:
 
 
 ROUGH_VISIT = """
-import smtplib, socket, warnings
+import smtplib, socket, time
 from gateway.demo.server import MailServer
 with MailServer() as server:
     for port in (server.imap_port, server.smtp_port):
@@ -302,6 +303,15 @@ with MailServer() as server:
     left_open = [socket.create_connection((server.host, port)) for port in (server.imap_port, server.smtp_port)]
     with smtplib.SMTP(server.host, server.smtp_port) as smtp:
         smtp.sendmail("a@b.example", ["anna@demo.example"], b"Subject: x\\r\\n\\r\\n")
+    server.deliver("anna@demo.example", b"Subject: large\\r\\n\\r\\n" + b"x" * 5_000_000)
+    gone = socket.create_connection((server.host, server.imap_port))
+    password = server.passwords["anna@demo.example"].encode()
+    gone.sendall(b'a LOGIN anna@demo.example "' + password + b'"\\r\\nb SELECT INBOX\\r\\n')
+    gone.sendall(b"c FETCH 1:* (FLAGS BODY.PEEK[])\\r\\n" * 50)
+    gone.recv(10)
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
+    gone.close()
+    time.sleep(0.3)
 for line in left_open:
     line.close()
 """
