@@ -68,7 +68,6 @@ class Letter:
     encoding: str = "quoted-printable"
 
 
-# fmt: off  (an envelope stands on one line above its letter)
 HELPDESK_LETTERS = (
     # Czech: a machine that stays cold, five letters.
     Letter(
@@ -1156,5 +1155,4 @@ Estudio Naranjo
     ),
 )
 
-# fmt: on
 LETTERS = HELPDESK_LETTERS + SALES_LETTERS + PRESS_LETTERS
