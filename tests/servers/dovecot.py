@@ -292,11 +292,12 @@ class Dovecot:
             for raw in raws:
                 client.append(folder, raw, flags, when)
 
-    def load(self, user: str, folder: str, files: Iterable[Path]) -> int:
+    def load(self, user: str, folder: str, files: Iterable[Path], *, link: bool = False) -> int:
         """Copies files into a Maildir's folder past the server, the quick way for very many; returns how many.
 
-        Line ends are changed to LF as a delivery agent does; the server gives CRLF. The folder's index is written
-        before this returns, so that nobody's first look pays for it.
+        Line ends are changed to LF as a delivery agent does; the server gives CRLF. With `link` the files, which must
+        have LF ends, are linked instead where the file system can, and change their owner. The folder's index is
+        written before this returns, so that nobody's first look pays for it.
         """
         assert self.format == "maildir"
         if folder != "INBOX":
@@ -308,7 +309,13 @@ class Dovecot:
         count = 0
         for file in files:
             target = current / f"{start}.M{count:07d}P{os.getpid()}.postroom:2,"
-            target.write_bytes(file.read_bytes().replace(b"\r\n", b"\n"))
+            linked = False
+            if link:
+                with contextlib.suppress(OSError):  # on another file system
+                    target.hardlink_to(file)
+                    linked = True
+            if not linked:
+                target.write_bytes(file.read_bytes().replace(b"\r\n", b"\n"))
             self._own(target)
             count += 1
         with self.connect(user) as client:

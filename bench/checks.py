@@ -1,0 +1,124 @@
+"""Whether nothing was lost: every mail is found by search, exported byte for byte, and lies in the processed folder."""
+
+import collections
+import email
+import email.header
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+
+from . import measure
+
+_MOST_MAILS_A_WORD = 200
+_LETTERS_READ = 8000
+_LONGEST_MAIL_READ = 40_000_000  # bytes
+_PUNCTUATION = ".,;:!?()\"'"
+
+
+def sha256(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+@dataclass(frozen=True)
+class Question:
+    """A rare word and the mails that contain it, by the SHA-256 of their bytes."""
+
+    word: str
+    mails: frozenset[str]
+
+
+def questions(mails: Iterable[bytes]) -> tuple[list[Question], int]:
+    """Words such that each mail has at least one of them, and the number of mails in which no word could be read.
+
+    A word is asked for once, although up to 200 mails contain it; all of them have to be among the answers.
+    """
+    words_of = {sha256(raw): _words(raw) for raw in mails}
+    having: dict[str, set[str]] = collections.defaultdict(set)
+    for mail, words in words_of.items():
+        for word in words:
+            having[word].add(mail)
+    asked: list[Question] = []
+    covered: set[str] = set()
+    unread = 0
+    for mail, words in words_of.items():
+        if mail in covered:
+            continue
+        # Of equally rare words the first in the alphabet: the same questions in every run.
+        rare = sorted((-len(having[word]), word) for word in words if len(having[word]) <= _MOST_MAILS_A_WORD)
+        if not rare:
+            unread += 1
+            continue
+        word = rare[0][1]
+        asked.append(Question(word, frozenset(having[word])))
+        covered |= having[word]
+    return asked, unread
+
+
+def _words(raw: bytes) -> set[str]:
+    """Words of the subject and of the beginning of the text, as the author wrote them himself."""
+    if len(raw) > _LONGEST_MAIL_READ:
+        return set()
+    try:
+        mail = email.message_from_bytes(raw)
+        text = f"{_subject(mail)}\n{_plain_text(mail)}"
+    except Exception:  # what the standard library cannot read is no less a mail: it is counted as unread
+        return set()
+    lines = [line for line in text[:_LETTERS_READ].splitlines()[:-1] if not line.startswith(">")]
+    words = {word.strip(_PUNCTUATION).lower() for line in lines for word in line.split()}
+    return {word for word in words if 4 <= len(word) <= 30 and word.isalpha()}
+
+
+def _subject(mail: Message) -> str:
+    return str(email.header.make_header(email.header.decode_header(str(mail.get("Subject", "")))))
+
+
+def _plain_text(mail: Message) -> str:
+    for part in mail.walk():
+        if part.get_content_type() == "text/plain" and part.get_content_disposition() != "attachment":
+            payload = part.get_payload(decode=True)
+            if isinstance(payload, bytes):
+                return payload.decode(part.get_content_charset("utf-8"))
+    return ""
+
+
+def ask(
+    program: Sequence[str | Path],
+    env: Mapping[str, str],
+    asked: Sequence[Question],
+    message_of: Mapping[str, str | None],
+) -> list[str]:
+    """Asks `postroom search` each question; returns what was not found, as sentences."""
+
+    def missing(question: Question) -> list[str]:
+        answer = measure.run([*program, "search", f'"{question.word}"', "--json"], env=env).output
+        found = {json.loads(line)["message"] for line in answer.splitlines()}
+        wanted = {mail: message_of.get(mail) for mail in question.mails}
+        return [
+            f"the mail with SHA-256 {mail} is not found by {question.word!r}"
+            for mail, message in wanted.items()
+            if message is not None and message not in found
+        ]
+
+    with ThreadPoolExecutor(2) as pool:
+        return [sentence for sentences in pool.map(missing, asked) for sentence in sentences]
+
+
+def exported(folder: Path, served: collections.Counter[str]) -> tuple[dict[str, str | None], list[str]]:
+    """The message of each mail by its SHA-256, and where an export is not what the server gave, as sentences."""
+    complaints = []
+    message_of: dict[str, str | None] = {}
+    given: collections.Counter[str] = collections.Counter()
+    for line in (folder / "index.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        actual = sha256((folder / entry["file"]).read_bytes())
+        if actual != entry["sha256"]:
+            complaints.append(f"{entry['file']} is not what index.jsonl says")
+        given[actual] += 1
+        message_of[actual] = entry["message"]
+    complaints += [f"not exported: {mail}" for mail in (served - given)]
+    complaints += [f"exported, but never served: {mail}" for mail in (given - served)]
+    return message_of, complaints
