@@ -3,37 +3,143 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from .store.archive import Archive
-from .store.keys import InstallationKey
+if TYPE_CHECKING:  # loaded when they are needed: `--help` and `inspect` do without
+    from .people.scopes import Viewer
+    from .store.archive import Archive
+    from .store.keys import InstallationKey
+
+json_option = click.option("--json", "as_lines", is_flag=True, help="Print JSON: one object, or one a line.")
+as_option = click.option(
+    "--as", "as_email", metavar="EMAIL", help="See what this user may see (without it: as operator, everything)."
+)
 
 
-@dataclass
-class Front:
-    """One call of the command line."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the operator decided, so far as every command may need it."""
 
     data: Path
     key_path: Path
     database_url: str | None
-    _archive: Archive | None = field(default=None, repr=False)
+    base_url: str  # of the pages, where the installation names no other
 
-    def archive(self) -> Archive:
+
+class Pages(Protocol):
+    """The web pages, served."""
+
+    def run(self) -> None:
+        """Serve until `close`."""
+
+    def close(self) -> None:
+        """Finish what is being answered and stop; may be called from another thread and repeated."""
+
+
+class Front:
+    """One call of the command line. Settings are read when one is asked for; ClickException where they will not do."""
+
+    def __init__(
+        self,
+        given: Callable[[], Given],
+        pages: "Callable[[Front, str | None, int | None], Pages] | None" = None,
+    ) -> None:
+        self._given_by = given
+        self._pages_by = pages
+        self._given: Given | None = None
+        self._archive: Archive | None = None
+
+    @property
+    def given(self) -> Given:
+        """What the operator decided."""
+        if self._given is None:
+            self._given = self._given_by()
+        return self._given
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.given.data
+
+    @property
+    def key_path(self) -> Path:
+        """The installation's key file."""
+        return self.given.key_path
+
+    @property
+    def database_url(self) -> str | None:
+        """The database; none: SQLite in the data folder."""
+        return self.given.database_url
+
+    def archive(self) -> "Archive":
         """The archive, opened and checked the first time; NotReady or KeyTrouble where it cannot be."""
         if self._archive is None:
-            key = InstallationKey.read(self.key_path) if self.key_path.exists() or self.data.exists() else None
-            if key is None:
-                raise click.ClickException(f"{self.data}: no archive there. Make one with: postroom init --admin EMAIL")
-            opened = Archive(self.data.absolute(), key, self.database_url)
+            opened = self.open_with(self.key())
             opened.check()
             self._archive = opened
         return self._archive
+
+    def key(self) -> "InstallationKey":
+        """The installation's key; NotReady where there is no archive at all, KeyTrouble where the key is missing."""
+        from .store.archive import NotReady
+        from .store.keys import InstallationKey
+
+        if not self.key_path.exists() and not self.data.exists():
+            raise NotReady(f"{self.data}: no archive there. Make one with: postroom init --admin EMAIL")
+        return InstallationKey.read(self.key_path)
+
+    def open_with(self, key: "InstallationKey") -> "Archive":
+        """The archive opened with a key, not checked."""
+        from .store.archive import Archive
+
+        return Archive(self.data, key, self.database_url)
+
+    def base_url(self) -> str:
+        """Where the pages are reached, without a slash at the end."""
+        from . import installation
+
+        with self.archive().reading() as session:
+            return installation.get(session, installation.URL) or self.given.base_url
+
+    def reader(
+        self, email: str | None, command: str, arguments: Mapping[str, Any], subject: str = "archive"
+    ) -> "Viewer":
+        """On whose behalf this call reads; that it does is an event, written before anything is shown.
+
+        UserTrouble where there is no such user.
+        """
+        from .events import log
+        from .people import scopes, users
+
+        with self.archive().transaction() as session:
+            viewer = scopes.MACHINE
+            if email is not None:
+                user = users.by_email(session, email)
+                if user is None:
+                    raise users.UserTrouble(f"There is no user {email}. See: postroom user list")
+                viewer = scopes.viewer(session, user.id)
+            details = {"command": command, "arguments": dict(arguments), "as": email}
+            log.write(session, [log.Event("archive.read", viewer.actor, subject, details)], now())
+        return viewer
+
+    def pages(self, host: str | None, port: int | None) -> Pages:
+        """The web pages of this archive, bound to host and port (None: as configured), not running yet."""
+        if self._pages_by is None:
+            raise click.ClickException("There are no pages here.")
+        return self._pages_by(self, host, port)
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
 
 
 pass_front = click.make_pass_decorator(Front)
@@ -44,14 +150,37 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_000  # the years 1 and 9999
+
+
+def when(milliseconds: int) -> str:
+    """A time (UTC ms) as ISO 8601 in UTC; beyond the years 1 to 9999, where a server may claim to be, the nearest."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(max(milliseconds, _FIRST), _LAST))
+    return moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds").replace("+00:00", "Z")
+
+
 def as_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on a line of stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """One JSON object on a line of stdout, written at once."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, in a file's name for one
+        text = json.dumps(value)
+    click.echo(text)
+
+
+_JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # within letters and pictures of some scripts; harmless
 
 
 def plain(text: str) -> str:
-    """Text from outside for a terminal: nothing in it can move the cursor or begin a line."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    """Text from outside for a terminal: nothing in it can move the cursor, begin a line or turn its direction."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in _JOINERS else _stand_in(char) for char in text)
+
+
+def _stand_in(char: str) -> str:
+    return " " if char.isspace() and char not in "\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029" else "\N{REPLACEMENT CHARACTER}"
 
 
 @contextmanager
@@ -73,7 +202,7 @@ def progress(label: str, total: int | None) -> Iterator["Progress"]:
 class Progress:
     """How far something is; told to a bar or to nobody."""
 
-    def __init__(self, tell: Any = None) -> None:
+    def __init__(self, tell: Callable[[int, int | None], None] | None = None) -> None:
         self._tell = tell
         self._done = 0
 

@@ -1,0 +1,1 @@
+"""The archive's commands, a file for each noun or verb of the command line."""

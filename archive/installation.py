@@ -1,0 +1,22 @@
+"""What is true of the installation as a whole: which key it has, where its pages are, whether that key is kept."""
+
+from sqlalchemy import delete, insert, select
+
+from .store.archive import Session
+from .store.schema import installation
+
+KEY = "key"  # fingerprint of the installation's key
+URL = "url"  # where its pages are reached, as the operator said
+RECOVERY_CONFIRMED = "recovery_confirmed"  # when somebody proved to keep the recovery key, UTC ms
+
+
+def get(session: Session, name: str) -> str | None:
+    """What is kept under a name."""
+    found: str | None = session.scalar(select(installation.c.value).where(installation.c.name == name))
+    return found
+
+
+def put(session: Session, name: str, value: str) -> None:
+    """Keep a value under a name, in place of any other."""
+    session.execute(delete(installation).where(installation.c.name == name))
+    session.execute(insert(installation).values(name=name, value=value))
