@@ -55,6 +55,7 @@ class Binding:
     uidvalidity: int | None
     processed_uidvalidity: int | None
     processed_uidnext: int | None
+    moving: str | None  # move, uidplus, or copy: originals stay in the watched folder, marked
 
     @property
     def name(self) -> str:
@@ -162,7 +163,7 @@ def _binding(row: Row[tuple[object, ...]]) -> Binding:
     return Binding(
         row.id, box, row.folder, row.processed, row.process, row.user, row.every, row.created_at, row.next_at,
         row.checked_at, row.succeeded_at, row.waiting, row.empty_polls, row.trouble, row.trouble_since, row.permanent,
-        row.failures, row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext,
+        row.failures, row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving,
     )  # fmt: skip
 
 
@@ -197,7 +198,9 @@ def about_to_move(session: Session, id_: int, uidvalidity: int, uidnext: int) ->
     )
 
 
-def succeeded(session: Session, one: Binding, now: int, *, waiting: int, empty: bool) -> None:
+def succeeded(
+    session: Session, one: Binding, now: int, *, waiting: int, empty: bool, moving: str | None = None
+) -> None:
     """A pass went well; empty ones are counted, not listed (invariant 7)."""
     session.execute(
         update(binding)
@@ -207,6 +210,7 @@ def succeeded(session: Session, one: Binding, now: int, *, waiting: int, empty: 
             succeeded_at=now,
             next_at=now + one.every * 1000,
             waiting=waiting,
+            moving=moving,
             empty_polls=binding.c.empty_polls + 1 if empty else 0,
             trouble=None,
             trouble_since=None,

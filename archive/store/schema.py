@@ -148,6 +148,7 @@ binding = Table(
     Column("permanent", Boolean, nullable=False, default=False),  # trying again cannot help (Refused)
     Column("failures", Integer, nullable=False, default=0),  # in a row
     Column("uidvalidity", BigInteger),  # of the watched folder, as last seen
+    Column("moving", String(16)),  # what its server can do: move, uidplus, copy
     # Recorded before each move, so that an unanswered one is resolved by looking (DESIGN §3, Moving).
     Column("processed_uidvalidity", BigInteger),
     Column("processed_uidnext", BigInteger),

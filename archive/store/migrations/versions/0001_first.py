@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-
 from archive.search import fts5
 
 revision = "0001"
@@ -228,6 +227,7 @@ def upgrade() -> None:
         sa.Column("permanent", sa.Boolean(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("uidvalidity", sa.BigInteger(), nullable=True),
+        sa.Column("moving", sa.String(length=16), nullable=True),
         sa.Column("processed_uidvalidity", sa.BigInteger(), nullable=True),
         sa.Column("processed_uidnext", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["mailbox"], ["mailbox.id"], name=op.f("fk_binding_mailbox_mailbox")),

@@ -1,0 +1,418 @@
+"""A mailbox on its server: all of imapclient lives here.
+
+Only the folders it is given are ever selected. Nothing is deleted but by UID after its copy is there, no `\\Seen`
+changes, and what a server answers becomes values or one readable `Trouble`.
+"""
+
+import imaplib
+import socket
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, Literal, Self
+
+from imapclient import IMAPClient, SocketTimeout  # type: ignore[import-untyped]
+from imapclient.exceptions import CapabilityError, LoginError  # type: ignore[import-untyped]
+
+from .accounts import Account
+from .trouble import Refused, Trouble, Unreachable, quoted
+
+CHUNK = 500  # UIDs one FETCH names: servers refuse long lines
+RANGE = 1 << 20  # bytes of a large mail asked for at a time
+MARK = "$Postroom"  # keyword on originals that cannot be moved
+_LINE = 6000  # bytes of UIDs one command carries
+
+Moving = Literal["move", "uidplus", "copy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """How to connect: what the operator decided for all mailboxes."""
+
+    timeout: float = 60.0  # seconds for one answer
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A folder as the server describes it when it is opened."""
+
+    uidvalidity: int
+    exists: int
+    keywords: bool  # it keeps keywords of our own
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One mail as the server gave it."""
+
+    uid: int
+    raw: bytes
+    received_at: int  # INTERNALDATE, UTC ms
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder's name and what the server says of it."""
+
+    name: str
+    selectable: bool
+
+
+class Mailbox:
+    """One signed-in connection. Not for two threads at once."""
+
+    def __init__(self, account: Account, connecting: Connecting) -> None:
+        self.account = account
+        self._connecting = connecting
+        self._client = self._connect()
+        try:
+            self._sign_in()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self) -> Any:
+        timeout = SocketTimeout(connect=min(self._connecting.timeout, 30.0), read=self._connecting.timeout)
+        account = self.account
+        with self._answers("connect"):
+            context = None if account.security == "plain" else tls_context(self._connecting.ca_file)
+            client = IMAPClient(
+                account.host,
+                port=account.port,
+                ssl=account.security == "tls",
+                ssl_context=context,
+                timeout=timeout,
+            )
+            # imapclient formats every literal for a log nobody reads, which makes a FETCH four times as slow
+            # (tests/gateway/test_mailbox.py fails when this stops helping).
+            client._imap.debug = 0
+            client.normalise_times = False
+            if account.security == "starttls":
+                try:
+                    client.starttls(context)
+                except CapabilityError:
+                    client.shutdown()
+                    raise Refused(
+                        f"{account.server} does not offer STARTTLS; use imaps://, or ask its operator."
+                    ) from None
+            # A command and its CRLF are two writes; without this the second waits for an acknowledgement.
+            client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return client
+
+    def _sign_in(self) -> None:
+        account = self.account
+        # imaplib quotes the password but not the user, and sends neither outside ASCII.
+        user = '"' + account.user.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        try:
+            with self._answers("sign in"):
+                if account.user.isascii() and account.password.isascii():
+                    self._client.login(user, account.password)
+                else:
+                    self._client.plain_login(account.user, account.password)
+        except LoginError as error:
+            raise _login_trouble(account, str(error)) from None
+
+    @contextmanager
+    def _answers(self, doing: str) -> Iterator[None]:
+        """Turn whatever goes wrong between us and the server into one Trouble."""
+        server = self.account.server
+        try:
+            yield
+        except (Trouble, LoginError):
+            raise
+        except socket.gaierror:
+            raise Unreachable(f"The name {self.account.host} cannot be found. Is it spelled right?") from None
+        except ssl.SSLCertVerificationError as error:
+            raise Refused(_certificate_trouble(server, error)) from None
+        except ssl.SSLError as error:
+            raise Unreachable(f"No encrypted connection to {server}: {quoted(error.reason or error)}.") from None
+        except TimeoutError:
+            raise Unreachable(f"{server} gave no answer within {self._connecting.timeout:g} s ({doing}).") from None
+        except ConnectionRefusedError:
+            raise Unreachable(f"{server} accepts no connection. Is the port right, and the server running?") from None
+        except imaplib.IMAP4.abort as error:
+            raise Unreachable(f"{server} ended the connection ({doing}): {quoted(error)}") from None
+        except OSError as error:
+            raise Unreachable(
+                f"The connection to {server} failed ({doing}): {quoted(error.strerror or error)}."
+            ) from None
+        except (imaplib.IMAP4.error, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            # imapclient's own errors are imaplib's; the others come out of its parsers on answers that make no sense.
+            raise Unreachable(f"{server} did not do as asked ({doing}): {quoted(error)}") from None
+
+    def close(self) -> None:
+        """Sign out; never CLOSE, which would expunge. Harmless to repeat."""
+        with suppress(Exception):
+            self._client.logout()
+        with suppress(Exception):
+            self._client.shutdown()
+
+    # --- what the server can ----------------------------------------------------------------------------------
+
+    @cached_property
+    def capabilities(self) -> frozenset[str]:
+        """What the server offers, in capitals: it may say so in any case."""
+        with self._answers("CAPABILITY"):
+            return frozenset(one.decode(errors="replace").upper() for one in self._client.capabilities())
+
+    @property
+    def moving(self) -> Moving:
+        """How originals are moved here."""
+        if "MOVE" in self.capabilities:
+            return "move"
+        return "uidplus" if "UIDPLUS" in self.capabilities else "copy"
+
+    # --- folders ----------------------------------------------------------------------------------------------
+
+    def folders(self) -> list[Folder]:
+        """All folders. Only for the mailbox's owner."""
+        with self._answers("LIST"):
+            return [
+                Folder(
+                    name if isinstance(name, str) else str(name), b"\\noselect" not in {flag.lower() for flag in flags}
+                )
+                for flags, _, name in self._client.list_folders()
+            ]
+
+    def find_folder(self, name: str) -> str | None:
+        """The folder's name as the server has it; None where there is none. Asks for this one name only."""
+        for candidate in self._spellings(name):
+            with self._answers("LIST"):
+                found = self._client.list_folders("", _literal_pattern(candidate))
+            for flags, _, there in found:
+                same = there == candidate or there.upper() == candidate.upper() == "INBOX"
+                if same and b"\\noselect" not in {flag.lower() for flag in flags}:
+                    return "INBOX" if candidate.upper() == "INBOX" else there
+        return None
+
+    def create_folder(self, name: str) -> str:
+        """Make a folder below the right prefix, with the server's own separator; returns its name there."""
+        *_, wanted = self._spellings(name)
+        with self._answers("CREATE"):
+            try:
+                self._client.create_folder(wanted)
+            except imaplib.IMAP4.abort:
+                raise
+            except imaplib.IMAP4.error as error:
+                raise Refused(f'The folder "{name}" cannot be made: {quoted(error)}') from None
+            with suppress(imaplib.IMAP4.error):
+                self._client.subscribe_folder(wanted)  # or many mail programs do not show it
+        return wanted
+
+    def _spellings(self, name: str) -> Sequence[str]:
+        """A folder's name as given, and as this server would have it."""
+        if any(ord(char) < 32 or ord(char) == 127 for char in name) or not name:
+            raise Refused("A folder's name may not be empty or hold control characters.")
+        if name.upper() == "INBOX":
+            return ("INBOX",)
+        prefix, separator = self._namespace
+        there = name.replace("/", separator) if separator else name
+        if prefix and not there.startswith(prefix):
+            there = prefix + there
+        return tuple(dict.fromkeys((name, there)))
+
+    @cached_property
+    def _namespace(self) -> tuple[str, str]:
+        """Prefix and separator of the owner's own folders (RFC 2342); without NAMESPACE, what LIST says."""
+        with self._answers("NAMESPACE"):
+            if "NAMESPACE" in self.capabilities:
+                personal = self._client.namespace().personal
+                if personal:
+                    return personal[0][0] or "", personal[0][1] or ""
+            for _, separator, _ in self._client.list_folders("", ""):
+                return "", (separator or b"").decode(errors="replace")
+        return "", ""
+
+    def messages(self, folder: str) -> int:
+        """How many mails a given folder holds."""
+        return self.status(folder, "MESSAGES")[0]
+
+    def status(self, folder: str, *what: str) -> tuple[int, ...]:
+        """Numbers of a given folder without selecting it (STATUS)."""
+        with self._answers("STATUS"):
+            try:
+                found = self._client.folder_status(folder, list(what))
+            except imaplib.IMAP4.abort:
+                raise
+            except imaplib.IMAP4.error as error:
+                raise _folder_trouble(folder, error) from None
+            return tuple(int(found[name.encode()]) for name in what)
+
+    def select(self, folder: str, *, readonly: bool = False) -> Selected:
+        """Open a given folder; Refused where it is not there (any more)."""
+        with self._answers("SELECT"):
+            try:
+                found = self._client.select_folder(folder, readonly=readonly)
+            except imaplib.IMAP4.abort:
+                raise
+            except imaplib.IMAP4.error as error:
+                raise _folder_trouble(folder, error) from None
+            if b"UIDVALIDITY" not in found:
+                raise Refused(
+                    f'{self.account.server} gives no UIDVALIDITY for "{folder}": its mail cannot be told apart.'
+                )
+            permanent = found.get(b"PERMANENTFLAGS", ())
+            return Selected(int(found[b"UIDVALIDITY"]), int(found.get(b"EXISTS", 0)), b"\\*" in permanent)
+
+    # --- mail of the selected folder ----------------------------------------------------------------------------
+
+    def uids(self, *criteria: str) -> list[int]:
+        """UIDs in ascending order; without criteria all."""
+        with self._answers("UID SEARCH"):
+            return sorted(set(self._client.search(list(criteria) or ["ALL"])))
+
+    def sizes(self, uids: Iterable[int]) -> dict[int, int]:
+        """What the server says each mail's size is, in bytes; absent where the mail is gone."""
+        found: dict[int, int] = {}
+        for some in _chunks(uids):
+            with self._answers("UID FETCH"):
+                for uid, values in self._client.fetch(some, ["RFC822.SIZE"]).items():
+                    if b"RFC822.SIZE" in values:
+                        found[uid] = int(values[b"RFC822.SIZE"])
+        return found
+
+    def fetch(self, uids: Iterable[int]) -> list[Fetched]:
+        """Whole mails, in memory: the caller sees to it that they are not many bytes. Those that are gone are absent."""
+        found: list[Fetched] = []
+        for some in _chunks(uids):
+            with self._answers("UID FETCH"):
+                answers = self._client.fetch(some, ["INTERNALDATE", "BODY.PEEK[]"])
+                for uid in some:
+                    values = answers.get(uid, {})
+                    raw = values.get(b"BODY[]")
+                    if raw is not None:
+                        found.append(Fetched(uid, raw, _milliseconds(values.get(b"INTERNALDATE"))))
+        return found
+
+    def fetch_into(self, uid: int, file: IO[bytes]) -> int | None:
+        """One large mail, range by range into a file; returns its INTERNALDATE (UTC ms), None where it is gone."""
+        at, received = 0, None
+        while True:
+            with self._answers("UID FETCH"):
+                wanted = [f"BODY.PEEK[]<{at}.{RANGE}>"] + (["INTERNALDATE"] if not at else [])
+                values = self._client.fetch([uid], wanted).get(uid)
+                if values is None:
+                    return None
+                part = values.get(f"BODY[]<{at}>".encode()) or b""
+                if not at:
+                    received = _milliseconds(values.get(b"INTERNALDATE"))
+            file.write(part)
+            at += len(part)
+            if len(part) < RANGE:
+                return received
+
+    # --- moving -------------------------------------------------------------------------------------------------
+
+    def move(self, uids: Iterable[int], to: str) -> None:
+        """Move mails of the selected folder, the way this server can; with "copy" the originals stay, marked."""
+        for some in _sets(uids):
+            with self._answers("UID MOVE"):
+                if self.moving == "move":
+                    self._client.move(some, to)
+                else:
+                    self._client.copy(some, to)  # raises unless the server says that the copies are there
+                    self._after_copy(some)
+
+    def finish_move(self, uids: Iterable[int]) -> None:
+        """The second half of a move whose copies are known to be there: take the originals out of the watched folder."""
+        for some in _sets(uids):
+            with self._answers("UID STORE"):
+                self._after_copy(some)
+
+    def _after_copy(self, uids: str) -> None:
+        if "UIDPLUS" in self.capabilities:
+            self._client.add_flags(uids, [b"\\Deleted"], silent=True)
+            self._client.uid_expunge(uids)  # exactly these; EXPUNGE alone would take others' marks along
+        else:
+            with suppress(imaplib.IMAP4.readonly):
+                self._client.add_flags(uids, [MARK.encode()], silent=True)
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Certificates verified, TLS 1.2 at least."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def uid_set(uids: Iterable[int]) -> str:
+    """UIDs as a command carries them, neighbours joined: 3:5,9. Names exactly these, whatever else the folder holds."""
+    runs: list[list[int]] = []
+    for uid in sorted(set(uids)):
+        if runs and runs[-1][1] == uid - 1:
+            runs[-1][1] = uid
+        else:
+            runs.append([uid, uid])
+    return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in runs)
+
+
+def _sets(uids: Iterable[int]) -> Iterator[str]:
+    """Sets of UIDs, each short enough for a command line."""
+    items = uid_set(uids).split(",")
+    line: list[str] = []
+    length = 0
+    for item in filter(None, items):
+        if line and length + len(item) >= _LINE:
+            yield ",".join(line)
+            line, length = [], 0
+        line.append(item)
+        length += len(item) + 1
+    if line:
+        yield ",".join(line)
+
+
+def _chunks(uids: Iterable[int]) -> Iterator[list[int]]:
+    wanted = list(uids)
+    for start in range(0, len(wanted), CHUNK):
+        yield wanted[start : start + CHUNK]
+
+
+def _literal_pattern(name: str) -> str:
+    """A name for LIST: its wildcards match one character at most, and the answer is compared with the name anyway."""
+    return name.replace("*", "%")
+
+
+def _milliseconds(date: object) -> int:
+    if isinstance(date, datetime):
+        # A server whose INTERNALDATE cannot be understood costs the order, not the mail.
+        with suppress(OverflowError, ValueError):
+            return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
+    return 0
+
+
+def _login_trouble(account: Account, answer: str) -> Trouble:
+    if any(code in answer.upper() for code in ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[CONTACTADMIN]")):
+        return Unreachable(f"{account.server} does not let {account.user} in at the moment: {quoted(answer)}")
+    return Refused(f"{account.server} refuses the password of {account.user}: {quoted(answer)}. Enter the new one.")
+
+
+def _folder_trouble(folder: str, error: Exception) -> Trouble:
+    return Refused(
+        f'The folder "{quoted(folder)}" is not there (any more): {quoted(error)}. Make it again, or bind another.'
+    )
+
+
+def _certificate_trouble(server: str, error: ssl.SSLCertVerificationError) -> str:
+    said = (error.verify_message or str(error)).rstrip(".")
+    if "expired" in said:
+        return f"The certificate of {server} has expired. Its operator has to renew it."
+    if "self-signed" in said or "self signed" in said or "unable to get" in said:
+        return (
+            f"The certificate of {server} is from an authority that is not trusted here ({said}). Set gateway.ca_file."
+        )
+    if "match" in said or "Hostname" in said:
+        return f"The certificate of {server} is for another name ({said}). Use the name that stands in it."
+    return f"The certificate of {server} will not do: {said}."

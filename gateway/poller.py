@@ -1,0 +1,223 @@
+"""One pass over one binding: look, take, move, settle.
+
+What fails is a value in the outcome and stops nobody else. `poll` goes on until nothing is left to take.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from archive.events import log
+from archive.intake import Intake, Taken
+from archive.post import bindings, receipts
+from archive.post.bindings import Binding
+from archive.store.archive import Archive
+from archive.store.keys import KeyTrouble
+
+from . import leases
+from .accounts import Account, parse
+from .mailbox import Connecting, Mailbox
+from .mover import Mover
+from .taking import archive_answers, cut, take
+from .trouble import Refused, Trouble
+from .workers import Order, Workers
+
+MOVE_AT = 4000  # originals that have been archived are moved when so many wait
+MOVE_AFTER = 10.0  # or the first of them has waited so many seconds
+WORTH_WORKERS = 200  # mails, or
+WORTH_WORKERS_BYTES = 16 << 20  # bytes to take before other cores are worth starting
+LONGEST_BACKOFF = 3600  # seconds between tries when they keep failing
+
+
+@dataclass
+class Outcome:
+    """What a pass did, as `postroom poll` prints it."""
+
+    binding: str
+    seen: int = 0
+    archived: int = 0
+    copies: int = 0
+    known: int = 0
+    moved: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    trouble: str | None = None
+    permanent: bool = field(default=False, repr=False)
+
+    def add(self, taken: Taken) -> None:
+        """Count a batch in."""
+        self.archived += len(taken.archived)
+        self.copies += len(taken.copies)
+        self.quarantined += len(taken.quarantined)
+
+
+@dataclass
+class Poller:
+    """Polls bindings with what it was given. Not for two threads at once."""
+
+    archive: Archive
+    connecting: Connecting
+    clock: Callable[[], int]
+    workers: Workers | None = None  # None: everything in this process
+    lease_wait: float = 10.0  # seconds
+    told: Callable[[int, int], None] = lambda _done, _of: None  # progress, mails
+    _intake: Intake | None = field(default=None, repr=False)
+
+    def poll(self, binding: int) -> Outcome:
+        """A pass over a binding; what goes wrong stands in the outcome and on the binding's row."""
+        started = time.monotonic()
+        with self.archive.reading() as session:
+            one = bindings.get(session, binding)
+        outcome = Outcome(one.name)
+        try:
+            with leases.held(self.archive.folder / "locks", one.id, one.name, self.lease_wait):
+                self._pass(one.id, outcome)
+        except Trouble as trouble:
+            outcome.trouble, outcome.permanent = str(trouble), trouble.permanent
+        outcome.seconds = round(time.monotonic() - started, 3)
+        return outcome
+
+    def close(self) -> None:
+        """Give back the pack and the workers."""
+        if self._intake is not None:
+            self._intake.close()
+            self._intake = None
+        if self.workers is not None:
+            self.workers.stop()
+
+    def _pass(self, binding: int, outcome: Outcome) -> None:
+        with self.archive.reading() as session:
+            one = bindings.get(session, binding)
+        try:
+            with archive_answers(self.archive.folder):
+                visit = _Visit(self, one, outcome)
+                visit.run()
+                empty = not (outcome.seen or outcome.known)
+                with self.archive.intake() as session:
+                    bindings.succeeded(
+                        session, one, self.clock(), waiting=visit.waiting, empty=empty, moving=visit.moving
+                    )
+        except Trouble as trouble:
+            now = self.clock()
+            with archive_answers(self.archive.folder), self.archive.intake() as session:
+                again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent)
+                sentence = str(trouble)
+                bindings.failed(session, one, now, trouble=sentence, permanent=trouble.permanent, next_at=again)
+            raise
+
+    def intake(self) -> Intake:
+        """This process's own way into the archive."""
+        if self._intake is None:
+            self._intake = Intake(self.archive)
+        return self._intake
+
+
+class _Visit:
+    """Everything between signing in and out."""
+
+    def __init__(self, poller: Poller, binding: Binding, outcome: Outcome) -> None:
+        self._poller = poller
+        self._archive = poller.archive
+        self._binding = binding
+        self._outcome = outcome
+        self._looked_at: set[int] = set()  # UIDs this pass has dealt with, whatever came of it
+        self._uidvalidity = 0
+        self._moved_at = time.monotonic()
+        self.waiting = 0  # mails that stay in the watched folder although all went well
+        self.moving: str | None = None
+
+    def run(self) -> None:
+        """Settle what was left open, then take until nothing is left to take."""
+        account = self._account()
+        with Mailbox(account, self._poller.connecting) as mailbox:
+            self.moving = mailbox.moving
+            self._uidvalidity = mailbox.select(self._binding.folder).uidvalidity
+            self._note_generation()
+            mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock)
+            try:
+                self._settle_open(mailbox, mover)
+                while sizes := self._to_take(mailbox):
+                    self._looked_at.update(sizes)
+                    self._outcome.seen += len(sizes)
+                    self._take(account, mailbox, mover, sizes)
+                    mover.flush()
+            finally:
+                self._outcome.moved = mover.moved
+
+    def _account(self) -> Account:
+        box = self._binding.mailbox
+        try:
+            password = self._archive.key.decrypt_secret(box.secret) if box.secret else ""
+            return parse(box.imap, "imap", plaintext=box.plaintext, password=password)
+        except (KeyTrouble, ValueError) as error:
+            raise Refused(str(error)) from None
+
+    def _note_generation(self) -> None:
+        """UIDs are only comparable under one UIDVALIDITY (RFC 9051 2.3.1.1)."""
+        before, now = self._binding.uidvalidity, self._poller.clock()
+        if before == self._uidvalidity:
+            return
+        with self._archive.intake() as session:
+            bindings.select_generation(session, self._binding.id, self._uidvalidity)
+            if before is not None:
+                receipts.settle_other_generations(session, self._binding.id, self._uidvalidity, now)
+                details = {"before": before, "after": self._uidvalidity}
+                event = log.Event("binding.new_generation", self._binding.actor, self._binding.actor, details)
+                log.write(session, [event], now)
+
+    def _settle_open(self, mailbox: Mailbox, mover: Mover) -> None:
+        """What an earlier pass archived and could not settle comes first (states S2, S3, S5)."""
+        with self._archive.reading() as session:
+            left_open = receipts.unsettled(session, self._binding.id, self._uidvalidity)
+        if left_open:
+            self._outcome.known = mover.resolve(left_open, set(mailbox.uids()))
+            mover.flush()
+
+    def _to_take(self, mailbox: Mailbox) -> dict[int, int]:
+        """UIDs without an outcome yet, with their sizes."""
+        uids = mailbox.uids()
+        fresh = [uid for uid in uids if uid not in self._looked_at]
+        if not fresh:
+            return {}
+        deleted = set(mailbox.uids("DELETED"))
+        id_, uidvalidity = self._binding.id, self._uidvalidity
+        with self._archive.reading() as session:
+            known = receipts.known(session, id_, uidvalidity, fresh)
+            held = receipts.held_back(session, id_, uidvalidity)
+            left = receipts.left(session, id_, uidvalidity)
+        listed = deleted - known
+        if listed != left:
+            with self._archive.intake() as session:
+                receipts.no_longer_left(session, id_, uidvalidity, left - listed)
+                reason = "A person flagged it as deleted; it is left alone."
+                receipts.leave_alone(session, id_, uidvalidity, listed - left, reason, self._poller.clock())
+        self.waiting = len(listed | (held & set(uids)))
+        wanted = [uid for uid in fresh if uid not in known and uid not in deleted and uid not in held]
+        sizes = mailbox.sizes(wanted)
+        return {uid: sizes.get(uid, 0) for uid in wanted}
+
+    def _take(self, account: Account, mailbox: Mailbox, mover: Mover, sizes: dict[int, int]) -> None:
+        total = len(sizes)
+
+        def done(taken: Taken) -> None:
+            self._outcome.add(taken)
+            self.waiting += len(taken.quarantined)
+            mover.add(taken.to_move)
+            self._poller.told(self._outcome.archived + self._outcome.copies, total)
+            if mover.waiting >= MOVE_AT or time.monotonic() - self._moved_at > MOVE_AFTER:
+                mover.flush()
+                self._moved_at = time.monotonic()
+
+        workers = self._poller.workers
+        if workers is not None and (total >= WORTH_WORKERS or sum(sizes.values()) >= WORTH_WORKERS_BYTES):
+            connecting, binding, uidvalidity = self._poller.connecting, self._binding, self._uidvalidity
+            workers.run(lambda batch: Order(account, connecting, binding, uidvalidity, batch), cut(sizes), done)
+        else:
+            for batch in cut(sizes):
+                done(take(self._poller.intake(), mailbox, self._binding, self._uidvalidity, batch, self._poller.clock))
+
+
+def retry_at(now: int, every: int, failures: int, *, permanent: bool) -> int:
+    """Pure: when to try again after so many failures in a row (UTC ms). What only a person can mend is tried hourly."""
+    seconds = LONGEST_BACKOFF if permanent else min(every * 2 ** min(failures - 1, 20), LONGEST_BACKOFF)
+    return now + max(seconds, every) * 1000
