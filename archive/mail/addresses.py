@@ -116,7 +116,7 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
             else:
                 phrase.append(inside)
                 quoted = True
-        elif piece == "(" and angle is None:
+        elif piece == "(":
             stop = _closing_parenthesis(line, position)
             comments.append(line[position:stop])
             position = stop + 1
@@ -202,6 +202,8 @@ def _person(phrase: list[str], comments: list[str], address: str | None, quoted:
         at = next((i for i in range(len(words) - 1, -1, -1) if "@" in words[i].strip("@")), None)
         if name.strip() and not quoted and at is not None:
             address = words.pop(at).strip("<>'")
+            while at < len(words) and (words[at].startswith(".") or address.endswith(".")):
+                address += words.pop(at)  # anna@mail . example (RFC 5322 4.4)
             if " @ " in name or "@ " in name or " @" in name:  # anna @ example.org
                 address, words = "".join(name.split()), []
             name = " ".join(words)
@@ -215,7 +217,7 @@ def _person(phrase: list[str], comments: list[str], address: str | None, quoted:
     elif "=?" in address and "@" not in address:
         address = headers.decode_words(address)
     name = _name(name)
-    if not name and comments:
+    if not name and address and comments:
         name = _name(" ".join(comments))
     if not name and not address:
         return None

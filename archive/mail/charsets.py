@@ -146,6 +146,20 @@ def decode(data: bytes, label: str | None = None, hint: str | None = None) -> st
         return _mislabelled(data, name)
 
 
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+
+
+def is_no_text(data: bytes, label: str) -> bool:
+    """Are bytes that claim to be UTF-8 neither that nor text in any other charset?"""
+    if label.strip().lower() not in ("utf-8", "utf8") or not _CONTROLS.search(data):
+        return False
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
 def _unlabelled(data: bytes, label: str | None, hint: str | None) -> str:
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
@@ -203,7 +217,7 @@ def _jis_with_vendor_characters(data: bytes) -> str:
         elif mode == b"(I":
             out.append(bytes(c | 0x80 for c in piece).decode("cp932"))
         else:
-            out.append(piece.decode("cp932"))
+            out.append(piece.decode("ascii"))
     return "".join(out)
 
 

@@ -17,9 +17,11 @@ _DATE = re.compile(
 _ISO = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:[T\s]\s*(\d\d?):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?)?\s*(?:(Z)|([+-])(\d\d):?(\d\d)?)?"
 )
-_TIME = re.compile(r"(?<!\d)(\d{1,2})\s?[:.]\s?(\d\d)(?:\s?[:.]\s?(\d\d))?(?:[.,]\d+)?\s*([AaPp][Mm]\b)?")
+_TIME = re.compile(r"(?<!\d)(\d{1,2})\s*[:.]\s*(\d\d)(?:\s*[:.]\s*(\d\d))?(?:[.,]\d+)?\s*([AaPp][Mm]\b)?")
 _ZONE = re.compile(r"\s*\(?\s*(?:(?:GMT|UTC?)\s*)?([+-])\s?(\d{1,2}):?(\d\d)?(?!\d)", re.I)
 _ZONE_NAME = re.compile(r"\s*\(?([A-Za-z]{1,5})\b")
+_COMMENT = re.compile(r"\([^()]*\)")
+_ZONE_IN_COMMENT = re.compile(r"\(\s*([A-Za-z]{2,5})\s*\)")
 _NUMBERS = re.compile(r"\d+")
 _LETTERS = re.compile(r"[A-Za-z]{3,}")
 
@@ -48,6 +50,9 @@ def _odd_date(line: str) -> int | None:
         if not iso[7] and not iso[8]:
             offset = _zone(line[iso.end() :]) or 0
         return since - 60 * (-offset if iso[8] == "-" else offset)
+    written = line
+    while "(" in line and (bare := _COMMENT.sub(" ", line)) != line:
+        line = bare
     clock = _TIME.search(line)
     hour = minute = second = offset = 0
     rest = line
@@ -56,6 +61,8 @@ def _odd_date(line: str) -> int | None:
         if clock[4]:
             hour = hour % 12 + (12 if clock[4][0] in "pP" else 0)
         offset, after = _zone_at(line, clock.end())
+        if after == clock.end() and (zone := _ZONE_IN_COMMENT.search(written)):
+            offset = _ZONES.get(zone[1].lower(), 0)
         rest = line[: clock.start()] + " " + line[after:]
     day_of = _day(rest)
     if day_of is None:

@@ -12,7 +12,7 @@ from archive.mail import charsets
 Raw = bytes | mmap.mmap
 
 _END_OF_BLOCK = re.compile(rb"\n\r?\n")
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.M)
+_FIELD = re.compile(rb"^([!-9;-~\x80-\xff]+)[ \t]*:[ \t]*(.*(?:\n[ \t].*)*)", re.M)
 _FOLD = re.compile(rb"\r?\n[ \t]*")
 # What tells a header that follows a broken line from a body that follows no empty line.
 _SURELY_A_HEADER = re.compile(
@@ -91,6 +91,7 @@ def text(value: bytes, hint: str | None = None) -> str:
 # --- Encoded words (RFC 2047, and what is sent under its name) ---
 
 _WORD = re.compile(r"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,40})?\?([BbQq])\?")
+_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/\s]")
 _BASE64_JUNK = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
@@ -101,7 +102,7 @@ def decode_words(line: str) -> str:
     joined again.
     """
     out: list[str] = []
-    pending: list[tuple[str, str, str]] = []  # charset, encoding, payload of words that follow each other
+    pending: list[_Word] = []  # words that follow each other
     copied = position = 0
     while (start := line.find("=?", position)) >= 0:
         head = _WORD.match(line, start)
@@ -111,39 +112,48 @@ def decode_words(line: str) -> str:
         stop = line.find("?=", head.end())
         if stop < 0:
             break
-        encoding = head[2].upper()
-        if encoding == "Q" and line.startswith("==?", stop - 1) and stop == head.end():
-            stop = line.find("?=", stop + 1)
         between = line[copied:start]
         if between and not (pending and between.isspace()):
             _flush(pending, out)
             out.append(between)
-        pending.append((head[1], encoding, line[head.end() : stop]))
+        pending.append((head[1], head[2].upper(), line[head.end() : stop], line[start : stop + 2]))
         copied = position = stop + 2
     _flush(pending, out)
     out.append(line[copied:])
     return "".join(out)
 
 
-def _flush(pending: list[tuple[str, str, str]], out: list[str]) -> None:
+_Word = tuple[str, str, str, str]  # charset, encoding, payload, and the whole as it stands
+
+
+def _flush(pending: list[_Word], out: list[str]) -> None:
     """Decode words that follow each other: bytes of one charset are joined before they become text."""
     index = 0
     while index < len(pending):
-        label, encoding, payload = pending[index]
+        label, encoding, payload, written = pending[index]
         joined: list[bytes] = []
+        as_written = [written]
         while True:
             index += 1
             following = pending[index] if index < len(pending) else None
-            same = following is not None and following[0].lower() == label.lower()
-            if same and following is not None and encoding == following[1] == "B" and _is_cut(payload):
-                payload += following[2]  # base64 cut at any character, as if it were one word
-                continue
-            joined.append(_payload(encoding, payload))
-            if not same or following is None:
+            if following is None or following[0].lower() != label.lower():
+                joined.append(_payload(encoding, payload))
                 break
-            _, encoding, payload = following
-        out.append(charsets.decode(b"".join(joined), label).replace("\0", "").replace("\r", "").replace("\n", " "))
+            as_written.append(following[3])
+            if encoding == following[1] == "B" and _is_cut(payload):
+                payload += following[2]  # base64 cut at any character, as if it were one word
+            else:
+                joined.append(_payload(encoding, payload))
+                _, encoding, payload, _ = following
+        data = b"".join(joined)
+        if not data.isascii() and charsets.is_no_text(data, label):
+            out.append(" ".join(as_written))
+        else:
+            out.append(_ON_ONE_LINE.sub("", charsets.decode(data, label)).replace("\n", " "))
     pending.clear()
+
+
+_ON_ONE_LINE = re.compile("[\0\r]")
 
 
 def _is_cut(payload: str) -> bool:
@@ -164,7 +174,9 @@ def base64_bytes(data: bytes) -> bytes:
     except (binascii.Error, ValueError):
         pass
     out: list[bytes] = []
-    for piece in data.split(b"="):  # text after padding is another run
+    for number, piece in enumerate(data.split(b"=")):
+        if number and _NO_BASE64.search(piece):
+            break  # text behind the padding: a mailing list's footer
         digits = _BASE64_JUNK.sub(b"", piece)
         if len(digits) % 4 == 1:
             digits = digits[:-1]

@@ -74,6 +74,7 @@ class _Multipart:
     delimiter: bytes
     position: int
     default: str
+    lenient: bool  # may text follow the boundary on its line?
     number: int = 0
 
 
@@ -82,6 +83,13 @@ _TNEF = frozenset(("application/ms-tnef", "application/vnd.ms-tnef"))
 _IDENTITY = frozenset(("7bit", "8bit", "binary", ""))
 _GUESSED_BOUNDARY = re.compile(rb"(?:\A|\n)(--[^\r\n]{1,200})\r?\n(?=[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-)")
 _ENCODINGS = {"base-64": "base64", "b": "base64", "qp": "quoted-printable", "quoted_printable": "quoted-printable"}
+_FIELDS_AHEAD = re.compile(rb"[\r\n]*[!-9;-~]{1,100}[ \t]*:")
+_LONGEST_BOUNDARY = 20_000
+# Parts of reports that are for programs, and other forms of the text: neither is something attached (RFC 3462, 2046).
+_NEVER_ATTACHED = frozenset(
+    ("message/delivery-status", "message/disposition-notification", "message/feedback-report", "message/global-headers")
+)
+_DATA_AS_TEXT = frozenset(("text/calendar", "text/csv", "text/vcard", "text/x-vcard", "text/directory"))
 _UUENCODED = frozenset(("x-uuencode", "uuencode", "x-uue", "uue"))
 # Marks a decoded container that gets a line end in front: a delimiter in its first line is found like any other.
 _LINE_FIRST = " with a line end before"
@@ -142,6 +150,11 @@ class Walk:
             if self._opens(place, named, kind, type_line):
                 return
             kind = "text/plain"
+        if kind in _ATTACHED_MAIL:
+            place.start += _mbox_line(place)
+        elif kind == "message/delivery-status" and not _FIELDS_AHEAD.match(place.raw, place.start, place.end):
+            self._say("a delivery report in prose is read as text")
+            kind = "text/plain"
         leaf = _leaf(named, kind, type_line, place)
         if kind in _ATTACHED_MAIL:
             self._attached_mail(leaf, place)
@@ -155,31 +168,36 @@ class Walk:
         if place.depth >= self.limits.depth or self._searchable < 0:
             self._say(f"parts nested more than {self.limits.depth} deep were not opened")
             return False
-        boundary = headers.parameters(type_line).get("boundary", "").rstrip()
         default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-        position: int | None = None
-        delimiter = b"\n--" + boundary.encode("utf-8", "surrogateescape")
-        if boundary:
-            _, position, found = self._delimiter(place.raw, delimiter, place.start, place.end)
-            if found and position is None:
-                return True  # closed before it began: no parts
-        if position is None:
-            encoding = _encoding(named)
-            if encoding in _ENCODED and boundary and place.start < place.end:
-                return self._opens_encoded(place, encoding, delimiter, default)
-            guessed = _GUESSED_BOUNDARY.search(place.raw, max(place.start - 1, 0), place.end)
-            if not guessed:
-                self._say("a multipart without parts is read as text")
-                return False
-            self._say("a multipart's boundary is missing or wrong; it was guessed")
+        stated = headers.parameters(type_line).get("boundary", "")[:_LONGEST_BOUNDARY]
+        closed = False
+        # As it is declared; then without the spaces at its end, which no one may declare and servers take away
+        # (RFC 2046 5.1.1); then with text after it on its line, which the same section tells readers to accept.
+        for boundary, lenient in ((stated, False), (stated.rstrip(), False), (stated.rstrip(), True)):
+            if boundary and (boundary != stated or lenient or not closed):
+                delimiter = b"\n--" + boundary.encode("utf-8", "surrogateescape")
+                _, position, found = self._delimiter(place.raw, delimiter, place.start, place.end, lenient)
+                if position is not None:
+                    self._open.append(_Multipart(place, delimiter, position, default, lenient))
+                    return True
+                closed = closed or found
+        if closed:
+            return True  # closed before it began: no parts
+        encoding = _encoding(named)
+        if encoding in _ENCODED and stated and place.start < place.end:
+            return self._opens_encoded(place, encoding, stated, default)
+        guessed = _GUESSED_BOUNDARY.search(place.raw, max(place.start - 1, 0), place.end)
+        if guessed:
             delimiter = b"\n" + guessed[1].rstrip()
             _, position, _ = self._delimiter(place.raw, delimiter, place.start, place.end)
-            if position is None:
-                return False
-        self._open.append(_Multipart(place, delimiter, position, default))
-        return True
+            if position is not None:
+                self._say("a multipart's boundary is missing or wrong; it was guessed")
+                self._open.append(_Multipart(place, delimiter, position, default, False))
+                return True
+        self._say("a multipart without parts is read as text")
+        return False
 
-    def _opens_encoded(self, place: _Place, encoding: str, delimiter: bytes, default: str) -> bool:
+    def _opens_encoded(self, place: _Place, encoding: str, boundary: str, default: str) -> bool:
         """Open a multipart that was encoded as a whole, which no one may do (RFC 2045 6.4) and some do."""
         whole = Leaf(
             *("", "multipart/mixed", None, None, None, None, False, encoding + _LINE_FIRST),
@@ -188,15 +206,18 @@ class Walk:
         decoded = self._decoded(place.raw, whole)
         if decoded is None:
             return False
+        delimiter = b"\n--" + boundary.rstrip().encode("utf-8", "surrogateescape")
         _, position, _ = self._delimiter(decoded, delimiter, 1, len(decoded))
         if position is None:
             return False
         self._say("a multipart was encoded as a whole")
         inside = replace(place, raw=decoded, start=0, end=len(decoded), container=whole)
-        self._open.append(_Multipart(inside, delimiter, position, default))
+        self._open.append(_Multipart(inside, delimiter, position, default, False))
         return True
 
-    def _delimiter(self, raw: Raw, delimiter: bytes, position: int, end: int) -> tuple[int, int | None, bool]:
+    def _delimiter(
+        self, raw: Raw, delimiter: bytes, position: int, end: int, lenient: bool = False
+    ) -> tuple[int, int | None, bool]:
         """Where the part at *position* ends, where the next one begins (None: there is none), was a delimiter found."""
         at = position - 1 if position else 0
         size = len(delimiter)
@@ -207,7 +228,9 @@ class Walk:
                 return end, None, False
             after = found + size
             stop = raw.find(b"\n", after, min(after + 1000, end))
-            tail = raw[after : stop if stop >= 0 else min(after + 1000, end)].strip()
+            tail = raw[after : stop if stop >= 0 else min(after + 1000, end)].rstrip()
+            if lenient and tail:
+                tail = b"" if tail[:1] in (b" ", b"\t") else b"--" if tail[:3] in (b"-- ", b"--\t", b"--") else tail
             if tail in (b"", b"--"):
                 last = found - 1 if found > position and raw[found - 1] == 13 else found
                 if tail:
@@ -224,7 +247,7 @@ class Walk:
         multipart = self._open[-1]
         around = multipart.place
         start = multipart.position
-        end, following, found = self._delimiter(around.raw, multipart.delimiter, start, around.end)
+        end, following, found = self._delimiter(around.raw, multipart.delimiter, start, around.end, multipart.lenient)
         if following is None:
             self._open.pop()
             if not found:
@@ -311,6 +334,14 @@ class Walk:
 _BEFORE_A_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]{0,16}(?=[!-9;-~]{1,100}[ \t]*:|From )")
 
 
+def _mbox_line(place: _Place) -> int:
+    """The length of the line "From anna@example.org Mon …" that a mbox file leaves before a mail attached from it."""
+    if place.raw[place.start : place.start + 5] not in (b"From ", b">From"):
+        return 0
+    stop = place.raw.find(b"\n", place.start, min(place.start + 1000, place.end))
+    return stop + 1 - place.start if stop >= 0 else 0
+
+
 def _beginning(raw: Raw) -> int:
     """Where the header begins: behind a byte order mark and empty lines that someone put before it."""
     found = _BEFORE_A_HEADER.match(raw)
@@ -348,7 +379,7 @@ def _leaf(named: Fields, kind: str, type_line: str, place: _Place) -> Leaf:
     content_id = None
     if b"content-id" in named:
         content_id = headers.message_id(headers.unfold(named[b"content-id"][0])) or None
-    is_text = kind in ("text/plain", "text/html")
+    is_text = (kind.startswith("text/") and kind not in _DATA_AS_TEXT) or kind in _NEVER_ATTACHED
     attachment = disposition == "attachment" or name is not None or not is_text
     return Leaf(
         place.path,
@@ -373,7 +404,12 @@ def content(raw: Raw, leaf: Leaf) -> bytes:
     """The decoded bytes of *leaf*; encoded badly, as much of them as can be made out. Never raises."""
     if leaf.container is not None:
         raw = content(raw, leaf.container)
-    return decode(raw[leaf.start : leaf.end], leaf.encoding)
+    return content_within(raw, leaf)
+
+
+def content_within(around: Raw, leaf: Leaf) -> bytes:
+    """The decoded bytes of *leaf*, from what its offsets point into: the raw mail, or its container's content."""
+    return decode(around[leaf.start : leaf.end], leaf.encoding)
 
 
 def decode(data: bytes, encoding: str) -> bytes:

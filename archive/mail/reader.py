@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from archive.mail import addresses, charsets, dates, headers, leaves
 from archive.mail.addresses import Address
 from archive.mail.headers import Fields, Raw
-from archive.mail.leaves import Leaf, Limits, Walk, content, content_chunks
+from archive.mail.leaves import Leaf, Limits, Walk, content, content_chunks, content_within
 
 __all__ = [
     "VERSION", "Address", "Leaf", "Limits", "Mail", "Raw",
-    "content", "content_chunks", "html", "html_words", "read", "text", "words",
+    "content", "content_chunks", "content_within", "html", "html_words", "read", "text", "words",
 ]  # fmt: skip
 
 VERSION = 1
@@ -69,7 +69,7 @@ def _read(raw: Raw, limits: Limits) -> Mail:
     walk = Walk(_with_line_feeds(raw), limits)
     named = walk.named
     problems = walk.problems
-    hint = next((leaf.charset for leaf in walk.leaves if leaf.charset and charsets.codec(leaf.charset)), None)
+    hint = _hint(walk)
 
     def line(name: bytes) -> str:
         """The value a person goes by where a header stands more often than it may: the first that says something."""
@@ -107,7 +107,7 @@ def _read(raw: Raw, limits: Limits) -> Mail:
         for value in named.get(name, ()):
             references += headers.references(headers.unfold(value), limits.references)
     return Mail(
-        headers=tuple([(name.decode("ascii"), value) for name, value in walk.fields]),
+        headers=tuple([(name.decode("ascii", "replace"), value) for name, value in walk.fields]),
         subject=subject,
         from_=from_,
         sender=people(b"sender"),
@@ -125,6 +125,22 @@ def _read(raw: Raw, limits: Limits) -> Mail:
     )
 
 
+_WORD_CHARSET = re.compile(rb"=\?([A-Za-z0-9_.:-]{2,40})(?:\*[^?\s]{0,40})?\?[BbQq]\?")
+
+
+def _hint(walk: Walk) -> str | None:
+    """A charset that is named somewhere in the mail, for 8-bit text in it that names none; None when all is UTF-8."""
+    for leaf in walk.leaves:
+        if leaf.charset and charsets.codec(leaf.charset):
+            return leaf.charset
+    for _, value in walk.fields:
+        if b"=?" in value and (word := _WORD_CHARSET.search(value)):
+            label = word[1].decode("ascii")
+            if charsets.codec(label):
+                return label
+    return None
+
+
 _LARGEST_WITH_BARE_RETURNS = 16 << 20
 
 
@@ -138,21 +154,23 @@ def _with_line_feeds(raw: Raw) -> Raw:
 # --- Bodies ---
 
 
-def text(raw: Raw, mail: Mail, limits: Limits = Limits()) -> str:  # noqa: B008
-    """The plain text of the mail itself (not of mails attached to it), its parts in their order; bounded."""
-    return _bodies(raw, mail, "text/plain", limits)
+def text(raw: Raw, mail: Mail, limits: Limits = Limits(), attached: bool = False) -> str:  # noqa: B008
+    """The plain text of a mail, its parts in their order; bounded. With *attached*, also that of the mails in it."""
+    return _bodies(raw, mail, "text/plain", limits, attached)
 
 
-def html(raw: Raw, mail: Mail, limits: Limits = Limits()) -> str:  # noqa: B008
-    """The HTML of the mail itself (not of mails attached to it), its parts in their order; hostile, and bounded."""
-    return _bodies(raw, mail, "text/html", limits)
+def html(raw: Raw, mail: Mail, limits: Limits = Limits(), attached: bool = False) -> str:  # noqa: B008
+    """The HTML of a mail, its parts in their order; hostile, and bounded. With *attached*, also that of mails in it."""
+    return _bodies(raw, mail, "text/html", limits, attached)
 
 
-def _bodies(raw: Raw, mail: Mail, kind: str, limits: Limits) -> str:
+def _bodies(raw: Raw, mail: Mail, kind: str, limits: Limits, attached: bool) -> str:
     found: list[str] = []
     left = limits.body_bytes
     for leaf in mail.leaves:
-        if leaf.content_type == kind and not leaf.attachment and not leaf.mail and left > 0:
+        if leaf.content_type == kind and not leaf.attachment and left > 0:
+            if leaf.mail and not (attached and leaf.container is None):
+                continue  # one that was encoded was attached as a file
             data = _beginning(raw, leaf, left)
             left -= len(data)
             found.append(_decoded(data, leaf, mail._hint))
