@@ -46,7 +46,7 @@ class Ground:
 
     def load(self, user: str) -> str:
         """A user with all the mail in the watched folder."""
-        self.server.add_user(user)
+        self.server.add_user(user, listen=False)
         self.server.load(user, WATCHED, self.files, link=True)
         self.server.create(user, PROCESSED)
         return user
