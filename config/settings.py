@@ -22,7 +22,7 @@ class Database(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the data folder")
+    url: str | None = Field(default=None, description="SQLAlchemy URL; none: SQLite in the data folder")
 
 
 class Web(BaseModel):
@@ -31,9 +31,9 @@ class Web(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     host: str = "127.0.0.1"
-    port: int = Field(8460, ge=0, le=65535)
-    threads: int = Field(8, ge=1, le=64)
-    behind_proxy: bool = Field(False, description="trust X-Forwarded-* from one proxy in front")
+    port: int = Field(default=8460, ge=0, le=65535)
+    threads: int = Field(default=8, ge=1, le=64)
+    behind_proxy: bool = Field(default=False, description="trust X-Forwarded-* from one proxy in front")
 
 
 class Gateway(BaseModel):
@@ -41,10 +41,10 @@ class Gateway(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    workers: int | None = Field(None, ge=1, le=64, description="intake workers; none: one a core")
-    at_once: int = Field(4, ge=1, le=64, description="bindings polled at the same time")
-    timeout: float = Field(60, gt=0, le=3600, description="seconds to wait for a mail server's answer")
-    ca_file: Path | None = Field(None, description="certificates to trust besides the system's")
+    workers: int | None = Field(default=None, ge=1, le=64, description="intake workers; none: one a core")
+    at_once: int = Field(default=4, ge=1, le=64, description="bindings polled at the same time")
+    timeout: float = Field(default=60, gt=0, le=3600, description="seconds to wait for a mail server's answer")
+    ca_file: Path | None = Field(default=None, description="certificates to trust besides the system's")
 
 
 class Log(BaseModel):
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="POSTROOM_", env_nested_delimiter="__", extra="forbid")
 
     data: Path = Path("postroom-data")
-    key_file: Path | None = Field(None, description="the installation's key; none: beside the data folder")
+    key_file: Path | None = Field(default=None, description="the installation's key; none: beside the data folder")
     database: Database = Database()
     web: Web = Web()
     gateway: Gateway = Gateway()

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Literal, Self
 
-from imapclient import IMAPClient, SocketTimeout  # type: ignore[import-untyped]
-from imapclient.exceptions import CapabilityError, LoginError  # type: ignore[import-untyped]
+from imapclient import IMAPClient, SocketTimeout
+from imapclient.exceptions import CapabilityError, LoginError
 
 from .accounts import Account
 from .trouble import Refused, Trouble, Unreachable, quoted

@@ -3,6 +3,7 @@
 What fails is a value in the outcome and stops nobody else. `poll` goes on until nothing is left to take.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,6 +45,19 @@ class Outcome:
     trouble: str | None = None
     permanent: bool = field(default=False, repr=False)
 
+    def sentence(self) -> str:
+        """The outcome for people."""
+        if self.trouble:
+            return f"{self.binding}: {self.trouble}"
+        if not self.seen and not self.known:
+            return f"{self.binding}: nothing new."
+        parts = [f"{self.archived} archived"]
+        parts += [f"{self.copies} further copies"] if self.copies else []
+        parts += [f"{self.known} archived before"] if self.known else []
+        parts += [f"{self.moved} moved"]
+        parts += [f"{self.quarantined} in quarantine"] if self.quarantined else []
+        return f"{self.binding}: {', '.join(parts)} in {self.seconds:.1f} s."
+
     def add(self, taken: Taken) -> None:
         """Count a batch in."""
         self.archived += len(taken.archived)
@@ -61,6 +75,7 @@ class Poller:
     workers: Workers | None = None  # None: everything in this process
     lease_wait: float = 10.0  # seconds
     told: Callable[[int, int], None] = lambda _done, _of: None  # progress, mails
+    stopping: threading.Event = field(default_factory=threading.Event)  # set: finish the batch in hand and stop
     _intake: Intake | None = field(default=None, repr=False)
 
     def poll(self, binding: int) -> Outcome:
@@ -78,12 +93,10 @@ class Poller:
         return outcome
 
     def close(self) -> None:
-        """Give back the pack and the workers."""
+        """Give back the pack."""
         if self._intake is not None:
             self._intake.close()
             self._intake = None
-        if self.workers is not None:
-            self.workers.stop()
 
     def _pass(self, binding: int, outcome: Outcome) -> None:
         with self.archive.reading() as session:
@@ -136,7 +149,7 @@ class _Visit:
             mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock)
             try:
                 self._settle_open(mailbox, mover)
-                while sizes := self._to_take(mailbox):
+                while not self._poller.stopping.is_set() and (sizes := self._to_take(mailbox)):
                     self._looked_at.update(sizes)
                     self._outcome.seen += len(sizes)
                     self._take(account, mailbox, mover, sizes)
@@ -209,11 +222,18 @@ class _Visit:
                 self._moved_at = time.monotonic()
 
         workers = self._poller.workers
-        if workers is not None and (total >= WORTH_WORKERS or sum(sizes.values()) >= WORTH_WORKERS_BYTES):
+        if (
+            workers is not None
+            and workers.free()
+            and (total >= WORTH_WORKERS or sum(sizes.values()) >= WORTH_WORKERS_BYTES)
+        ):
             connecting, binding, uidvalidity = self._poller.connecting, self._binding, self._uidvalidity
-            workers.run(lambda batch: Order(account, connecting, binding, uidvalidity, batch), cut(sizes), done)
+            orders = (Order(account, connecting, binding, uidvalidity, batch) for batch in cut(sizes))
+            workers.run(orders, done, self._poller.stopping)
         else:
             for batch in cut(sizes):
+                if self._poller.stopping.is_set():
+                    return
                 done(take(self._poller.intake(), mailbox, self._binding, self._uidvalidity, batch, self._poller.clock))
 
 

@@ -4,14 +4,14 @@ They are spawned, never forked from a threaded process, and end within a second 
 hangs costs its batch a second try, mail by mail; a mail that kills a worker alone is reported, its neighbours go on.
 """
 
+import contextlib
 import multiprocessing
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -32,6 +32,7 @@ _SLOWEST = 2.0  # seconds a mail may take
 _SLOWEST_BYTES = 200_000  # bytes a second, where the line is slow
 _SPARE = 60.0  # seconds any batch may take
 _AHEAD = 2  # batches a worker is given: it goes on while the originals of the last one are moved
+_GRACE = 3.0  # seconds for what is in hand when everything has to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,60 +50,60 @@ class Order:
 class _Worker:
     process: SpawnProcess
     pipe: "Connection[Any, Any]"
-    batches: deque[Batch] = field(default_factory=deque)  # the first is in hand, the next waits in the pipe
-    until: float = 0.0
+    orders: deque[Order] = field(default_factory=deque)  # the first is in hand, the next waits in the pipe
+    until: float = 0.0  # when the one in hand has taken too long
 
 
-@dataclass
 class Workers:
-    """A set of workers for one binding at a time. Not for two threads at once."""
+    """As many workers as there are cores, for one binding at a time; they run only while there is much to take."""
 
-    folder: Path
-    key: bytes
-    database_url: str
-    count: int
-    _workers: list[_Worker] = field(default_factory=list)
+    def __init__(self, folder: Path, key: InstallationKey, database_url: str, count: int) -> None:
+        self._archive = (folder, key, database_url)
+        self._count = count
+        self._workers: list[_Worker] = []
+        self._busy = threading.Lock()
 
-    def start(self) -> None:
-        """Have all workers running; returns at once, they come up by themselves."""
-        while len(self._workers) < self.count:
-            self._workers.append(self._spawn())
+    def free(self) -> bool:
+        """Whether nobody uses them; `run` waits where this is not so."""
+        return not self._busy.locked()
+
+    def run(self, orders: Iterable[Order], done: Callable[[Taken], None], stopping: threading.Event) -> None:
+        """Have everything taken, telling `done` of each batch; Trouble at the first that server or archive fail."""
+        waiting = deque(orders)
+        with self._busy:
+            try:
+                self._workers = [self._spawn() for _ in range(min(self._count, len(waiting)))]
+                while (waiting and not stopping.is_set()) or any(worker.orders for worker in self._workers):
+                    if stopping.is_set():
+                        self._stop_soon(waiting)
+                    self._hand_out(waiting)
+                    self._hear(waiting, done)
+            finally:
+                self._end_all()  # whatever one is still at is not settled; nothing is lost
 
     def _spawn(self) -> _Worker:
-        ours, theirs = multiprocessing.get_context("spawn").Pipe()
-        process = multiprocessing.get_context("spawn").Process(
-            target=_work, args=(theirs, self.folder, self.key, self.database_url), daemon=True
-        )
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, *self._archive), daemon=True)
         process.start()
         theirs.close()
         return _Worker(process, ours)
 
-    def run(self, order: Callable[[Batch], Order], batches: Iterable[Batch], done: Callable[[Taken], None]) -> None:
-        """Have all batches taken, telling `done` of each; Trouble at the first that server or archive fail."""
-        self.start()
-        waiting = deque(batches)
-        try:
-            while waiting or any(worker.batches for worker in self._workers):
-                for _ in range(_AHEAD):
-                    for worker in self._workers:
-                        if waiting and len(worker.batches) < _AHEAD:
-                            self._hand(worker, order, waiting.popleft())
-                self._hear(waiting, done)
-        except BaseException:
-            self.stop()  # whatever they are at is not settled; nothing is lost
-            raise
+    def _hand_out(self, waiting: deque[Order]) -> None:
+        for _ in range(_AHEAD):
+            for worker in self._workers:
+                if waiting and len(worker.orders) < _AHEAD:
+                    order = waiting.popleft()
+                    worker.orders.append(order)
+                    if len(worker.orders) == 1:
+                        worker.until = _until(order.batch)
+                    with contextlib.suppress(OSError):  # it died in between; `_hear` sees it too
+                        worker.pipe.send(order)
 
-    def _hand(self, worker: _Worker, order: Callable[[Batch], Order], batch: Batch) -> None:
-        worker.batches.append(batch)
-        if len(worker.batches) == 1:
-            worker.until = _until(batch)
-        with suppress(OSError):  # it died in between: `_hear` sees the same
-            worker.pipe.send(order(batch))
-
-    def _hear(self, waiting: deque[Batch], done: Callable[[Taken], None]) -> None:
-        busy = [worker for worker in self._workers if worker.batches]
+    def _hear(self, waiting: deque[Order], done: Callable[[Taken], None]) -> None:
+        busy = [worker for worker in self._workers if worker.orders]
         soonest = min(worker.until for worker in busy)
-        ready = wait([worker.pipe for worker in busy], max(0.0, soonest - time.monotonic()))
+        ready = wait([worker.pipe for worker in busy], min(1.0, max(0.0, soonest - time.monotonic())))
         for worker in busy:
             if worker.pipe in ready:
                 try:
@@ -112,28 +113,33 @@ class Workers:
                     continue
                 if isinstance(answer, Trouble):
                     raise answer
-                worker.batches.popleft()
-                worker.until = _until(worker.batches[0]) if worker.batches else 0.0
+                worker.orders.popleft()
+                worker.until = _until(worker.orders[0].batch) if worker.orders else 0.0
                 done(answer)
             elif worker.until <= time.monotonic():
                 worker.process.kill()
                 self._replace(worker, waiting)
 
-    def _replace(self, worker: _Worker, waiting: deque[Batch]) -> None:
+    def _replace(self, worker: _Worker, waiting: deque[Order]) -> None:
         """A worker died over a batch: try its mails one by one, each in a worker that may die again."""
-        fatal, *rest = worker.batches
+        fatal, *rest = worker.orders
         self._workers.remove(worker)
         _end(worker)
+        uids = fatal.batch.uids
+        if len(uids) == 1:
+            raise Unreachable(f"A mail (UID {uids[0]}) ended the worker that took it. It stays where it is.")
         self._workers.append(self._spawn())
-        if len(fatal.uids) == 1:
-            raise Unreachable(f"A mail (UID {fatal.uids[0]}) ended the worker that took it. It stays where it is.")
         waiting.extendleft(reversed(rest))
-        waiting.extendleft(Batch((uid,), fatal.size) for uid in reversed(fatal.uids))
+        waiting.extendleft(replace(fatal, batch=Batch((uid,), fatal.batch.size)) for uid in reversed(uids))
 
-    def stop(self) -> None:
-        """End all workers; harmless to repeat."""
+    def _stop_soon(self, waiting: deque[Order]) -> None:
+        waiting.clear()
         for worker in self._workers:
-            if worker.batches:
+            worker.until = min(worker.until, time.monotonic() + _GRACE)
+
+    def _end_all(self) -> None:
+        for worker in self._workers:
+            if worker.orders:
                 worker.process.kill()
             worker.pipe.close()
         for worker in self._workers:
@@ -153,36 +159,35 @@ def _end(worker: _Worker) -> None:
         worker.process.join()
 
 
-def _work(pipe: "Connection[Any, Any]", folder: Path, key: bytes, database_url: str) -> None:
-    """A worker's life."""
+def _work(pipe: "Connection[Any, Any]", folder: Path, key: InstallationKey, database_url: str) -> None:
+    """A worker's life: it takes what it is told to until its parent has no more."""
+    os.umask(0o077)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    archive = Archive(folder, InstallationKey(key), database_url)
-    intake = Intake(archive)
+    intake = Intake(Archive(folder, key, database_url))
     mailbox: Mailbox | None = None
-    at: tuple[object, ...] | None = None
     try:
         while True:
             order: Order = pipe.recv()
             try:
-                if mailbox is None or at != (order.account, order.binding.folder):
-                    if mailbox is not None:
-                        mailbox.close()
-                    mailbox, at = None, None
-                    mailbox = Mailbox(order.account, order.connecting)
-                    selected = mailbox.select(order.binding.folder, readonly=True)
-                    if selected.uidvalidity != order.uidvalidity:
-                        raise Unreachable(f"{order.binding.name} was made anew just now; the next pass looks again.")
-                    at = (order.account, order.binding.folder)
-                pipe.send(take(intake, mailbox, order.binding, order.uidvalidity, order.batch, now))
+                mailbox = mailbox or _open(order)
+                answer: Taken | Trouble = take(intake, mailbox, order.binding, order.uidvalidity, order.batch, now)
             except Trouble as trouble:
-                at = None
-                pipe.send(type(trouble)(*trouble.args))
+                answer = trouble
+            pipe.send(answer)
     except (EOFError, OSError, KeyboardInterrupt):
         pass  # the parent has no more to do
     finally:
         intake.close()
         if mailbox is not None:
             mailbox.close()
+
+
+def _open(order: Order) -> Mailbox:
+    mailbox = Mailbox(order.account, order.connecting)
+    if mailbox.select(order.binding.folder, readonly=True).uidvalidity != order.uidvalidity:
+        mailbox.close()
+        raise Unreachable(f"{order.binding.name} was made anew just now; the next pass looks again.")
+    return mailbox
 
 
 def _end_with_parent() -> None:

@@ -34,6 +34,12 @@ class InstallationKey:
             raise KeyTrouble(f"The installation's key has {len(secret)} bytes, not {KEY_BYTES}.")
         self._secret = secret
 
+    def __reduce__(self) -> tuple[type["InstallationKey"], tuple[bytes]]:
+        return InstallationKey, (self._secret,)  # to an intake worker, without what is derived
+
+    def __repr__(self) -> str:
+        return "InstallationKey()"
+
     @classmethod
     def new(cls) -> "InstallationKey":
         """A fresh random key."""

@@ -1,0 +1,59 @@
+"""The gateway as configured: settings in, plain values down."""
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from config import settings
+
+from archive.front import Front, now
+
+from .mailbox import Connecting
+from .poller import Poller
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from .clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What the operator decided for the gateway."""
+
+    connecting: Connecting
+    workers: int
+    at_once: int
+
+
+def configured() -> Configured:
+    """The gateway's settings; Misconfigured where one will not do."""
+    decided = settings.load().gateway
+    cores = len(os.sched_getaffinity(0))
+    return Configured(Connecting(decided.timeout, decided.ca_file), decided.workers or cores, decided.at_once)
+
+
+def workers(front: Front, count: int) -> Workers:
+    """Intake workers for this archive, not running yet."""
+    archive = front.archive()
+    return Workers(archive.folder, front.key(), archive.database_url, count)
+
+
+def poller(front: Front) -> Poller:
+    """A poller for commands: with workers, where there is more than one core."""
+    decided = configured()
+    return Poller(front.archive(), decided.connecting, now, workers(front, decided.workers))
+
+
+def clock(front: Front) -> "Clock":
+    """The gateway's clock for `serve` and `gateway`, not running yet."""
+    from .clock import Clock  # APScheduler takes its time to load; commands do without
+
+    decided = configured()
+    shared = workers(front, decided.workers)
+    stopping = threading.Event()
+
+    def make() -> Poller:
+        return Poller(front.archive(), decided.connecting, now, shared, lease_wait=0.0, stopping=stopping)
+
+    return Clock(front.archive(), make, decided.at_once, stopping)

@@ -1,0 +1,114 @@
+"""The gateway's clock: APScheduler ticks, and what is due is polled by a few threads.
+
+One dispatcher for all bindings, not one job a mailbox: due times stand in the bindings' rows.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from archive.front import now
+from archive.post import bindings
+from archive.store.archive import Archive
+
+from .poller import Outcome, Poller
+from .rereading import Rereading
+
+TICK = 1  # seconds between looks at what is due
+REREAD_EVERY = 10  # seconds between looks at what has to be read a second time
+
+_log = structlog.get_logger()
+
+
+class Clock:
+    """Polls what is due until it is stopped."""
+
+    def __init__(self, archive: Archive, poller: Callable[[], Poller], at_once: int, stopping: threading.Event) -> None:
+        self._archive = archive
+        self._make_poller = poller
+        self._at_once = at_once
+        self._stopping = stopping
+        self._idle: list[Poller] = []
+        self._at_work: dict[int, threading.Thread] = {}
+        self._guard = threading.Lock()
+        self._rereading = Rereading(archive, stopping)
+        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
+        self._scheduler.add_job(self._dispatch, "interval", seconds=TICK, id="dispatch", next_run_time=datetime.now(UTC))
+        self._scheduler.add_job(self._rereading.work, "interval", seconds=REREAD_EVERY, id="reread")
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._scheduler.start()
+
+    def _dispatch(self) -> None:
+        with self._guard:
+            room = self._at_once - len(self._at_work)
+            busy = set(self._at_work)
+        if room <= 0 or self._stopping.is_set():
+            return
+        with self._archive.reading() as session:
+            due = bindings.due(session, now(), room + len(busy))
+        for binding in [one for one in due if one.id not in busy][:room]:
+            thread = threading.Thread(target=self._poll, args=(binding.id,), name=f"poll {binding.name}", daemon=True)
+            with self._guard:
+                self._at_work[binding.id] = thread
+            thread.start()
+
+    def _poll(self, binding: int) -> None:
+        with self._guard:
+            poller = self._idle.pop() if self._idle else None
+        try:
+            poller = poller or self._make_poller()
+            _report(poller.poll(binding))
+        except Exception:
+            # A fault of ours costs this pass; the binding is tried again when its time comes.
+            _log.exception("poll failed", binding=binding)
+            self._put_off(binding)
+        finally:
+            with self._guard:
+                if poller is not None:
+                    self._idle.append(poller)
+                del self._at_work[binding]
+
+    def _put_off(self, binding: int) -> None:
+        try:
+            with self._archive.intake() as session:
+                one = bindings.get(session, binding)
+                trouble = "Postroom stumbled over this binding; its log tells more. It is tried again."
+                again = now() + one.every * 1000
+                bindings.failed(session, one, now(), trouble=trouble, permanent=False, next_at=again)
+        except Exception:  # the database itself: the next tick tries
+            _log.exception("binding could not be put off", binding=binding)
+
+    def stop(self, within: float = 4.0) -> None:
+        """Finish the mail in hand and stop; what is not done after so many seconds is left to the next start."""
+        self._stopping.set()
+        self._scheduler.shutdown(wait=False)
+        end = time.monotonic() + within
+        with self._guard:
+            threads = list(self._at_work.values())
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        with self._guard:
+            for poller in self._idle:
+                poller.close()
+
+
+def _report(outcome: Outcome) -> None:
+    if outcome.trouble:
+        _log.warning("poll failed", binding=outcome.binding, trouble=outcome.trouble)
+    elif outcome.seen or outcome.known:
+        _log.info(
+            "poll",
+            binding=outcome.binding,
+            archived=outcome.archived,
+            copies=outcome.copies,
+            moved=outcome.moved,
+            quarantined=outcome.quarantined,
+            seconds=outcome.seconds,
+        )
