@@ -15,9 +15,7 @@ from ..front import Front, as_json, as_option, json_option, pass_front, plain, p
 @json_option
 @pass_front
 @click.pass_context
-def export(  # noqa: PLR0917  click names the arguments
-    context: click.Context, front: Front, folder: Path, form: str, as_email: str | None, as_lines: bool
-) -> None:
+def export(context: click.Context, front: Front, folder: Path, form: str, as_email: str | None, as_lines: bool) -> None:
     """Write every received copy to DIR, byte for byte as it came, and index.jsonl, which says what each file is.
 
     DIR is made, or is there and empty. Each file is checked against the SHA-256 of what was received. Mails in

@@ -23,7 +23,7 @@ def process() -> None:
 @click.option("--owner", "owners", multiple=True, required=True, help="A user who owns it; may be repeated.")
 @json_option
 @pass_front
-def add(  # noqa: PLR0917  click names the arguments
+def add(
     front: Front, slug: str, name: str, addresses: tuple[str, ...], owners: tuple[str, ...], as_lines: bool
 ) -> None:
     """Add a process with its addresses and owners.
