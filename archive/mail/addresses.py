@@ -192,7 +192,15 @@ def _joined(angle: list[str] | None) -> str | None:
     if inside.startswith("@") and ":" in inside:
         inside = inside.partition(":")[2]  # a route (RFC 5322 4.4) is no part of the address
     inside = inside.removeprefix("mailto:")
-    return "".join(inside.split()) if '"' not in inside else inside
+    if ":" in inside and inside.endswith(";"):
+        return ""  # <undisclosed-recipients:;>, a group in brackets
+    if '"' not in inside and (" " in inside or "\t" in inside):
+        inside = " ".join(inside.split())
+        for spaced, mark in ((" .", "."), (". ", "."), (" @", "@"), ("@ ", "@")):
+            inside = inside.replace(spaced, mark)
+        pieces = inside.split()
+        inside = next((piece for piece in reversed(pieces) if "@" in piece), "".join(pieces))
+    return inside
 
 
 def _person(phrase: list[str], comments: list[str], address: str | None, quoted: bool) -> Address | None:

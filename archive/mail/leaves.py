@@ -181,10 +181,8 @@ class Walk:
                     self._open.append(_Multipart(place, delimiter, position, default, lenient))
                     return True
                 closed = closed or found
-        if closed:
-            return True  # closed before it began: no parts
         encoding = _encoding(named)
-        if encoding in _ENCODED and stated and place.start < place.end:
+        if not closed and encoding in _ENCODED and stated and place.start < place.end:
             return self._opens_encoded(place, encoding, stated, default)
         guessed = _GUESSED_BOUNDARY.search(place.raw, max(place.start - 1, 0), place.end)
         if guessed:
@@ -194,6 +192,8 @@ class Walk:
                 self._say("a multipart's boundary is missing or wrong; it was guessed")
                 self._open.append(_Multipart(place, delimiter, position, default, False))
                 return True
+        if closed:
+            return True  # closed before it began: no parts
         self._say("a multipart without parts is read as text")
         return False
 
