@@ -1,6 +1,7 @@
 """Processes: matters people work on together, with addresses and members."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -87,3 +88,16 @@ def of_member(session: Session, user_id: int) -> list[Process]:
     """The processes somebody belongs to, by name."""
     mine = set(session.scalars(select(membership.c.process).where(membership.c.user == user_id)))
     return [one for one in every(session) if one.id in mine]
+
+
+def members(session: Session, processes: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """The names of those who belong to each of these processes."""
+    query = (
+        select(membership.c.process, user.c.name)
+        .join(user, user.c.id == membership.c.user)
+        .where(membership.c.process.in_(sorted(set(processes))), user.c.disabled_at.is_(None))
+    )
+    found: dict[int, tuple[str, ...]] = {}
+    for row in session.execute(query.order_by(user.c.name)):
+        found[row.process] = (*found.get(row.process, ()), row.name)
+    return found

@@ -59,5 +59,11 @@ def end(session: Session, token: str, now: int) -> None:
         log.write(session, [log.Event("user.signed_out", f"user:{user}", f"user:{user}")], now)
 
 
+def end_all(session: Session, user: int, now: int) -> None:
+    """Sign somebody out everywhere, as a new password does; harmless to repeat."""
+    if session.execute(delete(web_session).where(web_session.c.user == user)).rowcount:
+        log.write(session, [log.Event("user.signed_out_everywhere", f"user:{user}", f"user:{user}")], now)
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()

@@ -83,7 +83,7 @@ def _user(row: Row[tuple[object, ...]]) -> User:
 
 
 def hash_password(password: str) -> str:
-    """The password as it is kept (argon2id); UserTrouble where it is too short. Slow on purpose: not in a transaction."""
+    """The password as it is kept (argon2id); UserTrouble where it is too short. Slow: not in a transaction."""
     if len(password) < SHORTEST_PASSWORD:
         raise UserTrouble(f"A password needs at least {SHORTEST_PASSWORD} characters.")
     return _hasher.hash(password)
@@ -106,7 +106,7 @@ def stored_password(session: Session, email: str) -> tuple[int, str] | None:
 
 
 def password_is(stored: str | None, password: str) -> bool:
-    """Whether the password is the kept one. Takes as long where none is kept, so that nobody learns who has an account."""
+    """Whether the password is the kept one. Where none is kept it takes as long: nobody learns who has an account."""
     try:
         return _hasher.verify(stored or _NOBODY, password) and stored is not None
     except (VerificationError, InvalidHashError):

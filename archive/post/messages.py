@@ -13,7 +13,7 @@ from ..mail import identity
 from ..people.scopes import Viewer, visible
 from ..store.archive import Archive, Session
 from ..store.packs import Damaged, Place
-from ..store.schema import attachment, binding, blob, mailbox, message, quarantine, receipt
+from ..store.schema import attachment, binding, blob, delivery, mailbox, message, quarantine, receipt
 
 _RANDOM_BITS = 30
 _LAST_SECOND = (1 << 33) - 1  # in the year 2242
@@ -95,10 +95,49 @@ def of_ids(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict[int
     return {row.id: _message(row) for row in session.execute(query)}
 
 
-def of_conversation(session: Session, conversation: int, visible_to: Viewer) -> list[Message]:
-    """A conversation's messages that may be seen, oldest first."""
+def of_conversation(
+    session: Session, conversation: int, visible_to: Viewer, before: int | None = None, limit: int | None = None
+) -> list[Message]:
+    """A conversation's messages that may be seen, oldest first; with a limit the newest ones before an id."""
     query = select(message).where(message.c.conversation == conversation, visible(message.c.id, visible_to))
-    return [_message(row) for row in session.execute(query.order_by(message.c.id))]
+    if before is not None:
+        query = query.where(message.c.id < before)
+    rows = session.execute(query.order_by(message.c.id.desc()).limit(limit))
+    return [_message(row) for row in rows][::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message handed to a scope, and the binding it came from."""
+
+    message: int
+    scope: str
+    at: int
+    mailbox: str
+    folder: str
+
+    @property
+    def binding(self) -> str:
+        """The binding's name."""
+        return f"{self.mailbox}/{self.folder}"
+
+
+def deliveries(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict[int, list[Delivery]]:
+    """To which of the viewer's own scopes each of these messages came; whom else it reached is nobody's business."""
+    query = (
+        select(delivery, mailbox.c.name.label("mailbox_name"), binding.c.folder)
+        .join(receipt, receipt.c.id == delivery.c.receipt)
+        .join(binding, binding.c.id == receipt.c.binding)
+        .join(mailbox, mailbox.c.id == binding.c.mailbox)
+        .where(delivery.c.message.in_(list(ids)))
+        .order_by(delivery.c.message, delivery.c.scope)
+    )
+    found: dict[int, list[Delivery]] = {}
+    for row in session.execute(query):
+        if visible_to.sees(row.scope):
+            one = Delivery(row.message, row.scope, row.at, row.mailbox_name, row.folder)
+            found.setdefault(row.message, []).append(one)
+    return found
 
 
 def _message(row: Row[tuple[object, ...]]) -> Message:
@@ -210,7 +249,7 @@ def quarantined(session: Session) -> list[Quarantined]:
             row.first_at,
             row.last_at,
             row.again,
-        )  # fmt: skip
+        )
         for row in session.execute(query)
     ]
 
