@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from archive.front import Front, Given, Pages, plain
+from archive.front import Front, Given, Pages, now, plain
 
 # Where each command lives (the attribute is named like the command), and its line in `postroom --help`.
 COMMANDS = {
@@ -138,11 +138,24 @@ def _given() -> Given:
 
 
 def _pages(front: Front, host: str | None, port: int | None) -> Pages:
-    """The web pages for `serve` and `demo`, which the gateway runs without knowing them."""
+    """The web pages for `serve`, which the gateway runs without knowing them."""
+    from archive import installation
+    from config import settings
     from web import app
 
-    made: Pages = app.pages(front, host, port)
-    return made
+    decided = settings.load().web
+    archive = front.archive()
+    with archive.reading() as session:
+        url = installation.get(session, installation.URL)
+    return app.server(
+        archive,
+        host or decided.host,
+        decided.port if port is None else port,
+        decided.threads,
+        base_url=url,
+        behind_proxy=decided.behind_proxy,
+        now=now,
+    )
 
 
 def run(arguments: Sequence[str]) -> int:

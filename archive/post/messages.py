@@ -78,7 +78,7 @@ class Copy:
 def get(session: Session, id_: int, visible_to: Viewer) -> Message | None:
     """The message, where there is one that may be seen: not allowed and not there are the same."""
     row = session.execute(select(message).where(message.c.id == id_, visible(message.c.id, visible_to))).first()
-    return _message(row) if row else None
+    return _message(row, visible_to) if row else None
 
 
 def newest(session: Session, visible_to: Viewer, before: int | None, limit: int) -> list[Message]:
@@ -86,13 +86,13 @@ def newest(session: Session, visible_to: Viewer, before: int | None, limit: int)
     query = select(message).where(visible(message.c.id, visible_to)).order_by(message.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(message.c.id < before)
-    return [_message(row) for row in session.execute(query)]
+    return [_message(row, visible_to) for row in session.execute(query)]
 
 
 def of_ids(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict[int, Message]:
     """Those of these messages that may be seen."""
     query = select(message).where(message.c.id.in_(list(ids)), visible(message.c.id, visible_to))
-    return {row.id: _message(row) for row in session.execute(query)}
+    return {row.id: _message(row, visible_to) for row in session.execute(query)}
 
 
 def of_conversation(
@@ -103,7 +103,7 @@ def of_conversation(
     if before is not None:
         query = query.where(message.c.id < before)
     rows = session.execute(query.order_by(message.c.id.desc()).limit(limit))
-    return [_message(row) for row in rows][::-1]
+    return [_message(row, visible_to) for row in rows][::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def deliveries(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict
     return found
 
 
-def _message(row: Row[tuple[object, ...]]) -> Message:
+def _message(row: Row[tuple[object, ...]], visible_to: Viewer) -> Message:
     people = {
         kind: [(name, address) for name, address in entries] for kind, entries in json.loads(row.recipients).items()
     }
@@ -150,7 +150,8 @@ def _message(row: Row[tuple[object, ...]]) -> Message:
         row.from_address, people, row.date, row.arrived_at, row.snippet, row.attachments,
         tuple(json.loads(row.problems)) if row.problems else (), row.reader,
         tuple(json.loads(row.ambiguous)) if row.ambiguous else (), row.second_reader is not None,
-        tuple(second.get("received", ())),
+        # Transport headers belong to one copy: hops are for those who may see that copy.
+        tuple(second["received"]) if "received" in second and visible_to.sees(second["scope"]) else (),
     )  # fmt: skip
 
 
