@@ -49,6 +49,7 @@ SENTENCES = (
     "archive.store.archive.NotReady",
     "archive.store.keys.KeyTrouble",
     "archive.store.packs.Damaged",
+    "gateway.trouble.Trouble",
     "config.settings.Misconfigured",
 )
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it

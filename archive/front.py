@@ -36,6 +36,10 @@ class Given:
 class Pages(Protocol):
     """The web pages, served."""
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port they listen on."""
+
     def run(self) -> None:
         """Serve until `close`."""
 
@@ -134,6 +138,10 @@ class Front:
         if self._pages_by is None:
             raise click.ClickException("There are no pages here.")
         return self._pages_by(self, host, port)
+
+    def elsewhere(self, given: Given) -> "Front":
+        """The same front door for another archive."""
+        return Front(lambda: given, self._pages_by)
 
     def close(self) -> None:
         """Give back what was opened."""

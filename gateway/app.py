@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from config import settings
 from archive.front import Front, now
 
 from .mailbox import Connecting
-from .poller import Poller
+from .poller import Outcome, Poller
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def poller(front: Front) -> Poller:
     return Poller(front.archive(), decided.connecting, now, workers(front, decided.workers))
 
 
-def clock(front: Front) -> "Clock":
+def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clock":
     """The gateway's clock for `serve` and `gateway`, not running yet."""
     from .clock import Clock  # APScheduler takes its time to load; commands do without
 
@@ -56,4 +57,4 @@ def clock(front: Front) -> "Clock":
     def make() -> Poller:
         return Poller(front.archive(), decided.connecting, now, shared, lease_wait=0.0, stopping=stopping)
 
-    return Clock(front.archive(), make, decided.at_once, stopping)
+    return Clock(front.archive(), make, decided.at_once, stopping, report)

@@ -27,18 +27,28 @@ _log = structlog.get_logger()
 class Clock:
     """Polls what is due until it is stopped."""
 
-    def __init__(self, archive: Archive, poller: Callable[[], Poller], at_once: int, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        poller: Callable[[], Poller],
+        at_once: int,
+        stopping: threading.Event,
+        report: Callable[[Outcome], None] | None = None,
+    ) -> None:
         self._archive = archive
         self._make_poller = poller
         self._at_once = at_once
         self._stopping = stopping
+        self._report = report or _log_outcome
         self._idle: list[Poller] = []
         self._at_work: dict[int, threading.Thread] = {}
         self._guard = threading.Lock()
         self._rereading = Rereading(archive, stopping)
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
-        self._scheduler.add_job(self._dispatch, "interval", seconds=TICK, id="dispatch", next_run_time=datetime.now(UTC))
+        self._scheduler.add_job(
+            self._dispatch, "interval", seconds=TICK, id="dispatch", next_run_time=datetime.now(UTC)
+        )
         self._scheduler.add_job(self._rereading.work, "interval", seconds=REREAD_EVERY, id="reread")
 
     def start(self) -> None:
@@ -64,7 +74,7 @@ class Clock:
             poller = self._idle.pop() if self._idle else None
         try:
             poller = poller or self._make_poller()
-            _report(poller.poll(binding))
+            self._report(poller.poll(binding))
         except Exception:
             # A fault of ours costs this pass; the binding is tried again when its time comes.
             _log.exception("poll failed", binding=binding)
@@ -99,7 +109,7 @@ class Clock:
                 poller.close()
 
 
-def _report(outcome: Outcome) -> None:
+def _log_outcome(outcome: Outcome) -> None:
     if outcome.trouble:
         _log.warning("poll failed", binding=outcome.binding, trouble=outcome.trouble)
     elif outcome.seen or outcome.known:

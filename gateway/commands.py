@@ -343,7 +343,9 @@ def _until_told() -> threading.Event:
 @click.command()
 @click.option("--once", is_flag=True, help="Archive the small world, print a summary and exit.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8460, show_default=True, envvar="PORT")
-def demo(once: bool, port: int) -> None:
+@json_option
+@pass_front
+def demo(front: Front, once: bool, port: int, as_lines: bool) -> None:
     """Show Postroom with an embedded mail server and a small world, all of it thrown away afterwards.
 
     \b
@@ -352,4 +354,4 @@ def demo(once: bool, port: int) -> None:
     """
     from .demo import show
 
-    show.run(once=once, port=port)
+    show.run(front, once=once, port=port, stop=threading.Event() if once else _until_told(), as_lines=as_lines)

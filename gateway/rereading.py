@@ -4,6 +4,7 @@ import threading
 
 from archive import rereading
 from archive.front import now
+from archive.mail.second_reader import SecondReader
 from archive.store.archive import Archive
 
 BATCH = 50  # mails between looks at the clock
@@ -18,5 +19,9 @@ class Rereading:
 
     def work(self) -> None:
         """Read until nothing is left or everything stops."""
-        while not self._stopping.is_set() and rereading.pass_(self._archive, BATCH, now).read:
-            pass
+        with self._archive.reading() as session:
+            if not rereading.waiting(session):
+                return
+        with SecondReader() as second:
+            while not self._stopping.is_set() and rereading.pass_(self._archive, BATCH, now, second).read:
+                pass
