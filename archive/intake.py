@@ -34,7 +34,7 @@ SNIPPET = 200
 _SNIPPET_FROM = 2000  # characters of the body looked at for a snippet
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
-ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyTrouble, MemoryError)
+ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyTrouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,14 @@ class Prepared:
     facts: Facts
 
 
-def prepare(arrival: Arrival, content_hash_key: bytes) -> Prepared:
-    """Pure: a copy taken apart and read. Costs what the mail's size costs, nothing else."""
+def prepare(arrival: Arrival, content_hash_key: bytes, *, read: bool = True) -> Prepared:
+    """Pure: a copy taken apart and read, unless it is known to be fatal to read. Costs what the mail's size costs."""
     content, trace = identity.split(arrival.raw)
     sha256 = hashlib.sha256(arrival.raw).digest()
     # The content is read, not the copy: so all copies of a message read the same.
-    return Prepared(arrival, sha256, content, identity.content_key(content, content_hash_key), trace, facts(content))
+    content_key = identity.content_key(content, content_hash_key)
+    read_as = facts(content) if read else unread("reading it ended the worker")
+    return Prepared(arrival, sha256, content, content_key, trace, read_as)
 
 
 def facts(raw: identity.Raw) -> Facts:
@@ -137,12 +139,15 @@ def facts(raw: identity.Raw) -> Facts:
             problems=tuple(map(_clean, mail.problems[:20])),
             reader=reader.VERSION,
         )
-    except ARCHIVE_FAULTS:
-        raise
-    except Exception as error:
-        problem = f"This mail could not be read ({type(error).__name__}); it is kept and shown as it came."
-        nobody = json.dumps({"to": [], "cc": [], "reply_to": []})
-        return Facts("", "", "", nobody, None, "", (), "", "", "", (), (problem,), 0)
+    except Exception as error:  # whatever a hostile mail makes the reader do, the mail is kept
+        return unread(type(error).__name__)
+
+
+def unread(why: str) -> Facts:
+    """What stands in the tables for a mail that could not be read."""
+    problem = f"This mail could not be read ({why}); it is kept and shown as it came."
+    nobody = json.dumps({"to": [], "cc": [], "reply_to": []})
+    return Facts("", "", "", nobody, None, "", (), "", "", "", (), (problem,), 0)
 
 
 def _clean(text: str) -> str:
@@ -165,10 +170,21 @@ class Intake:
             self._writer.close()
             self._writer = None
 
-    def take(self, binding: Binding, uidvalidity: int, arrivals: Sequence[Arrival], clock: Callable[[], int]) -> Taken:
-        """Take a batch. One of ARCHIVE_FAULTS where nothing can be written; whatever else fails costs one mail only."""
+    def take(
+        self,
+        binding: Binding,
+        uidvalidity: int,
+        arrivals: Sequence[Arrival],
+        clock: Callable[[], int],
+        *,
+        read: bool = True,
+    ) -> Taken:
+        """Take a batch. One of ARCHIVE_FAULTS where nothing can be written; whatever else fails costs one mail only.
+
+        Without `read` it is kept and recorded as a mail that cannot be read.
+        """
         try:
-            return self._take(binding, uidvalidity, arrivals, clock)
+            return self._take(binding, uidvalidity, arrivals, clock, read=read)
         except ARCHIVE_FAULTS:
             raise
         except Exception:
@@ -187,8 +203,17 @@ class Intake:
             self._quarantine(binding, uidvalidity, arrival, reason, clock())
             return Taken(quarantined=[arrival.uid], bytes=len(arrival.raw))
 
-    def _take(self, binding: Binding, uidvalidity: int, arrivals: Sequence[Arrival], clock: Callable[[], int]) -> Taken:
-        prepared = [prepare(one, self.archive.key.content_hash_key) for one in arrivals]
+    def _take(
+        self,
+        binding: Binding,
+        uidvalidity: int,
+        arrivals: Sequence[Arrival],
+        clock: Callable[[], int],
+        *,
+        read: bool = True,
+    ) -> Taken:
+        key = self.archive.key.content_hash_key
+        prepared = [prepare(one, key, read=read) for one in arrivals]
         contents, traces = self._keep(prepared, clock())
         with self.archive.intake() as session:
             taken, unused = record(session, binding, uidvalidity, prepared, contents, traces, clock())
@@ -275,7 +300,7 @@ class Intake:
                 return writer
 
     def _sweep(self, of_pack: int) -> None:
-        """Destroy keys of blobs that were kept but never recorded: a crash came between. Nobody else writes this pack."""
+        """Destroy keys of blobs that were kept but never recorded: a crash came between."""
         kept = self.archive.keys.of_pack(of_pack)
         with self.archive.reading() as session:
             recorded = set(

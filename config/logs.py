@@ -27,4 +27,5 @@ def configure(level: str, form: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)r")
+    form = "%(levelname)s %(name)s %(message)r"
+    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format=form)

@@ -51,7 +51,7 @@ def parse(url: str, protocol: str, *, plaintext: bool = False, password: str = "
     user, host = unquote(parts.username or ""), parts.hostname or ""
     if parts.password is not None:
         raise ValueError("The URL carries a password; leave it out and give it with --password-stdin.")
-    if not host or not user and protocol == "imap":
+    if not host or (not user and protocol == "imap"):
         raise ValueError(f'"{url}" lacks a user or a host; write {parts.scheme}://user@host, an @ in the user as %40.')
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(f'"{url}" has something behind the host; write {parts.scheme}://user@host[:port].')

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from config import settings
-
 from archive.front import Front, now
+from config import settings
 
 from .mailbox import Connecting
 from .poller import Outcome, Poller

@@ -23,7 +23,7 @@ def mailbox() -> None:
 
     \b
     Example:
-      echo PASSWORD | postroom mailbox add office --imap imaps://helpdesk%40example.org@mail.example.org --password-stdin
+      echo PASSWORD | postroom mailbox add office --imap imaps://help%40example.org@mail.example.org --password-stdin
     """
 
 
@@ -36,13 +36,13 @@ def mailbox() -> None:
 @click.option("--allow-plaintext", is_flag=True, help="Allow unencrypted connections to other machines.")
 @json_option
 @pass_front
-def add(  # noqa: PLR0917  click names the arguments
+def add(
     front: Front,
     name: str,
     imap: str,
     smtp: str | None,
     owner: str | None,
-    password_stdin: bool,  # noqa: ARG001  there is no other way to give it
+    password_stdin: bool,
     allow_plaintext: bool,
     as_lines: bool,
 ) -> None:
@@ -52,9 +52,7 @@ def add(  # noqa: PLR0917  click names the arguments
     Example:
       echo PASSWORD | postroom mailbox add office --imap imaps://help%40example.org@mail.example.org --password-stdin
     """
-    password = sys.stdin.readline(LONGEST_PASSWORD).rstrip("\r\n")
-    if not password:
-        raise click.UsageError("There is no password on the first line of stdin.")
+    password = _read_password()
     try:
         accounts.parse(imap, "imap", plaintext=allow_plaintext, password=password)
         if smtp:
@@ -81,6 +79,31 @@ def add(  # noqa: PLR0917  click names the arguments
         as_json({"mailbox": name, "imap": imap, "smtp": smtp, "owner": owner})
     else:
         click.echo(name)
+
+
+def _read_password() -> str:
+    password = sys.stdin.readline(LONGEST_PASSWORD).rstrip("\r\n")
+    if not password:
+        raise click.UsageError("There is no password on the first line of stdin.")
+    return password
+
+
+@mailbox.command()
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, required=True, help="Read the password from the first line of stdin.")
+@pass_front
+def password(front: Front, name: str, password_stdin: bool) -> None:
+    """Give a mailbox its new password; its bindings are tried again at once.
+
+    \b
+    Example:
+      echo PASSWORD | postroom mailbox password office --password-stdin
+    """
+    secret = _read_password()
+    archive = front.archive()
+    with archive.transaction() as session:
+        box = _mailbox(bindings.mailbox_by_name(session, name), name)
+        bindings.set_password(session, archive, box, secret, now())
 
 
 @mailbox.command(name="list")
@@ -163,7 +186,7 @@ def binding() -> None:
 @click.option("--every", default=60, show_default=True, type=click.IntRange(1, 86400), help="Seconds between polls.")
 @json_option
 @pass_front
-def add_binding(  # noqa: PLR0917  click names the arguments
+def add_binding(
     front: Front,
     mailbox_name: str,
     folder: str,

@@ -283,7 +283,7 @@ class Mailbox:
         return found
 
     def fetch(self, uids: Iterable[int]) -> list[Fetched]:
-        """Whole mails, in memory: the caller sees to it that they are not many bytes. Those that are gone are absent."""
+        """Whole mails, in memory: the caller sees to it that they are not many bytes. What is gone is absent."""
         found: list[Fetched] = []
         for some in _chunks(uids):
             with self._answers("UID FETCH"):
@@ -325,7 +325,7 @@ class Mailbox:
                     self._after_copy(some)
 
     def finish_move(self, uids: Iterable[int]) -> None:
-        """The second half of a move whose copies are known to be there: take the originals out of the watched folder."""
+        """The second half of a move whose copies are known to be there: take the originals away."""
         for some in _sets(uids):
             with self._answers("UID STORE"):
                 self._after_copy(some)

@@ -10,7 +10,7 @@ from .trouble import Refused, Unreachable, quoted
 
 
 def check(account: Account, connecting: Connecting) -> str:
-    """Connect, encrypt, sign in; returns what the server offers. Unreachable or Refused, a sentence, where it does not."""
+    """Connect, encrypt, sign in; returns what the server offers. Trouble, a sentence, where it does not."""
     server = account.server
     try:
         context = None if account.security == "plain" else tls_context(connecting.ca_file)

@@ -2,7 +2,7 @@
 
 import errno
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -26,6 +26,7 @@ class Batch:
     uids: tuple[int, ...]
     size: int  # bytes, as the server says
     large: bool = False  # one mail, streamed
+    fatal: bool = False  # one mail that ended a worker: taken without being read
 
 
 def cut(sizes: Mapping[int, int]) -> Iterator[Batch]:
@@ -51,21 +52,23 @@ def take(
     """Fetch a batch and have it archived; the binding's folder is selected. Trouble where server or archive fail."""
     with archive_answers(intake.archive.folder):
         if batch.large:
-            return _take_large(intake, mailbox, binding, uidvalidity, batch.uids[0], clock)
+            return _take_large(intake, mailbox, binding, uidvalidity, batch, clock)
         arrivals = [Arrival(one.uid, one.raw, one.received_at or clock()) for one in mailbox.fetch(batch.uids)]
-        return intake.take(binding, uidvalidity, arrivals, clock) if arrivals else Taken()
+        return intake.take(binding, uidvalidity, arrivals, clock, read=not batch.fatal) if arrivals else Taken()
 
 
 def _take_large(
-    intake: Intake, mailbox: Mailbox, binding: Binding, uidvalidity: int, uid: int, clock: Callable[[], int]
+    intake: Intake, mailbox: Mailbox, binding: Binding, uidvalidity: int, batch: Batch, clock: Callable[[], int]
 ) -> Taken:
+    uid = batch.uids[0]
     with tempfile.TemporaryFile(dir=spool(intake.archive.folder)) as file:
         received_at = mailbox.fetch_into(uid, file)
         file.flush()
         if received_at is None:
             return Taken()
         raw = mmap(file.fileno(), 0, access=ACCESS_READ) if file.tell() else b""
-        return intake.take(binding, uidvalidity, [Arrival(uid, raw, received_at or clock())], clock)
+        arrival = Arrival(uid, raw, received_at or clock())
+        return intake.take(binding, uidvalidity, [arrival], clock, read=not batch.fatal)
 
 
 def spool(data: Path) -> Path:
@@ -77,7 +80,7 @@ def spool(data: Path) -> Path:
 
 @contextmanager
 def archive_answers(data: Path) -> Iterator[None]:
-    """Turn the archive's own faults into one Trouble: nothing was acknowledged, nothing is moved, trying again helps."""
+    """Turn the archive's own faults into one Trouble: nothing is acknowledged or moved, trying again helps."""
     try:
         yield
     except Trouble:

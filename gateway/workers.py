@@ -1,7 +1,7 @@
 """Intake workers: one process a core, each with its own connection to the mail server and its own pack.
 
 They are spawned, never forked from a threaded process, and end within a second of their parent. One that dies or
-hangs costs its batch a second try, mail by mail; a mail that kills a worker alone is reported, its neighbours go on.
+hangs costs its batch a second try, mail by mail; a mail that ends a worker alone is kept without being read.
 """
 
 import contextlib
@@ -126,11 +126,14 @@ class Workers:
         self._workers.remove(worker)
         _end(worker)
         uids = fatal.batch.uids
-        if len(uids) == 1:
-            raise Unreachable(f"A mail (UID {uids[0]}) ended the worker that took it. It stays where it is.")
         self._workers.append(self._spawn())
         waiting.extendleft(reversed(rest))
-        waiting.extendleft(replace(fatal, batch=Batch((uid,), fatal.batch.size)) for uid in reversed(uids))
+        if len(uids) > 1:
+            waiting.extendleft(replace(fatal, batch=replace(fatal.batch, uids=(uid,))) for uid in reversed(uids))
+        elif not fatal.batch.fatal:
+            waiting.appendleft(replace(fatal, batch=replace(fatal.batch, fatal=True)))
+        else:
+            raise Unreachable(f"A mail (UID {uids[0]}) ended the worker that took it. It stays where it is.")
 
     def _stop_soon(self, waiting: deque[Order]) -> None:
         waiting.clear()

@@ -17,15 +17,17 @@ VERSION = 1
 # Written by whoever carries the mail, never by its author. Bcc is here because it differs from copy to copy, and
 # nobody may see another copy's (RFC 5322 3.6.3).
 _TRANSPORT = (
-    "apparently-to arc-[!-9;-~]+ authentication-results bcc content-length delivered-to dkim-filter dl-expansion-history "
-    "envelope-to errors-to lines old-return-path original-recipient received received-spf resent-bcc return-path status "
-    "x-amavis-[!-9;-~]+ x-antiabuse x-apparently-to x-assp-[!-9;-~]+ x-authentication-results x-bogosity x-clamav-[!-9;-~]+ "
-    "x-delivered-to x-dspam-[!-9;-~]+ x-envelope-from x-envelope-to x-evolution[!-9;-~]* x-forefront-[!-9;-~]+ "
-    "x-forwarded-encrypted x-forwarded-for x-forwarded-to x-getmail-[!-9;-~]+ x-gm-[!-9;-~]+ x-gmail-[!-9;-~]+ "
-    "x-google-smtp-source x-greylist x-imap x-imapbase x-keywords x-loop x-microsoft-antispam[!-9;-~]* x-mozilla-[!-9;-~]+ "
-    "x-ms-exchange-[!-9;-~]+ x-original-to x-originating-ip x-ovh-[!-9;-~]+ x-policyd-weight x-proofpoint-[!-9;-~]+ "
-    "x-quarantine-id x-received x-resolved-to x-rspamd-[!-9;-~]+ x-sieve x-sieve-redirected-from x-spam[!-9;-~]* x-spamd-[!-9;-~]+ "
-    "x-status x-uid x-uidl x-virus-[!-9;-~]+ x-vr-[!-9;-~]+ x-zoho-[!-9;-~]+"
+    "apparently-to arc-[!-9;-~]+ authentication-results bcc content-length delivered-to dkim-filter "
+    "dl-expansion-history envelope-to errors-to lines old-return-path original-recipient received received-spf "
+    "resent-bcc return-path status x-amavis-[!-9;-~]+ x-antiabuse x-apparently-to x-assp-[!-9;-~]+ "
+    "x-authentication-results x-bogosity x-clamav-[!-9;-~]+ x-delivered-to x-dspam-[!-9;-~]+ x-envelope-from "
+    "x-envelope-to x-evolution[!-9;-~]* x-forefront-[!-9;-~]+ x-forwarded-encrypted x-forwarded-for "
+    "x-forwarded-to x-getmail-[!-9;-~]+ x-gm-[!-9;-~]+ x-gmail-[!-9;-~]+ x-google-smtp-source x-greylist "
+    "x-imap x-imapbase x-keywords x-loop x-microsoft-antispam[!-9;-~]* x-mozilla-[!-9;-~]+ "
+    "x-ms-exchange-[!-9;-~]+ x-original-to x-originating-ip x-ovh-[!-9;-~]+ x-policyd-weight "
+    "x-proofpoint-[!-9;-~]+ x-quarantine-id x-received x-resolved-to x-rspamd-[!-9;-~]+ x-sieve "
+    "x-sieve-redirected-from x-spam[!-9;-~]* x-spamd-[!-9;-~]+ x-status x-uid x-uidl x-virus-[!-9;-~]+ "
+    "x-vr-[!-9;-~]+ x-zoho-[!-9;-~]+"
 )
 _TRACE = re.compile(
     rb"^(?:" + "|".join(_TRANSPORT.split()).encode() + rb")[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*",

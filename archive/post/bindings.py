@@ -98,6 +98,13 @@ def add_mailbox(
     return made
 
 
+def set_password(session: Session, archive: Archive, box: Mailbox, password: str, now: int) -> None:
+    """Another password for a mailbox; its bindings are due at once."""
+    session.execute(update(mailbox).where(mailbox.c.id == box.id).values(secret=archive.key.encrypt_secret(password)))
+    session.execute(update(binding).where(binding.c.mailbox == box.id).values(next_at=now))
+    log.write(session, [log.Event("mailbox.password_set", log.OPERATOR, f"mailbox:{box.id}")], now)
+
+
 def mailboxes(session: Session) -> list[Mailbox]:
     """All mailboxes by name."""
     return [_mailbox(row) for row in session.execute(select(mailbox).order_by(mailbox.c.name))]

@@ -263,6 +263,12 @@ def place_of(session: Session, id_: int) -> Place:
     return Place(row.id, row.size, row.stored, row.position)
 
 
+def places_of(session: Session, ids: Iterable[int]) -> dict[int, Place]:
+    """Where blobs lie; absent where there is none."""
+    query = select(blob).where(blob.c.id.in_(list(ids)))
+    return {row.id: Place(row.id, row.size, row.stored, row.position) for row in session.execute(query)}
+
+
 def read_blob(archive: Archive, session: Session, id_: int) -> Iterator[bytes]:
     """A blob's bytes in pieces; Damaged where they are gone, altered, or their key was destroyed."""
     where = place_of(session, id_)

@@ -166,7 +166,7 @@ class KeyStore:
                 session.execute(insert(blob_key), [{"blob": k, "wrapped": v} for k, v in wrapped.items()])
 
     def get(self, blobs: Iterable[int]) -> dict[int, bytes]:
-        """The keys of blobs, unwrapped; absent where a key was destroyed. KeyTrouble under another installation's key."""
+        """The keys of blobs, unwrapped; absent where destroyed. KeyTrouble under another installation's key."""
         wanted = list(blobs)
         found: dict[int, bytes] = {}
         with self._engine.connect() as session:

@@ -64,7 +64,7 @@ class Writer(Protocol):
         """The pack written to."""
 
     def add(self, pieces: Iterable[bytes | memoryview], size: int) -> Sealed:
-        """Seal and append a blob given in pieces of `size` bytes in all. Adding the same bytes again makes another blob."""
+        """Seal and append a blob given in pieces, `size` bytes in all. The same bytes again make another blob."""
 
     def sync(self) -> None:
         """All that was added is durable when this returns. Without anything added it does nothing."""
@@ -77,7 +77,7 @@ class BlobStore(Protocol):
     """Where packs lie. Implementations: `LocalPacks`; object stores follow the same contract (tests/contracts)."""
 
     def writer(self, pack: int) -> Writer | None:
-        """A writer of this pack; None where somebody else is writing it or it is full. A pack that is not there is made."""
+        """A writer of this pack, which is made where missing; None where somebody else writes it or it is full."""
 
     def read(self, place: Place, key: bytes) -> Iterator[bytes]:
         """The blob's bytes in order, piece by piece, each checked; Damaged where they are absent or altered."""

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from archive.search import fts5
 
 revision = "0001"
