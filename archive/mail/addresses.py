@@ -74,6 +74,7 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
     quoted = False  # the phrase holds a quoted string: an "@" in it is part of a name
     position, count, end = 0, 0, len(line)
     open_quote = line.rfind('"') + 1  # behind it no quote can be closed,
+    open_angle = line.rfind(">")
     open_word = line.rfind("?=")  # and behind this no encoded word
     in_group = False
 
@@ -139,7 +140,7 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
             quoted = False
             in_group = True
         elif piece in ",;":
-            if angle is not None and line.find(">", position, position + 1000) >= 0 and piece == ",":
+            if angle is not None and piece == "," and "@" in angle[:1] and position < open_angle:
                 angle.append(piece)  # <@relay,@relay:user@host>
                 continue
             person = finished()

@@ -91,6 +91,7 @@ def text(value: bytes, hint: str | None = None) -> str:
 # --- Encoded words (RFC 2047, and what is sent under its name) ---
 
 _WORD = re.compile(r"=\?([^?\s*]{1,60})(?:\*[^?\s]{0,40})?\?([BbQq])\?")
+_BLANK_LINE = re.compile(rb"\n[ \t]*\r?\n")
 _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/\s]")
 _BASE64_JUNK = re.compile(rb"[^A-Za-z0-9+/]+")
 
@@ -168,21 +169,44 @@ def _payload(encoding: str, payload: str) -> bytes:
 
 
 def base64_bytes(data: bytes) -> bytes:
-    """The bytes that base64 text stands for; junk inside is skipped, missing padding supplied."""
-    try:
-        return pybase64.b64decode(data)
-    except (binascii.Error, ValueError):
-        pass
+    """The bytes that base64 text stands for; junk inside is skipped, missing padding supplied.
+
+    What follows the padding or an empty line and is no base64 (a mailing list's footer) ends it.
+    """
+    if is_clean_base64(data):
+        try:
+            return pybase64.b64decode(data)
+        except (binascii.Error, ValueError):
+            pass
+    data = data.lstrip()
+    for blank in _BLANK_LINE.finditer(data):
+        following = data[blank.end() : blank.end() + 200].split(b"\n", 1)[0]
+        if _NO_BASE64.search(following):
+            data = data[: blank.start()]
+            break
     out: list[bytes] = []
     for number, piece in enumerate(data.split(b"=")):
         if number and _NO_BASE64.search(piece):
-            break  # text behind the padding: a mailing list's footer
+            break
         digits = _BASE64_JUNK.sub(b"", piece)
         if len(digits) % 4 == 1:
             digits = digits[:-1]
         if digits:
             out.append(pybase64.b64decode(digits + b"=" * (-len(digits) % 4)))
     return b"".join(out)
+
+
+_BASE64_AND_SPACE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\r\n"
+_TAIL = 4096
+
+
+def is_clean_base64(data: Raw, start: int = 0, end: int | None = None) -> bool:
+    """Does base64 text hold no padding before its end, and no footer there? Then it decodes in one go."""
+    end = len(data) if end is None else end
+    padding = data.find(b"=", start, end)
+    if padding >= 0 and data[padding : min(padding + 64, end)].strip(b"= \t\r\n"):
+        return False
+    return not data[max(start, end - _TAIL) : end].translate(None, _BASE64_AND_SPACE)
 
 
 # --- Parameters (RFC 2045 5.1, RFC 2231) ---

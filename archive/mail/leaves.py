@@ -6,10 +6,8 @@ decoded. Every loop moves forward and every count is bounded, so that no mail ta
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-
-import pybase64
 
 from archive.mail import headers, tnef
 from archive.mail.headers import Fields, Raw
@@ -110,6 +108,7 @@ class Walk:
         self._look_alikes = 0
         self._parts = 0
         self._opened = 0
+        self._guesses = 20
         # Every level of nesting is searched once more; a mail made to be searched fifty times is not.
         self._searchable = 8 * len(raw) + (64 << 20)
         self._part(_Place(raw, _beginning(raw), len(raw), "1", "", "text/plain", 0, "", None))
@@ -122,6 +121,13 @@ class Walk:
     def _say(self, problem: str) -> None:
         if problem not in self.problems and len(self.problems) < 50:
             self.problems.append(problem)
+
+    def _hint(self, value: bytes, charset: str | None) -> str | None:
+        """What to take 8-bit bytes in a part's header for; None to guess, which takes milliseconds and is rationed."""
+        if charset is not None or value.isascii():
+            return charset
+        self._guesses -= 1
+        return None if self._guesses >= 0 else "windows-1252"
 
     def _part(self, place: _Place) -> None:
         """Read the header of a part; keep the part as a leaf, or open it."""
@@ -143,7 +149,7 @@ class Walk:
         else:
             named = headers.by_name(fields)
         stated = named.get(b"content-type")
-        type_line = headers.unfold(stated[0]) if stated else ""
+        type_line = headers.unfold(stated[0], self._hint(stated[0], None)) if stated else ""
         kind = (headers.content_type(type_line) or "text/plain") if type_line else place.default
         place.start = body
         if kind.startswith("multipart/"):
@@ -155,7 +161,7 @@ class Walk:
         elif kind == "message/delivery-status" and not _FIELDS_AHEAD.match(place.raw, place.start, place.end):
             self._say("a delivery report in prose is read as text")
             kind = "text/plain"
-        leaf = _leaf(named, kind, type_line, place)
+        leaf = _leaf(named, kind, type_line, place, self._hint)
         if kind in _ATTACHED_MAIL:
             self._attached_mail(leaf, place)
         elif kind in _TNEF or (leaf.name is not None and leaf.name.lower() == "winmail.dat"):
@@ -362,16 +368,18 @@ def _encoding(named: Fields) -> str:
     return _ENCODINGS.get(word, word)
 
 
-def _leaf(named: Fields, kind: str, type_line: str, place: _Place) -> Leaf:
+def _leaf(
+    named: Fields, kind: str, type_line: str, place: _Place, hint_for: Callable[[bytes, str | None], str | None]
+) -> Leaf:
     type_parameters = headers.parameters(type_line) if "=" in type_line or " " in type_line else {}
     charset = type_parameters.get("charset")
     disposition = name = None
     stated = named.get(b"content-disposition")
     if stated:
-        line = headers.unfold(stated[0], charset)
+        line = headers.unfold(stated[0], hint_for(stated[0], charset))
         disposition = line.partition(";")[0].strip().lower() or None
         if "=" in line:
-            name = headers.parameters(line, charset).get("filename")
+            name = headers.parameters(line, charset or "windows-1252").get("filename")
     if not name:
         name = type_parameters.get("name")
     if name is not None:
@@ -467,23 +475,20 @@ _NOT_BASE64 = bytes(c for c in range(256) if not (chr(c).isascii() and (chr(c).i
 
 def content_chunks(raw: Raw, leaf: Leaf) -> Iterator[bytes]:
     """The decoded bytes of *leaf*, about a megabyte at a time: the same bytes as `content` gives."""
-    if leaf.container is not None or leaf.encoding not in ("base64", *_IDENTITY) or leaf.end - leaf.start <= _CHUNK:
+    start, end = leaf.start, leaf.end
+    streams = leaf.encoding in _IDENTITY or (leaf.encoding == "base64" and headers.is_clean_base64(raw, start, end))
+    if leaf.container is not None or not streams or end - start <= _CHUNK:
         yield content(raw, leaf)
         return
     if leaf.encoding != "base64":
-        for start in range(leaf.start, leaf.end, _CHUNK):
-            yield raw[start : min(start + _CHUNK, leaf.end)]
+        for position in range(start, end, _CHUNK):
+            yield raw[position : min(position + _CHUNK, end)]
         return
-    carried = b""
-    position = leaf.start
-    while position < leaf.end:
-        digits = carried + raw[position : min(position + _CHUNK, leaf.end)].translate(None, _NOT_BASE64)
-        if b"=" in digits:
-            yield headers.base64_bytes(carried + raw[position : leaf.end])  # padding: the end, or nearly
-            return
+    digits = b""
+    for position in range(start, end, _CHUNK):
+        digits += raw[position : min(position + _CHUNK, end)].translate(None, _NOT_BASE64)
         whole = len(digits) - len(digits) % 4
-        yield pybase64.b64decode(digits[:whole])
-        carried = digits[whole:]
-        position += _CHUNK
-    if carried:
-        yield headers.base64_bytes(carried)
+        yield headers.base64_bytes(digits[:whole])
+        digits = digits[whole:]
+    if digits:
+        yield headers.base64_bytes(digits)

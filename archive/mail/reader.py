@@ -167,13 +167,14 @@ def html(raw: Raw, mail: Mail, limits: Limits = Limits(), attached: bool = False
 def _bodies(raw: Raw, mail: Mail, kind: str, limits: Limits, attached: bool) -> str:
     found: list[str] = []
     left = limits.body_bytes
+    hints = _hints(mail)
     for leaf in mail.leaves:
         if leaf.content_type == kind and not leaf.attachment and left > 0:
             if leaf.mail and not (attached and leaf.container is None):
                 continue  # one that was encoded was attached as a file
             data = _beginning(raw, leaf, left)
             left -= len(data)
-            found.append(_decoded(data, leaf, mail._hint))
+            found.append(_decoded(data, leaf, hints))
     return found[0] if len(found) == 1 else "\n".join(piece.rstrip("\r\n") for piece in found)
 
 
@@ -187,8 +188,16 @@ def _beginning(raw: Raw, leaf: Leaf, size: int) -> bytes:
 _META_CHARSET = re.compile(rb"<meta\s[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.I)
 
 
-def _decoded(data: bytes, leaf: Leaf, hint: str | None) -> str:
+def _hints(mail: Mail) -> Iterator[str | None]:
+    """What to take unlabelled 8-bit text for, time after time: guessing takes milliseconds, so it is rationed."""
+    yield from [mail._hint] * 20
+    while True:
+        yield mail._hint or "windows-1252"
+
+
+def _decoded(data: bytes, leaf: Leaf, hints: Iterator[str | None]) -> str:
     label = leaf.charset
+    hint = next(hints) if not data.isascii() else None
     if leaf.content_type == "text/html" and not data.isascii() and (not label or not charsets.codec(label)):
         said = _META_CHARSET.search(data[:4096])
         hint = said[1].decode("ascii") if said else hint
@@ -225,16 +234,17 @@ def words(raw: Raw, mail: Mail, limits: Limits = Limits()) -> str:  # noqa: B008
 def _wordy(
     raw: Raw, mail: Mail, plain: dict[str, list[Leaf]], marked_up: dict[str, list[Leaf]], size: int
 ) -> Iterator[str]:
+    hints = _hints(mail)
     for group in dict.fromkeys((*plain, *marked_up)):
         said = False
         for leaf in plain.get(group, ()):
-            piece = _decoded(_beginning(raw, leaf, size), leaf, mail._hint)
+            piece = _decoded(_beginning(raw, leaf, size), leaf, hints)
             if piece and not piece.isspace():
                 said = True
                 yield piece
         if not said:
             for leaf in marked_up.get(group, ()):
-                yield html_words(_decoded(_beginning(raw, leaf, size), leaf, mail._hint))
+                yield html_words(_decoded(_beginning(raw, leaf, size), leaf, hints))
 
 
 _INVISIBLE = re.compile(r"<(script|style|head|title|template|noscript|!--)", re.I)
@@ -251,10 +261,6 @@ def html_words(markup: str) -> str:
     while (found := _INVISIBLE.search(markup, position)) is not None:
         name = found[1].lower()
         pieces.append(markup[position : found.start()])
-        if name == "!--":
-            stop = markup.find("-->", found.end())
-            position = stop + 3 if stop >= 0 else found.end()
-            continue
         if name in ended:
             position = found.end()
             continue
@@ -272,6 +278,8 @@ def html_words(markup: str) -> str:
 
 
 def _closing_tag(markup: str, lower: str | None, name: str, position: int) -> int:
+    if name == "!--":
+        return markup.find("-->", position)
     if lower is not None:
         return lower.find("</" + name, position)
     found = re.compile("</" + name, re.I).search(markup, position)
