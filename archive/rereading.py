@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from mmap import ACCESS_READ, mmap
 from typing import Any
@@ -15,12 +16,13 @@ from .mail import identity, reader
 from .mail.second_reader import WHOLE_BELOW, SecondReader, disagreements
 from .post import messages
 from .store.archive import Archive, Session
-from .store.packs import Damaged
+from .store.packs import Damaged, Place
 from .store.schema import message, receipt
 
 VERSION = 1  # of the second reading: goes up when reading again would say something else
 UNREADABLE = 0  # stands for the version where the stored bytes did not come back
 _MAPPED = 16 << 20  # bytes; larger contents stay out of memory
+_RECEIVED = re.compile(rb"^received[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,8 @@ def pass_(archive: Archive, limit: int, clock: Callable[[], int], second: Second
     if second is None:
         with SecondReader() as own:
             return pass_(archive, limit, clock, own)
-    with archive.reading() as session:
-        wanted = select(message.c.id, message.c.blob).where(message.c.second_reader.is_(None))
-        some = session.execute(wanted.order_by(message.c.id.desc()).limit(limit)).all()
-    rows = [_row(archive, id_, blob, second) for id_, blob in some]
+    some, keys = _some(archive, limit)
+    rows = [_row(archive, keys, one, second) for one in some]
     if rows:
         with archive.intake() as session:
             _record(session, rows, clock())
@@ -63,23 +63,53 @@ def forget(session: Session) -> int:
     return done.rowcount
 
 
-def _row(archive: Archive, id_: int, blob: int, second: SecondReader) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _One:
+    """A message to be read, and the copy of it that was received first."""
+
+    message: int
+    content: Place
+    trace: Place
+    scope: str
+
+
+def _some(archive: Archive, limit: int) -> tuple[list[_One], dict[int, bytes]]:
+    """The next messages to read and the keys of their blobs, in few statements."""
+    first = select(func.min(receipt.c.id)).where(receipt.c.message == message.c.id).correlate(message).scalar_subquery()
+    query = (
+        select(message.c.id, message.c.blob, receipt.c.scope, receipt.c.trace)
+        .select_from(message)
+        .join(receipt, receipt.c.id == first)
+        .where(message.c.second_reader.is_(None))
+        .order_by(message.c.id.desc())
+        .limit(limit)
+    )
+    with archive.reading() as session:
+        rows = session.execute(query).all()
+        places = messages.places_of(session, [blob for row in rows for blob in (row.blob, row.trace)])
+    some = [_One(row.id, places[row.blob], places[row.trace], row.scope) for row in rows]
+    return some, archive.keys.get(places)
+
+
+def _row(archive: Archive, keys: Mapping[int, bytes], one: _One, second: SecondReader) -> dict[str, Any]:
     try:
-        return {"b_id": id_, **_second_reading(archive, id_, blob, second)}
+        return {"b_id": one.message, **_second_reading(archive, keys, one, second)}
     except Damaged as error:
         said = [f"its stored bytes could not be read: {error}"]
-        return {"b_id": id_, "b_version": UNREADABLE, "b_ambiguous": json.dumps(said), "b_reading": None}
+        return {"b_id": one.message, "b_version": UNREADABLE, "b_ambiguous": json.dumps(said), "b_reading": None}
 
 
-def _second_reading(archive: Archive, id_: int, blob: int, second: SecondReader) -> dict[str, Any]:
-    raw = _content(archive, blob)
+def _second_reading(archive: Archive, keys: Mapping[int, bytes], one: _One, second: SecondReader) -> dict[str, Any]:
+    trace = b"".join(_read(archive, keys, one.trace))
+    # Of the transport headers the hops alone: the others, Bcc above all, are nobody's business but that copy's.
+    raw = _joined(b"".join(_RECEIVED.findall(identity.trace_headers(trace))), _read(archive, keys, one.content), one)
     mail = reader.read(raw)
     read = second.read(raw, mail)
-    contents = None
-    if len(raw) <= WHOLE_BELOW:
-        contents = frozenset(_digests(raw, mail))
+    contents = frozenset(_digests(raw, mail)) if len(raw) <= WHOLE_BELOW else None
     doubts = disagreements(mail, read, contents)
-    reading = {"defects": read.defects, **_hops(archive, id_, second)}
+    reading: dict[str, Any] = {"defects": read.defects}
+    if read.hops:  # they belong to one copy: whose it is decides who may see them
+        reading |= {"scope": one.scope, "received": [asdict(hop) for hop in read.hops]}
     return {
         "b_version": VERSION,
         "b_ambiguous": json.dumps(doubts, ensure_ascii=False) if doubts else None,
@@ -87,32 +117,20 @@ def _second_reading(archive: Archive, id_: int, blob: int, second: SecondReader)
     }
 
 
-def _hops(archive: Archive, id_: int, second: SecondReader) -> dict[str, Any]:
-    """The hops of the copy received first, and whose copy it is: nobody else may see them."""
-    with archive.reading() as session:
-        first = session.execute(
-            select(receipt.c.scope, receipt.c.trace).where(receipt.c.message == id_).order_by(receipt.c.id).limit(1)
-        ).first()
-        if first is None:
-            return {}
-        headers = identity.trace_headers(b"".join(messages.read_blob(archive, session, first.trace))) + b"\r\n"
-    if b"eceived:" not in headers:
-        return {}
-    hops = second.read(headers, reader.read(headers)).hops
-    return {"scope": first.scope, "received": [asdict(hop) for hop in hops]} if hops else {}
+def _read(archive: Archive, keys: Mapping[int, bytes], place: Place) -> Iterator[bytes]:
+    if place.blob not in keys:
+        raise Damaged(f"The key of blob {place.blob} was destroyed.")
+    return archive.blobs.read(place, keys[place.blob])
 
 
-def _content(archive: Archive, blob: int) -> reader.Raw:
-    with archive.reading() as session:
-        size = messages.place_of(session, blob).size
-        pieces = messages.read_blob(archive, session, blob)
-        if size <= _MAPPED:
-            return b"".join(pieces)
-        with tempfile.TemporaryFile() as file:  # without a name; only while it is read
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            return mmap(file.fileno(), 0, access=ACCESS_READ)
+def _joined(headers: bytes, content: Iterable[bytes], one: _One) -> reader.Raw:
+    if one.content.size <= _MAPPED:
+        return b"".join((headers, *content))
+    with tempfile.TemporaryFile() as file:  # without a name; only while it is read
+        file.write(headers)
+        file.writelines(content)
+        file.flush()
+        return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
 def _digests(raw: reader.Raw, mail: reader.Mail) -> Iterator[str]:
