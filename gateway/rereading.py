@@ -5,7 +5,6 @@ import threading
 from archive import rereading
 from archive.front import now
 from archive.mail.second_reader import SecondReader
-from archive.mail.second_reader import SecondReader
 from archive.store.archive import Archive
 
 BATCH = 50  # mails between looks at the clock
