@@ -347,7 +347,12 @@ def serve(front: Front, host: str | None, port: int | None) -> None:
 
     stop = _until_told()
     clock = app.clock(front)
-    pages = front.pages(host, port)
+    try:
+        pages = front.pages(host, port)
+    except OSError as error:
+        raise click.ClickException(f"The pages cannot listen there: {error.strerror or error}.") from error
+    at, bound = pages.address
+    click.echo(f"pages at http://{f'[{at}]' if ':' in at else at}:{bound}", err=True)
     threading.Thread(target=pages.run, name="pages", daemon=True).start()
     clock.start()
     stop.wait()
