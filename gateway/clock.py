@@ -110,7 +110,9 @@ class Clock:
 
 
 def _log_outcome(outcome: Outcome) -> None:
-    if outcome.trouble:
+    if outcome.busy:
+        _log.debug("poll left to another", binding=outcome.binding, trouble=outcome.trouble)
+    elif outcome.trouble:
         _log.warning("poll failed", binding=outcome.binding, trouble=outcome.trouble)
     elif outcome.seen or outcome.known:
         _log.info(

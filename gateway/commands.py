@@ -304,7 +304,7 @@ def poll(front: Front, names: tuple[str, ...], as_lines: bool) -> None:
             failed = failed or outcome.trouble is not None
             if as_lines:
                 told = asdict(outcome)
-                del told["permanent"]
+                del told["busy"]
                 as_json(told)
             else:
                 click.echo(plain(outcome.sentence()))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from archive.store.archive import locked
 
-from .trouble import Unreachable
+from .trouble import Busy
 
 
 @contextmanager
 def held(locks: Path, binding: int, name: str, wait: float) -> Iterator[None]:
-    """Hold a binding's lease; waits so many seconds for it, then Unreachable, naming who has it."""
+    """Hold a binding's lease; waits so many seconds for it, then Busy, naming who has it."""
     who = (
         f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:2])} (process {os.getpid()}, since {time.strftime('%H:%M:%S')})"
     )
@@ -23,7 +23,7 @@ def held(locks: Path, binding: int, name: str, wait: float) -> Iterator[None]:
     try:
         lease.__enter__()
     except BlockingIOError as error:
-        raise Unreachable(f"{name} is being polled by {error or 'somebody else'}.") from None
+        raise Busy(f"{name} is being polled by {error or 'somebody else'}.") from None
     try:
         yield
     finally:

@@ -26,6 +26,9 @@ RANGE = 1 << 20  # bytes of a large mail asked for at a time
 MARK = "$Postroom"  # keyword on originals that cannot be moved
 _LINE = 6000  # bytes of UIDs one command carries
 
+# imapclient's own errors are imaplib's; the last ones come out of its parsers on answers that make no sense.
+_FAMILIES = (OSError, imaplib.IMAP4.error, ValueError, KeyError, IndexError, TypeError, AttributeError)
+
 Moving = Literal["move", "uidplus", "copy"]
 
 
@@ -69,6 +72,7 @@ class Mailbox:
     def __init__(self, account: Account, connecting: Connecting) -> None:
         self.account = account
         self._connecting = connecting
+        self._broken = False
         self._client = self._connect()
         try:
             self._sign_in()
@@ -126,35 +130,41 @@ class Mailbox:
     @contextmanager
     def _answers(self, doing: str) -> Iterator[None]:
         """Turn whatever goes wrong between us and the server into one Trouble."""
-        server = self.account.server
         try:
             yield
-        except (Trouble, LoginError):
+        except LoginError:
             raise
-        except socket.gaierror:
-            raise Unreachable(f"The name {self.account.host} cannot be found. Is it spelled right?") from None
-        except ssl.SSLCertVerificationError as error:
-            raise Refused(_certificate_trouble(server, error)) from None
-        except ssl.SSLError as error:
-            raise Unreachable(f"No encrypted connection to {server}: {quoted(error.reason or error)}.") from None
-        except TimeoutError:
-            raise Unreachable(f"{server} gave no answer within {self._connecting.timeout:g} s ({doing}).") from None
-        except ConnectionRefusedError:
-            raise Unreachable(f"{server} accepts no connection. Is the port right, and the server running?") from None
-        except imaplib.IMAP4.abort as error:
-            raise Unreachable(f"{server} ended the connection ({doing}): {quoted(error)}") from None
-        except OSError as error:
-            raise Unreachable(
-                f"The connection to {server} failed ({doing}): {quoted(error.strerror or error)}."
-            ) from None
-        except (imaplib.IMAP4.error, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            # imapclient's own errors are imaplib's; the others come out of its parsers on answers that make no sense.
-            raise Unreachable(f"{server} did not do as asked ({doing}): {quoted(error)}") from None
+        except _FAMILIES as error:
+            # A server that has stopped answering would not answer LOGOUT either.
+            self._broken = isinstance(error, OSError | imaplib.IMAP4.abort)
+            raise self._trouble(error, doing) from None
+
+    def _trouble(self, error: Exception, doing: str) -> Trouble:
+        """What went wrong between us and the server, as a sentence."""
+        server = self.account.server
+        match error:
+            case socket.gaierror():
+                return Unreachable(f"The name {self.account.host} cannot be found. Is it spelled right?")
+            case ssl.SSLCertVerificationError():
+                return Refused(_certificate_trouble(server, error))
+            case ssl.SSLError():
+                return Unreachable(f"No encrypted connection to {server}: {quoted(error.reason or error)}.")
+            case TimeoutError():
+                return Unreachable(f"{server} gave no answer within {self._connecting.timeout:g} s ({doing}).")
+            case ConnectionRefusedError():
+                return Unreachable(f"{server} accepts no connection. Is the port right, and the server running?")
+            case imaplib.IMAP4.abort():
+                return Unreachable(f"{server} ended the connection ({doing}): {quoted(error)}")
+            case OSError():
+                return Unreachable(f"The connection to {server} failed ({doing}): {quoted(error.strerror or error)}.")
+            case _:
+                return Unreachable(f"{server} did not do as asked ({doing}): {quoted(error)}")
 
     def close(self) -> None:
         """Sign out; never CLOSE, which would expunge. Harmless to repeat."""
-        with suppress(Exception):
-            self._client.logout()
+        if not self._broken:
+            with suppress(Exception):
+                self._client.logout()
         with suppress(Exception):
             self._client.shutdown()
 

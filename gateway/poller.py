@@ -20,7 +20,7 @@ from .accounts import Account, parse
 from .mailbox import Connecting, Mailbox
 from .mover import Mover
 from .taking import archive_answers, cut, take
-from .trouble import Refused, Trouble
+from .trouble import Busy, Refused, Trouble
 from .workers import Order, Workers
 
 MOVE_AT = 4000  # originals that have been archived are moved when so many wait
@@ -43,7 +43,7 @@ class Outcome:
     quarantined: int = 0
     seconds: float = 0.0
     trouble: str | None = None
-    permanent: bool = field(default=False, repr=False)
+    busy: bool = False  # another gateway is at it
 
     def sentence(self) -> str:
         """The outcome for people."""
@@ -88,7 +88,7 @@ class Poller:
             with leases.held(self.archive.folder / "locks", one.id, one.name, self.lease_wait):
                 self._pass(one.id, outcome)
         except Trouble as trouble:
-            outcome.trouble, outcome.permanent = str(trouble), trouble.permanent
+            outcome.trouble, outcome.busy = str(trouble), isinstance(trouble, Busy)
         outcome.seconds = round(time.monotonic() - started, 3)
         return outcome
 

@@ -11,6 +11,10 @@ class Unreachable(Trouble):
     """Trying again may help: no answer, a line cut, a server too busy."""
 
 
+class Busy(Unreachable):
+    """Another gateway is at it."""
+
+
 class Refused(Trouble):
     """Trying again cannot help before somebody changes something: a password, a folder, a certificate."""
 
