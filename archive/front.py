@@ -92,9 +92,12 @@ class Front:
 
     def key(self) -> "InstallationKey":
         """The installation's key; NotReady where there is no archive at all, KeyTrouble where the key is missing."""
+        from .installation import UNFINISHED
         from .store.archive import NotReady
         from .store.keys import InstallationKey
 
+        if (self.data / UNFINISHED).exists():
+            raise NotReady(f"{self.data}: making this archive was interrupted. Call postroom init again, it goes on.")
         if not self.key_path.exists() and not self.data.exists():
             raise NotReady(f"{self.data}: no archive there. Make one with: postroom init --admin EMAIL")
         return InstallationKey.read(self.key_path)

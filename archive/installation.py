@@ -9,6 +9,9 @@ KEY = "key"  # fingerprint of the installation's key
 URL = "url"  # where its pages are reached, as the operator said
 RECOVERY_CONFIRMED = "recovery_confirmed"  # when somebody proved to keep the recovery key, UTC ms
 
+# While this file stands in the data folder, `init` has not finished; it holds the fingerprint of the key in use.
+UNFINISHED = "unfinished"
+
 
 def get(session: Session, name: str) -> str | None:
     """What is kept under a name."""

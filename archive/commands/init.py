@@ -17,9 +17,7 @@ from ..store import migrate
 from ..store.archive import Archive, NotReady, locked
 from ..store.keys import InstallationKey, KeyTrouble, sync_folder
 
-# While this file stands in the data folder, `init` has not finished; it says whose key is being used.
-UNFINISHED = "unfinished"
-_OURS = (UNFINISHED, "locks", "blobs")
+_OURS = (installation.UNFINISHED, "locks", "blobs")
 _DATABASES = ("archive.sqlite", "keys.sqlite")
 
 
@@ -70,7 +68,7 @@ def init(front: Front, admin: str | None, url: str | None, no_input: bool, as_li
         base = url or front.given.base_url
         _tell(front, key, admin, f"{base}/sign-in/link/{link}", as_lines)
         # Only now: whoever was interrupted before has seen neither link nor recovery key, and calls again.
-        (front.data / UNFINISHED).unlink()
+        (front.data / installation.UNFINISHED).unlink()
         sync_folder(front.data)
 
 
@@ -82,10 +80,10 @@ def _make_folder(data: Path) -> None:
         if not data.is_dir():
             raise NotReady(f"{data} is not a folder. Choose another with POSTROOM_DATA.") from None
         names = sorted(path.name for path in data.iterdir())
-        if any(name.startswith(_DATABASES) for name in names) and UNFINISHED not in names:
+        if any(name.startswith(_DATABASES) for name in names) and installation.UNFINISHED not in names:
             raise NotReady(f"{data}: there is an archive already.") from None
         strange = [name for name in names if name not in _OURS and not name.startswith(_DATABASES)]
-        if strange or (names and UNFINISHED not in names and names != ["locks"]):
+        if strange or (names and installation.UNFINISHED not in names and names != ["locks"]):
             raise NotReady(
                 f"{data} is not empty ({', '.join((strange or names)[:3])}). "
                 "Choose a new or empty folder with POSTROOM_DATA."
@@ -105,7 +103,7 @@ def _alone(data: Path) -> Iterator[None]:
 
 def _settled_key(front: Front) -> InstallationKey:
     """A new key, written down; the one an interrupted call wrote. Never touches any other key file."""
-    note = front.data / UNFINISHED
+    note = front.data / installation.UNFINISHED
     if front.key_path.exists():
         try:
             there = InstallationKey.read(front.key_path)
