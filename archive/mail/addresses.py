@@ -108,14 +108,12 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
                 continue
             inside = line[position:stop]
             position = stop + 1
-            if "\\" in inside:
-                inside = _ESCAPED.sub(r"\1", inside)
             if angle is not None:
                 angle.append(f'"{inside}"')
             elif line.startswith("@", position):
                 phrase.append(f'"{inside}"')
             else:
-                phrase.append(inside)
+                phrase.append(_ESCAPED.sub(r"\1", inside) if "\\" in inside else inside)
                 quoted = True
         elif piece == "(":
             stop = _closing_parenthesis(line, position)
@@ -142,6 +140,9 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
         elif piece in ",;":
             if angle is not None and piece == "," and "@" in angle[:1] and position < open_angle:
                 angle.append(piece)  # <@relay,@relay:user@host>
+                continue
+            if not phrase and not comments and angle is None and address is None:
+                in_group = in_group and piece == ","
                 continue
             person = finished()
             if person is not None and not (in_group and not person.address):

@@ -185,7 +185,7 @@ def base64_bytes(data: bytes) -> bytes:
             data = data[: blank.start()]
             break
     out: list[bytes] = []
-    for number, piece in enumerate(data.split(b"=")):
+    for number, piece in enumerate(data.split(b"=", _MOST_PADDED_PIECES)):
         if number and _NO_BASE64.search(piece):
             break
         digits = _BASE64_JUNK.sub(b"", piece)
@@ -198,6 +198,7 @@ def base64_bytes(data: bytes) -> bytes:
 
 _BASE64_AND_SPACE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\r\n"
 _TAIL = 4096
+_MOST_PADDED_PIECES = 200_000  # each line padded for itself happens; millions of two characters are an attack
 
 
 def is_clean_base64(data: Raw, start: int = 0, end: int | None = None) -> bool:

@@ -191,8 +191,7 @@ def _properties(stream: bytes, position: int, end: int, steps: _Steps) -> dict[i
             elif form in _FIXED:
                 size = (2 if form in (2, 0x0B) else _FIXED[form]) if multiple else _FIXED[form]
                 found.setdefault(key, (form, position, min(position + size, end)))
-                position += size * count
-                position += -position % 2 if not multiple else (-(size * count) % 4)
+                position += size * count + (-(size * count) % 4 if multiple else 0)
             else:
                 return found  # a type that nobody knows has no known length
     except struct.error:  # cut short
