@@ -27,6 +27,7 @@ _MAGIC = b"PrB1"
 _COMPRESSED = 1
 _WORTH_IT = 0.97  # compressed to less than this share of its size, or kept as it is
 _ONE_GO = 4 << 20  # up to this size a blob is sealed in memory
+_GATHERED = 1 << 20  # bytes of records that are written in one go
 
 
 class Damaged(Exception):
@@ -47,6 +48,11 @@ class Place:
         """The pack that holds it."""
         return self.blob >> 32
 
+    @property
+    def end(self) -> int:
+        """The first byte behind the record."""
+        return self.position + _HEADER.size + self.stored
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -63,14 +69,28 @@ class Writer(Protocol):
     def pack(self) -> int:
         """The pack written to."""
 
+    @property
+    def end(self) -> int:
+        """How long the pack is in bytes, with what was added and not synced."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the pack has grown enough: it is to be closed, and another one opened."""
+
     def add(self, pieces: Iterable[bytes | memoryview], size: int) -> Sealed:
-        """Seal and append a blob given in pieces, `size` bytes in all. The same bytes again make another blob."""
+        """Seal and append a blob given in pieces, `size` bytes in all. The same bytes again make another blob.
+
+        ValueError where the pieces are not `size` bytes. One that fails leaves the writer as it was.
+        """
 
     def sync(self) -> None:
-        """All that was added is durable when this returns. Without anything added it does nothing."""
+        """All that was added is durable when this returns. Without anything added it does nothing.
+
+        A writer whose sync failed (OSError) is to be closed: what was added may be lost even if a later one succeeds.
+        """
 
     def close(self) -> None:
-        """Give the pack back. What was added since the last sync may be lost."""
+        """Give the pack back; never fails, harmless to repeat. What was added since the last sync may be lost."""
 
 
 class BlobStore(Protocol):
@@ -94,10 +114,11 @@ class LocalPacks:
 
     def writer(self, pack: int) -> "LocalWriter | None":
         """See `BlobStore.writer`."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(pack)
-        fresh = not path.exists()
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
+        if not self._folder.exists():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_folder(self._folder.parent)
+        descriptor = os.open(self._path(pack), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -106,8 +127,8 @@ class LocalPacks:
         if os.fstat(file.fileno()).st_size >= FULL:
             file.close()
             return None
-        if fresh:
-            sync_folder(self._folder)
+        # Also where the file was there: whoever made it may have died before its name was durable.
+        sync_folder(self._folder)
         return LocalWriter(pack, file)
 
     def read(self, place: Place, key: bytes) -> Iterator[bytes]:
@@ -127,31 +148,47 @@ class LocalPacks:
 
 
 class LocalWriter:
-    """Appends to one pack file under an exclusive lock."""
+    """Appends to one pack file under an exclusive lock.
+
+    Everything is written at the place it was given, so that a write that failed half-way moves nothing that follows.
+    """
 
     def __init__(self, pack: int, file: IO[bytes]) -> None:
         self.pack = pack
+        self.end = os.fstat(file.fileno()).st_size
         self._file = file
-        self._end = file.seek(0, os.SEEK_END)
+        self._gathered = bytearray()  # the last bytes before `end`, not written yet
         self._dirty = False
         self._compressor = zstandard.ZstdCompressor(level=3)
 
+    @property
+    def full(self) -> bool:
+        """See `Writer.full`."""
+        return self.end >= FULL
+
     def add(self, pieces: Iterable[bytes | memoryview], size: int) -> Sealed:
         """See `Writer.add`."""
-        position = self._end
+        position = self.end
         # Unique within the pack and never given again: every record takes at least a header.
         blob = self.pack << 32 | position // _HEADER.size
         key = os.urandom(KEY_BYTES)
-        self._dirty = True
         if size <= _ONE_GO:
-            flags, sealed = self._seal(b"".join(pieces), blob, key)
+            plain = b"".join(pieces)
+            if len(plain) != size:
+                raise ValueError(f"{len(plain)} bytes were given, not {size}")
+            flags, sealed = self._seal(plain, blob, key)
             stored = len(sealed)
-            self._file.write(_HEADER.pack(_MAGIC, flags, blob, size, stored))
-            self._file.write(sealed)
+            self._gathered += _HEADER.pack(_MAGIC, flags, blob, size, stored)
+            self._gathered += sealed
         else:
+            self._write_gathered()
             stored = self._stream(pieces, size, blob, key)
-        self._end = position + _HEADER.size + stored
-        return Sealed(Place(blob, size, stored, position), key)
+        self._dirty = True
+        placed = Place(blob, size, stored, position)
+        self.end = placed.end
+        if len(self._gathered) > _GATHERED:
+            self._write_gathered()
+        return Sealed(placed, key)
 
     def _seal(self, plain: bytes, blob: int, key: bytes) -> tuple[int, bytes]:
         flags = 0
@@ -164,21 +201,33 @@ class LocalWriter:
         return flags, b"".join(_encrypted(cipher, [plain], blob, flags))
 
     def _stream(self, pieces: Iterable[bytes | memoryview], size: int, blob: int, key: bytes) -> int:
-        """A large blob: header first with a length of 0, put right when it is known, before anything is durable."""
-        self._file.write(_HEADER.pack(_MAGIC, _COMPRESSED, blob, size, 0))
+        """A large blob, in chunks; its header comes last, when its length is known, before anything is durable."""
         compressor = self._compressor.chunker(size=size, chunk_size=CHUNK)
-        stored = 0
-        for chunk in _encrypted(AESGCM(key), _compressed(compressor, pieces), blob, _COMPRESSED):
-            stored += self._file.write(chunk)
-        self._file.seek(self._end)
-        self._file.write(_HEADER.pack(_MAGIC, _COMPRESSED, blob, size, stored))
-        self._file.seek(0, os.SEEK_END)
-        return stored
+        first = at = self.end + _HEADER.size
+        try:
+            for chunk in _encrypted(AESGCM(key), _compressed(compressor, pieces), blob, _COMPRESSED):
+                self._write(chunk, at)
+                at += len(chunk)
+        except zstandard.ZstdError as error:
+            raise ValueError(f"other than {size} bytes were given: {error}") from None
+        self._write(_HEADER.pack(_MAGIC, _COMPRESSED, blob, size, at - first), self.end)
+        return at - first
+
+    def _write_gathered(self) -> None:
+        if self._gathered:
+            self._write(self._gathered, self.end - len(self._gathered))
+            self._gathered = bytearray()
+
+    def _write(self, data: bytes | bytearray, at: int) -> None:
+        with memoryview(data) as view:
+            written = 0
+            while written < len(view):
+                written += os.pwrite(self._file.fileno(), view[written:], at + written)
 
     def sync(self) -> None:
         """See `Writer.sync`."""
         if self._dirty:
-            self._file.flush()
+            self._write_gathered()
             os.fdatasync(self._file.fileno())
             self._dirty = False
 
@@ -210,26 +259,39 @@ def _encrypted(cipher: AESGCM, pieces: Iterable[bytes], blob: int, flags: int) -
 def _unseal(file: IO[bytes], place: Place, key: bytes) -> Iterator[bytes]:
     file.seek(place.position)
     header = file.read(_HEADER.size)
-    try:
-        magic, flags, blob, size, _ = _HEADER.unpack(header)
-    except struct.error:
-        raise Damaged(f"Blob {place.blob}: its pack ends before it.") from None
-    if magic != _MAGIC or blob != place.blob or size != place.size:
+    if len(header) < _HEADER.size:
+        raise Damaged(f"Blob {place.blob}: its pack ends before it.")
+    flags = header[len(_MAGIC)]
+    if header != _HEADER.pack(_MAGIC, flags, place.blob, place.size, place.stored):
         raise Damaged(f"Blob {place.blob}: its header is not what was written.")
-    chunks = _decrypted(file, place, AESGCM(key), _bound(blob, flags))
-    if not flags & _COMPRESSED:
-        yield from chunks
-        return
-    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    chunks = _decrypted(file, place, AESGCM(key), _bound(place.blob, flags))
     left = place.size
-    for chunk in chunks:
-        # Written by us and authenticated, so its size is known: nothing here can grow past it.
-        plain = decompressor.decompress(chunk)
-        left -= len(plain)
-        if plain:
-            yield plain
+    for piece in _decompressed(chunks) if flags & _COMPRESSED else chunks:
+        left -= len(piece)
+        yield piece
     if left:
         raise Damaged(f"Blob {place.blob}: {place.size - left} of {place.size} bytes came back.")
+
+
+def _decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """In pieces of CHUNK bytes: a megabyte of ciphertext may be gigabytes of the same letter."""
+    reader = zstandard.ZstdDecompressor().stream_reader(_Source(chunks))  # type: ignore[arg-type]  # needs only read()
+    while piece := reader.read(CHUNK):
+        yield piece
+
+
+class _Source:
+    """Chunks as something to read from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+        self._left = self._left or memoryview(next(self._chunks, b""))
+        piece, self._left = self._left[:size], self._left[size:]
+        return bytes(piece)
 
 
 def _decrypted(file: IO[bytes], place: Place, cipher: AESGCM, bound: bytes) -> Iterator[bytes]:
