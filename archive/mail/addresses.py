@@ -16,6 +16,7 @@ class Address:
 
 
 _ONE = re.compile(r"(?:\"([^\"\\]*)\"\s*|([^\"<>@,;:()\\\[\]]*))<([^\s<>@,;:()\"\\\[\]]+@[^\s<>@,;:()\"\\\[\]]+)>\Z")
+_QUOTED_LOCAL = re.compile(r"\s*(\"(?:[^\"\\]|\\.)*\"@[^\s\"]+)\s*\Z")
 _ESCAPED = re.compile(r"\\(.)", re.S)
 _BARE = re.compile(r"([^\s<>@,;:()\"\\\[\]]+@[^\s<>@,;:()\"\\\[\]]+)\Z")
 _TOKEN = re.compile(
@@ -72,6 +73,7 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
     angle: list[str] | None = None  # what stands between "<" and ">"
     address: str | None = None
     quoted = False  # the phrase holds a quoted string: an "@" in it is part of a name
+    behind = 0  # how much of the phrase stood before "<"
     position, count, end = 0, 0, len(line)
     open_quote = line.rfind('"') + 1  # behind it no quote can be closed,
     open_angle = line.rfind(">")
@@ -120,13 +122,18 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
             comments.append(line[position:stop])
             position = stop + 1
         elif piece == "<":
-            if address is not None and (person := finished()) is not None:  # a comma was forgotten
-                yield person
-                count += 1
+            if address is not None:  # a comma was forgotten
+                name_of_next = phrase[behind:]
+                del phrase[behind:]
+                if (person := finished()) is not None:
+                    yield person
+                    count += 1
+                phrase += name_of_next
             angle = []
         elif piece == ">":
             if angle is not None:
                 address, angle = _joined(angle), None
+                behind = len(phrase)
         elif piece == "[":
             stop = line.find("]", position, position + 300)
             literal = line[position - 1 : stop + 1] if stop >= 0 else piece
@@ -138,8 +145,8 @@ def _parsed(line: str, limit: int) -> Iterator[Address]:
             quoted = False
             in_group = True
         elif piece in ",;":
-            if angle is not None and piece == "," and "@" in angle[:1] and position < open_angle:
-                angle.append(piece)  # <@relay,@relay:user@host>
+            if angle and position <= open_angle and (angle[0] == "@" if piece == "," else ":" in angle):
+                angle.append(piece)  # <@relay,@relay:user@host>, <undisclosed-recipients:;>
                 continue
             if not phrase and not comments and angle is None and address is None:
                 in_group = in_group and piece == ","
@@ -207,6 +214,8 @@ def _joined(angle: list[str] | None) -> str | None:
 
 def _person(phrase: list[str], comments: list[str], address: str | None, quoted: bool) -> Address | None:
     name = "".join(phrase)
+    if address is None and '"@' in name and (found := _QUOTED_LOCAL.match(name)):
+        name, address = "", found[1]
     if address is None:
         words = name.split()
         at = next((i for i in range(len(words) - 1, -1, -1) if "@" in words[i].strip("@")), None)

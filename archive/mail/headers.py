@@ -235,7 +235,7 @@ def parameters(value: str, hint: str | None = None) -> dict[str, str]:
     for name, quoted, after, bare in _found_parameters(value):
         key = name.lower()
         if bare:
-            text_ = bare.strip()
+            text_ = bare.strip().removeprefix('"')
         elif after.strip() and not after.lstrip().startswith("("):
             # name="a "b" c": a quote inside, not the end
             text_ = (quoted + '"' + after.rstrip().removesuffix('"')) if '"' in after else quoted
