@@ -188,6 +188,12 @@ def unread_counts(session: Session, visible_to: Viewer, scopes: Iterable[str], a
     return found
 
 
+def seen_until(session: Session, user: int, tickets: Sequence[Ticket]) -> int | None:
+    """Up to when this user has read these tickets, the latest of them; None where he has read none."""
+    query = select(func.max(seen.c.at)).where(seen.c.user == user, seen.c.ticket.in_([one.id for one in tickets]))
+    return session.scalar(query)
+
+
 def mark_seen(session: Session, user: int, tickets: Sequence[Ticket]) -> None:
     """Everything on these tickets up to their last activity has been read by this user."""
     rows = [{"user": user, "ticket": one.id, "at": one.last_at} for one in tickets if one.unread]

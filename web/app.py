@@ -1,0 +1,171 @@
+"""The pages as one WSGI application, and the server that gives them out."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flask import Flask, url_for
+from flask.sessions import SecureCookieSessionInterface
+from flask_wtf import CSRFProtect
+from waitress import wasyncore
+from waitress.server import create_server
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter, ValidationError
+
+from archive import installation
+from archive.front import Front
+from archive.front import now as present
+from archive.store.archive import Archive
+from config import settings
+
+from . import conversations, errors, headers, health, language, mail_frame, messages, rail, search, sign_in, visit
+
+LARGEST_REQUEST = 1 << 20  # bytes; nothing is uploaded yet
+LAST_ANSWERS_S = 4.0  # how long requests in hand may take once the server is to stop
+
+
+def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, now: Callable[[], int]) -> Flask:
+    """The application. `base_url` is where people reach the pages, `now` gives UTC milliseconds."""
+    app = Flask(__name__)
+    secret = archive.key.derive("web")
+    always_secure = bool(base_url and base_url.startswith("https:"))
+    app.extensions["postroom"] = visit.Office(archive, now, secret, always_secure)
+    app.config.update(
+        SECRET_KEY=secret,
+        SESSION_COOKIE_NAME="postroom-form",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=LARGEST_REQUEST,
+        TRUSTED_HOSTS=_hosts(base_url),
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session; a form may lie open over lunch
+        WTF_CSRF_SSL_STRICT=False,  # wants a Referer, which our own policy withholds
+    )
+    app.session_interface = _FormSession()
+    app.url_map.converters["number"] = Number
+    CSRFProtect(app)
+    app.before_request(visit.recognise)
+    for part in (language, headers, errors, rail):
+        part.prepare(app)
+    for noun in (sign_in, conversations, messages, mail_frame, search, health):
+        app.register_blueprint(noun.blueprint)
+    app.jinja_env.globals["asset"] = _assets(Path(app.static_folder or ""))
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    if behind_proxy:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    return app
+
+
+def _hosts(base_url: str | None) -> list[str] | None:
+    """The names the pages answer to; any, where nobody said."""
+    host = urlsplit(base_url).hostname if base_url else None
+    return [host, "localhost", "127.0.0.1"] if host else None
+
+
+class _FormSession(SecureCookieSessionInterface):
+    """Flask's own session, which holds nothing but the token of forms."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return visit.is_secure()
+
+
+class Number(BaseConverter):
+    """An id in an address: decimal, 63 bits."""
+
+    regex = "[0-9]{1,19}"
+
+    def to_python(self, value: str) -> int:
+        """The id; no such page where it is too large."""
+        number = int(value)
+        if number >= 1 << 63:
+            raise ValidationError
+        return number
+
+
+def _assets(folder: Path) -> Callable[[str], str]:
+    """Addresses of static files that change with their content."""
+    marks = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:10] for path in folder.iterdir()}
+
+    def asset(name: str) -> str:
+        return url_for("static", filename=name, v=marks[name])
+
+    return asset
+
+
+class Server:
+    """Serves an application until it is closed; what is in hand then is finished."""
+
+    def __init__(self, app: Flask, host: str, port: int, threads: int, *, behind_proxy: bool) -> None:
+        self._server = create_server(
+            app,
+            host=host,
+            port=port,
+            threads=threads,
+            ident=None,
+            asyncore_use_poll=True,  # select fails above descriptor 1023
+            clear_untrusted_proxy_headers=not behind_proxy,
+            max_request_body_size=LARGEST_REQUEST,
+        )
+        self._closing = False
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port it listens on, the port also where 0 was asked for."""
+        return str(self._server.effective_host), int(self._server.effective_port)
+
+    def run(self) -> None:
+        """Serve until `close`; returns within five seconds of it."""
+        waiting = self._server._map  # waitress has no other way to stop without cutting answers off
+        while not self._closing:
+            wasyncore.loop(timeout=1, use_poll=True, map=waiting, count=1)
+        wasyncore.dispatcher.close(self._server)  # nobody new; the trigger stays for the threads at work
+        end = time.monotonic() + LAST_ANSWERS_S
+        while self._in_hand() and time.monotonic() < end:
+            wasyncore.loop(timeout=0.1, use_poll=True, map=waiting, count=1)
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=0.5)
+        self._server.trigger.close()
+        wasyncore.close_all(waiting, ignore_all=True)
+
+    def _in_hand(self) -> bool:
+        channels = list(self._server.active_channels.values())
+        return any(channel.requests or channel.total_outbufs_len for channel in channels)
+
+    def close(self) -> None:
+        """Stop `run`; may be called from a signal handler or another thread, and again."""
+        self._closing = True
+        try:
+            self._server.pull_trigger()
+        except OSError:
+            pass  # closed already
+
+
+def server(
+    archive: Archive,
+    host: str,
+    port: int,
+    threads: int,
+    *,
+    base_url: str | None,
+    behind_proxy: bool,
+    now: Callable[[], int],
+) -> Server:
+    """A server that listens already; OSError where the port is taken."""
+    app = create_app(archive, base_url=base_url, behind_proxy=behind_proxy, now=now)
+    return Server(app, host, port, threads, behind_proxy=behind_proxy)
+
+
+def pages(front: Front, host: str | None, port: int | None) -> Server:
+    """The pages of a call of the command line, listening where it says, or else where the settings do."""
+    decided, archive = settings.load().web, front.archive()
+    with archive.reading() as session:
+        base_url = installation.get(session, installation.URL)
+    return server(
+        archive,
+        host or decided.host,
+        decided.port if port is None else port,
+        decided.threads,
+        base_url=base_url,
+        behind_proxy=decided.behind_proxy,
+        now=present,
+    )

@@ -1,0 +1,221 @@
+"""Lists of conversations, and a conversation."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from archive.people import processes, scopes
+from archive.people.processes import Process
+from archive.post import messages
+from archive.store.archive import Session
+from archive.work import tickets
+from archive.work.tickets import Cursor, Ticket
+
+from . import letters, mail_frame
+from .visit import Visitor, office, visitor
+
+blueprint = Blueprint("conversations", __name__)
+
+PAGE = 50  # conversations in a list, and mails of one conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A list one can be in."""
+
+    key: str  # as `in=` names it
+    title: str
+    url: str
+    scopes: tuple[str, ...]
+    process: Process | None = None
+
+
+def place(who: Visitor, key: str) -> Place | None:
+    """The list of this key, where the visitor has it."""
+    if key == "all":
+        url = url_for("conversations.everything")
+        return Place("all", gettext("All mail"), url, tuple(sorted(who.viewer.scopes or ())))
+    if key == "mine":
+        return Place("mine", gettext("My mail"), url_for("conversations.mine"), (who.own_scope,))
+    for one in who.processes:
+        if one.slug == key:
+            url = url_for("conversations.of_process", slug=one.slug)
+            return Place(key, one.name, url, (scopes.process_scope(one.id),), one)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a list."""
+
+    place: Place
+    tickets: list[Ticket]
+    after: Cursor | None  # this page begins after it; None: the first page
+    older: Cursor | None  # the next page begins after it
+
+
+def listed(session: Session, who: Visitor, where: Place) -> Listed:
+    """The page of a list that the request asks for."""
+    after = Cursor.read(request.args.get("after", ""))
+    found = tickets.page(session, who.viewer, where.scopes, after, PAGE)
+    last = found[PAGE - 1] if len(found) > PAGE else None
+    return Listed(where, found[:PAGE], after, Cursor(last.last_at, last.id) if last else None)
+
+
+@blueprint.get("/")
+def everything() -> ResponseReturnValue:
+    """All that one may see."""
+    return _list("all")
+
+
+@blueprint.get("/mine")
+def mine() -> ResponseReturnValue:
+    """What came from one's own mailbox."""
+    return _list("mine")
+
+
+@blueprint.get("/processes/<slug>")
+def of_process(slug: str) -> ResponseReturnValue:
+    """What came to a process."""
+    return _list(slug if slug not in ("all", "mine") else "")
+
+
+def _list(key: str) -> ResponseReturnValue:
+    who = visitor()
+    where = place(who, key)
+    if where is None:
+        abort(404)
+    with office().archive.reading() as session:
+        page = listed(session, who, where)
+        members = processes.members(session, [where.process.id] if where.process else [])
+    names = members.get(where.process.id, ()) if where.process else ()
+    return render_template("conversations/list.html", page=page, members=names)
+
+
+@blueprint.get("/conversations/<number:id_>")
+def show(id_: int) -> ResponseReturnValue:
+    """A conversation, the mails oldest first, beside the list one came from; it counts as read from now on."""
+    who, archive = visitor(), office().archive
+    with archive.reading() as session:
+        found = tickets.of_conversation(session, who.viewer, id_)
+        if not found:
+            abort(404)
+        where = place(who, request.args.get("in", "")) or _natural_place(who, found)
+        page = listed(session, who, where)
+        talk = _talk(session, who, id_, found)
+    # What a browser fetches in advance nobody has read yet.
+    if any(one.unread for one in found) and "prefetch" not in request.headers.get("Sec-Purpose", ""):
+        with archive.transaction() as session:
+            tickets.mark_seen(session, who.user.id, found)
+    return render_template("conversations/show.html", page=page, talk=talk)
+
+
+def _natural_place(who: Visitor, found: list[Ticket]) -> Place:
+    process = who.process_of(found[0].scope)
+    where = place(who, process.slug if process else "mine")
+    if where is None:
+        raise LookupError(found[0].scope)
+    return where
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Who sees mails of a conversation, and where those came from."""
+
+    process: Process | None  # None: the visitor alone
+    members: tuple[str, ...]
+    bindings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A mail as it stands in a conversation."""
+
+    letter: letters.Letter
+    unfolded: bool
+    as_text: bool
+    frame: str  # where its HTML is shown
+    pictures: bool  # remote ones are loaded
+    reach: tuple[str, ...]  # the processes it came to, where not all mails came to the same
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation for a page."""
+
+    id: int
+    subject: str
+    count: int  # mails the visitor may see
+    mails: list[Shown]
+    earlier: int | None  # there are earlier mails, before this one
+    later: bool
+    reach: list[Reach]
+
+
+def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk:
+    before = _number("before")
+    some = messages.of_conversation(session, id_, who.viewer, before, PAGE + 1)
+    if not some:
+        abort(404)
+    earlier = some[1].id if len(some) > PAGE else None
+    some = some[-PAGE:]
+    reached = messages.deliveries(session, [one.id for one in some], who.viewer)
+    seen = tickets.seen_until(session, who.user.id, found)
+    at, as_text, pictures = _number("at"), _number("text"), _number("pictures")
+    everywhere = {one.scope for deliveries in reached.values() for one in deliveries}
+    mails = []
+    for one in some:
+        came_to = reached.get(one.id, [])
+        new = seen is None or any(delivery.at > seen for delivery in came_to)
+        partly = {delivery.scope for delivery in came_to} != everywhere
+        mails.append(
+            Shown(
+                letters.letter(office().archive, session, one),
+                new or one.id in (at, as_text, pictures, some[-1].id),
+                one.id == as_text,
+                mail_frame.address(who.user.id, one.id, pictures=one.id == pictures),
+                one.id == pictures,
+                tuple(_name(who, delivery.scope) for delivery in came_to) if partly else (),
+            )
+        )
+    count = max(one.messages for one in found)
+    subject = next((one.subject for one in found if one.subject), "")
+    reach = _reach(session, who, [one for deliveries in reached.values() for one in deliveries])
+    return Talk(id_, subject, max(count, len(mails)), mails, earlier, before is not None, reach)
+
+
+def _number(name: str) -> int | None:
+    text = request.args.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def _name(who: Visitor, scope: str) -> str:
+    process = who.process_of(scope)
+    return process.name if process else gettext("you alone")
+
+
+def _reach(session: Session, who: Visitor, deliveries: list[messages.Delivery]) -> list[Reach]:
+    sources: dict[str, dict[str, None]] = {}
+    for one in deliveries:
+        sources.setdefault(one.scope, {})[one.binding] = None
+    of_processes = {scope: who.process_of(scope) for scope in sources}
+    names = processes.members(session, [one.id for one in of_processes.values() if one])
+    return [
+        Reach(process, names.get(process.id, ()) if process else (), tuple(sources[scope]))
+        for scope, process in of_processes.items()
+    ]
+
+
+@blueprint.post("/conversations/<number:id_>/unread")
+def unread(id_: int) -> ResponseReturnValue:
+    """Mark a conversation as not read, and go back to the list."""
+    who = visitor()
+    with office().archive.transaction() as session:
+        found = tickets.of_conversation(session, who.viewer, id_)
+        tickets.mark_unread(session, who.user.id, found)
+    if not found:
+        abort(404)
+    where = place(who, request.form.get("in", "")) or _natural_place(who, found)
+    return redirect(where.url, 303)

@@ -1,0 +1,71 @@
+"""How the bindings are: what works, what does not, since when, and what to do."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, abort, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from archive import intake
+from archive.post import bindings, messages
+from archive.post.bindings import Binding
+from archive.post.messages import Quarantined
+from archive.store.archive import Session
+
+from .rail import may_look_after
+from .visit import Visitor, office, visitor
+
+blueprint = Blueprint("health", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A binding and how it is."""
+
+    binding: Binding
+    received: int
+    unsettled: int
+    quarantined: tuple[Quarantined, ...]
+    private: bool  # another's own: of its mails nothing is told
+
+
+@blueprint.get("/health")
+def show() -> ResponseReturnValue:
+    """The bindings one looks after."""
+    who = visitor()
+    with office().archive.reading() as session:
+        watched = _watched(session, who)
+    troubled = [one for one in watched if one.binding.trouble]
+    held = [one for each in watched for one in each.quarantined if not each.private]
+    return render_template(
+        "health/show.html", watched=watched, troubled=troubled, held=held, looked_at=office().now()
+    )
+
+
+def _watched(session: Session, who: Visitor) -> list[Watched]:
+    counts = bindings.counts(session)
+    held: dict[int, list[Quarantined]] = {}
+    for one in messages.quarantined(session):
+        held.setdefault(one.binding, []).append(one)
+    return [
+        Watched(
+            one,
+            counts.get(one.id, {}).get("received", 0),
+            counts.get(one.id, {}).get("unsettled", 0),
+            tuple(held.get(one.id, ())),
+            one.user is not None and one.user != who.user.id,
+        )
+        for one in bindings.every(session)
+        if may_look_after(who, one)
+    ]
+
+
+@blueprint.post("/health/quarantine/<number:id_>/again")
+def again(id_: int) -> ResponseReturnValue:
+    """Let the next pass try a quarantined mail once more."""
+    who = visitor()
+    with office().archive.transaction() as session:
+        held = next((one for one in messages.quarantined(session) if one.id == id_), None)
+        if held is None or not may_look_after(who, bindings.get(session, held.binding)):
+            abort(404)
+        intake.try_again(session, id_, who.viewer.actor, office().now())
+    return redirect(url_for("health.show", _anchor=f"q{id_}"), 303)

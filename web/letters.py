@@ -1,0 +1,155 @@
+"""A message made ready for a page: its bytes opened, its body and its enclosures found."""
+
+import mimetypes
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+
+from flask_babel import gettext
+
+from archive.mail import reader
+from archive.mail.reader import Leaf, Limits, Mail, Raw
+from archive.post import messages
+from archive.post.messages import Message
+from archive.store.archive import Archive, Session
+from archive.store.packs import Damaged
+
+from . import plain_text, safe_html
+
+IN_MEMORY = 8 << 20  # bytes; a larger mail is opened in a file without a name
+SHOWN = 200_000  # characters of a body on a page
+LARGEST_HTML = safe_html.LARGEST
+_EXACT = 64 << 10  # bytes; of a larger enclosure the size is reckoned, not counted
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Something enclosed."""
+
+    path: str
+    name: str
+    content_type: str
+    size: int  # bytes decoded; about, for a large one
+    within: bool  # in a mail that is enclosed itself
+    inline: bool  # a picture the HTML shows
+
+    @property
+    def picture(self) -> bool:
+        """Whether it is a picture."""
+        return self.content_type.startswith("image/")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a page shows of a message."""
+
+    message: Message
+    text: list[plain_text.Block]
+    cut: bool  # there is more text than is shown
+    html: bool
+    remote: int  # pictures on other servers, about
+    height: int  # of the HTML in CSS pixels, about
+    files: list[File]
+    trouble: str | None = None
+
+
+@contextmanager
+def opened(archive: Archive, session: Session, one: Message) -> Iterator[Raw]:
+    """A message's content; Damaged where it is gone or altered."""
+    pieces = messages.read_blob(archive, session, one.blob)
+    if one.size <= IN_MEMORY:
+        yield b"".join(pieces)
+        return
+    with tempfile.TemporaryFile() as file:
+        file.writelines(pieces)
+        file.flush()
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            yield mapped
+
+
+def letter(archive: Archive, session: Session, one: Message) -> Letter:
+    """The message for a page; one whose bytes are damaged says so instead of failing the page."""
+    try:
+        with opened(archive, session, one) as raw:
+            return _read(raw, one)
+    except (Damaged, LookupError):
+        trouble = gettext("The kept bytes of this mail are gone or were altered. Tell whoever looks after Postroom.")
+        return Letter(one, [], False, False, 0, 0, [], trouble)
+
+
+def _read(raw: Raw, one: Message) -> Letter:
+    mail = reader.read(raw)
+    limits = Limits(body_bytes=4 * SHOWN)
+    markup = reader.html(raw, mail, Limits(body_bytes=2 * LARGEST_HTML))
+    if one.reader == 0:
+        text, flowed, delsp = raw[:SHOWN].decode("utf-8", "replace"), False, False
+    else:
+        text, (flowed, delsp) = reader.text(raw, mail, limits), _flowed(raw, mail)
+        if not text.strip() and markup:
+            text = reader.html_words(markup[: 4 * SHOWN])
+    return Letter(
+        one,
+        plain_text.blocks(text[:SHOWN], flowed=flowed, delsp=delsp),
+        len(text) > SHOWN,
+        bool(markup.strip()),
+        safe_html.remote_pictures(markup),
+        safe_html.height(markup) if markup else 0,
+        _files(raw, mail, markup),
+    )
+
+
+def _flowed(raw: Raw, mail: Mail) -> tuple[bool, bool]:
+    """Whether the text is format=flowed, and with DelSp: the part's header stands right before its body (RFC 3676)."""
+    for leaf in mail.leaves:
+        if leaf.content_type == "text/plain" and not leaf.attachment and not leaf.mail and leaf.container is None:
+            before = bytes(raw[max(leaf.start - 1000, 0) : leaf.start]).lower()
+            if before.count(b"\n--"):
+                before = before.rpartition(b"\n--")[2]
+            said = b"".join(before.replace(b'"', b"").split())
+            return b"format=flowed" in said, b"delsp=yes" in said
+    return False, False
+
+
+def _files(raw: Raw, mail: Mail, markup: str) -> list[File]:
+    return [
+        File(
+            leaf.path,
+            name_of(leaf),
+            leaf.content_type,
+            size(raw, leaf),
+            bool(leaf.mail),
+            bool(leaf.content_id and leaf.disposition != "attachment" and f"cid:{leaf.content_id}" in markup),
+        )
+        for leaf in mail.leaves
+        if leaf.attachment
+    ]
+
+
+def name_of(leaf: Leaf) -> str:
+    """What an enclosure is called; one that has no name gets one from its kind and place."""
+    if leaf.name:
+        return leaf.name
+    if leaf.content_type == "message/rfc822":
+        return gettext("Mail %(path)s", path=leaf.path) + ".eml"
+    ending = mimetypes.guess_extension(leaf.content_type) or ""
+    return gettext("Part %(path)s", path=leaf.path) + ending
+
+
+def size(raw: Raw, leaf: Leaf) -> int:
+    """How large a leaf is decoded, in bytes; of a large one in base64 it is reckoned from its lines (RFC 2045 6.8)."""
+    encoded = leaf.end - leaf.start
+    if leaf.container is None and leaf.encoding not in ("base64", "quoted-printable"):
+        return encoded
+    if encoded <= _EXACT and leaf.container is None:
+        return len(reader.content(raw, leaf))
+    if leaf.encoding == "base64":
+        return encoded * 3 // 4 * 76 // 78
+    return encoded
+
+
+def leaf_at(mail: Mail, path: str) -> Leaf | None:
+    """The leaf of a path."""
+    return next((leaf for leaf in mail.leaves if leaf.path == path), None)

@@ -1,0 +1,119 @@
+"""The HTML of a mail at an address of its own, for a sandboxed frame.
+
+Such a frame sends no cookie, so its address carries a signed token that lasts for a while. The token says who looks;
+whether that one may is asked again each time.
+"""
+
+from flask import Blueprint, abort, make_response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from archive.mail import reader
+from archive.mail.reader import Limits
+from archive.people import scopes, users
+from archive.people.scopes import Viewer
+from archive.post import messages
+from archive.post.messages import Message
+from archive.store.archive import Session
+from archive.store.packs import Damaged
+
+from . import letters, safe_html
+from .visit import office, public
+
+blueprint = Blueprint("mail_frame", __name__)
+
+LASTS_S = 3600
+_POLICY = (
+    "default-src 'none'; img-src data: {pictures}; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+
+
+def _signer(purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(office().secret, salt=f"postroom {purpose}")
+
+
+def address(user: int, message: int, *, pictures: bool = False) -> str:
+    """Where a message's HTML is shown to a user, for the next hour."""
+    token = _signer("mail frame").dumps([user, message, pictures])
+    return url_for("mail_frame.show", id_=message, token=token)
+
+
+def _inline_address(user: int, message: int, path: str) -> str:
+    token = _signer("inline").dumps([user, message, path])
+    return url_for("mail_frame.inline", id_=message, path=path, token=token)
+
+
+def _said(purpose: str, message: int) -> tuple[int, bool | str]:
+    """User and last word of the request's token, where it is good for this message."""
+    try:
+        user, named, rest = _signer(purpose).loads(request.args.get("token", ""), max_age=LASTS_S)
+    except (BadData, ValueError, TypeError):
+        abort(404)
+    if named != message:
+        abort(404)
+    return int(user), rest
+
+
+def _message(session: Session, id_: int, user: int) -> Message:
+    found = messages.get(session, id_, _viewer(session, user))
+    if found is None:
+        abort(404)
+    return found
+
+
+def _viewer(session: Session, user: int) -> Viewer:
+    if users.get(session, user) is None:
+        abort(404)
+    return scopes.viewer(session, user)
+
+
+@blueprint.get("/messages/<number:id_>/html")
+@public
+def show(id_: int) -> ResponseReturnValue:
+    """The HTML, made harmless; its text where that cannot be done."""
+    user, pictures = _said("mail frame", id_)
+    archive = office().archive
+    try:
+        with archive.reading() as session, letters.opened(archive, session, _message(session, id_, user)) as raw:
+            mail = reader.read(raw)
+            markup = reader.html(raw, mail, Limits(body_bytes=2 * letters.LARGEST_HTML))
+            enclosed = {leaf.content_id: leaf.path for leaf in mail.leaves if leaf.content_id}
+    except (Damaged, LookupError):
+        abort(404)
+
+    def inline(content_id: str) -> str | None:
+        path = enclosed.get(content_id)
+        return _inline_address(user, id_, path) if path else None
+
+    try:
+        body, text = safe_html.clean(markup, inline=inline, pictures=bool(pictures)).html, ""
+    except safe_html.TooTangled:
+        body, text = "", reader.html_words(markup)[: letters.SHOWN]
+    response = make_response(render_template("messages/frame.html", body=body, text=text))
+    where = "'self' https: http:" if pictures else "'self'"
+    response.headers["Content-Security-Policy"] = _POLICY.format(pictures=where)
+    return response
+
+
+@blueprint.get("/messages/<number:id_>/inline/<path>")
+@public
+def inline(id_: int, path: str) -> ResponseReturnValue:
+    """A picture enclosed in a mail, for its HTML."""
+    user, named = _said("inline", id_)
+    archive = office().archive
+    try:
+        with archive.reading() as session, letters.opened(archive, session, _message(session, id_, user)) as raw:
+            leaf = letters.leaf_at(reader.read(raw), path) if path == named else None
+            kind = leaf.content_type.replace("image/jpg", "image/jpeg") if leaf else ""
+            if leaf is None or kind not in letters.PICTURES:
+                abort(404)
+            content = reader.content(raw, leaf)
+    except (Damaged, LookupError):
+        abort(404)
+    response = make_response(content)
+    response.headers["Content-Type"] = kind
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    # The frame's origin is opaque, so nothing is of the same origin as it.
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response

@@ -1,0 +1,71 @@
+"""The rail: what stands beside every page, with what is new in it."""
+
+from dataclasses import dataclass
+
+from flask import Flask, url_for
+from flask_babel import gettext
+
+from archive.people import scopes
+from archive.post import bindings
+from archive.work import tickets
+
+from .visit import Visitor, office, visitor_or_none
+
+COUNTED = 100  # more than that is not counted exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the rail."""
+
+    key: str  # as `in=` names the list
+    name: str
+    url: str
+    unread: int
+    number: int  # of the process; 0 for a view
+
+
+@dataclass(frozen=True, slots=True)
+class Rail:
+    """Views, processes, and how many bindings are in trouble."""
+
+    views: tuple[Entry, ...]
+    processes: tuple[Entry, ...]
+    troubled: int
+
+
+def prepare(app: Flask) -> None:
+    """Let templates ask for the rail."""
+    app.context_processor(lambda: {"visitor": visitor_or_none(), "make_rail": rail})
+
+
+def rail() -> Rail | None:
+    """The rail of who is signed in."""
+    visitor = visitor_or_none()
+    if visitor is None:
+        return None
+    with office().archive.reading() as session:
+        unread = tickets.unread_counts(session, visitor.viewer, sorted(visitor.viewer.scopes or ()), COUNTED)
+        troubled = sum(1 for one in bindings.every(session) if one.trouble and may_look_after(visitor, one))
+    everything = Entry("all", gettext("All mail"), url_for("conversations.everything"), sum(unread.values()), 0)
+    mine = Entry("mine", gettext("My mail"), url_for("conversations.mine"), unread.get(visitor.own_scope, 0), 0)
+    return Rail(
+        (everything, mine),
+        tuple(
+            Entry(
+                one.slug,
+                one.name,
+                url_for("conversations.of_process", slug=one.slug),
+                unread.get(scopes.process_scope(one.id), 0),
+                one.id,
+            )
+            for one in visitor.processes
+        ),
+        troubled,
+    )
+
+
+def may_look_after(visitor: Visitor, one: bindings.Binding) -> bool:
+    """Whose health page shows a binding: admins see all, others those of their processes and their own mailboxes."""
+    return visitor.user.admin or visitor.viewer.sees(one.scope) or one.mailbox.owner == visitor.user.id
+
