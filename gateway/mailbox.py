@@ -5,6 +5,7 @@ changes, and what a server answers becomes values or one readable `Trouble`.
 """
 
 import imaplib
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ CHUNK = 500  # UIDs one FETCH names: servers refuse long lines
 RANGE = 1 << 20  # bytes of a large mail asked for at a time
 MARK = "$Postroom"  # keyword on originals that cannot be moved
 _LINE = 6000  # bytes of UIDs one command carries
+_MANY = 1_000_000  # UIDs; no command of ours names so many
 
 # imapclient's own errors are imaplib's; the last ones come out of its parsers on answers that make no sense.
 _FAMILIES = (OSError, imaplib.IMAP4.error, ValueError, KeyError, IndexError, TypeError, AttributeError)
@@ -56,6 +58,14 @@ class Fetched:
     uid: int
     raw: bytes
     received_at: int  # INTERNALDATE, UTC ms
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of mails that were to be moved. Those in neither set were gone before."""
+
+    done: frozenset[int]  # their copies are in the other folder
+    still: frozenset[int]  # still in the selected folder, although the server said that it had moved them
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +135,9 @@ class Mailbox:
                 else:
                     self._client.plain_login(account.user, account.password)
         except LoginError as error:
+            if isinstance(error.__context__, imaplib.IMAP4.abort):  # imapclient takes any failure for a refusal
+                self._broken = True
+                raise self._trouble(error.__context__, "sign in") from None
             raise _login_trouble(account, str(error)) from None
 
     @contextmanager
@@ -297,13 +310,24 @@ class Mailbox:
         found: list[Fetched] = []
         for some in _chunks(uids):
             with self._answers("UID FETCH"):
-                answers = self._client.fetch(some, ["INTERNALDATE", "BODY.PEEK[]"])
-                for uid in some:
-                    values = answers.get(uid, {})
+                for uid, values in self._whole(some).items():
                     raw = values.get(b"BODY[]")
                     if raw is not None:
                         found.append(Fetched(uid, raw, _milliseconds(values.get(b"INTERNALDATE"))))
         return found
+
+    def _whole(self, uids: Sequence[int]) -> dict[int, Any]:
+        """What FETCH gives; a mail that the server refuses to give costs its neighbours nothing and is absent."""
+        try:
+            answers = self._client.fetch(uids, ["INTERNALDATE", "BODY.PEEK[]"])
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            if len(uids) == 1:
+                return {}
+            half = len(uids) // 2
+            return self._whole(uids[:half]) | self._whole(uids[half:])
+        return {uid: answers[uid] for uid in uids if uid in answers}
 
     def fetch_into(self, uid: int, file: IO[bytes]) -> int | None:
         """One large mail, range by range into a file; returns its INTERNALDATE (UTC ms), None where it is gone."""
@@ -311,42 +335,77 @@ class Mailbox:
         while True:
             with self._answers("UID FETCH"):
                 wanted = [f"BODY.PEEK[]<{at}.{RANGE}>"] + (["INTERNALDATE"] if not at else [])
-                values = self._client.fetch([uid], wanted).get(uid)
-                if values is None:
+                try:
+                    values = self._client.fetch([uid], wanted).get(uid, {})
+                except imaplib.IMAP4.error as error:
+                    if at or isinstance(error, imaplib.IMAP4.abort):
+                        raise
                     return None
-                part = values.get(f"BODY[]<{at}>".encode()) or b""
+                name = f"BODY[]<{at}>".encode()
+                if name not in values and not at:
+                    return None
+                part = values[name] or b""
                 if not at:
                     received = _milliseconds(values.get(b"INTERNALDATE"))
             file.write(part)
             at += len(part)
-            if len(part) < RANGE:
+            if not part:  # a short one need not be the last
                 return received
 
     # --- moving -------------------------------------------------------------------------------------------------
 
-    def move(self, uids: Iterable[int], to: str) -> None:
+    def move(self, uids: Iterable[int], to: str) -> Moved:
         """Move mails of the selected folder, the way this server can; with "copy" the originals stay, marked."""
+        done: set[int] = set()
+        still: set[int] = set()
         for some in _sets(uids):
-            with self._answers("UID MOVE"):
-                if self.moving == "move":
-                    self._client.move(some, to)
-                else:
-                    self._client.copy(some, to)  # raises unless the server says that the copies are there
-                    self._after_copy(some)
+            moved = self._move(some, to) if self.moving == "move" else self._copy(some, to)
+            done |= moved.done
+            still |= moved.still
+        return Moved(frozenset(done), frozenset(still))
+
+    def _move(self, uids: Sequence[int], to: str) -> Moved:
+        with self._answers("UID MOVE"):
+            answer = self._client.move(uid_set(uids), to)
+            copied = self._copied(answer)
+        left = frozenset(uids).intersection(self.uids("UID", uid_set(uids))) if copied is None else frozenset()
+        return Moved(frozenset(uids) - left if copied is None else copied.intersection(uids), left)
+
+    def _copy(self, uids: Sequence[int], to: str) -> Moved:
+        (before,) = self.status(to, "UIDNEXT")
+        with self._answers("UID COPY"):
+            answer = self._client.copy(uid_set(uids), to)
+            copied = self._copied(answer)
+        if copied is None:
+            # Nothing is taken away on the word of OK alone: the copies have to be there.
+            (after,) = self.status(to, "UIDNEXT")
+            there = frozenset(uids).intersection(self.uids("UID", uid_set(uids)))
+            if after - before < len(there):
+                return Moved(frozenset(), there)
+            copied = there
+        copied = copied.intersection(uids)
+        self.finish_move(copied)
+        if "UIDPLUS" not in self.capabilities or not copied:
+            return Moved(copied, frozenset())
+        left = copied.intersection(self.uids("UID", uid_set(copied)))
+        return Moved(copied - left, left)
+
+    def _copied(self, answer: object) -> frozenset[int] | None:
+        """The UIDs of which the server says that they were copied (COPYUID, RFC 4315 3); None where it does not say."""
+        _, told = self._client._imap.response("COPYUID")  # with MOVE it comes untagged (RFC 6851 4.3)
+        found = [match[1] for match in map(_COPYUID.search, map(_bytes, [answer, *(told or ())])) if match]
+        return frozenset(uid for one in found for uid in _uids_in(one)) if found else None
 
     def finish_move(self, uids: Iterable[int]) -> None:
         """The second half of a move whose copies are known to be there: take the originals away."""
-        for some in _sets(uids):
+        for some in map(uid_set, _sets(uids)):
             with self._answers("UID STORE"):
-                self._after_copy(some)
-
-    def _after_copy(self, uids: str) -> None:
-        if "UIDPLUS" in self.capabilities:
-            self._client.add_flags(uids, [b"\\Deleted"], silent=True)
-            self._client.uid_expunge(uids)  # exactly these; EXPUNGE alone would take others' marks along
-        else:
-            with suppress(imaplib.IMAP4.readonly):
-                self._client.add_flags(uids, [MARK.encode()], silent=True)
+                if "UIDPLUS" in self.capabilities:
+                    self._client.add_flags(some, [b"\\Deleted"], silent=True)
+                    self._client.uid_expunge(some)  # exactly these; EXPUNGE alone would take others' marks along
+                else:
+                    with suppress(imaplib.IMAP4.readonly):
+                        self._client.add_flags(some, [MARK.encode()], silent=True)
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -369,19 +428,37 @@ def uid_set(uids: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in runs)
 
 
-def _sets(uids: Iterable[int]) -> Iterator[str]:
-    """Sets of UIDs, each short enough for a command line."""
-    items = uid_set(uids).split(",")
-    line: list[str] = []
+def _sets(uids: Iterable[int]) -> Iterator[list[int]]:
+    """UIDs in ascending order, so many at a time that `uid_set` of them is short enough for a command line."""
+    some: list[int] = []
     length = 0
-    for item in filter(None, items):
-        if line and length + len(item) >= _LINE:
-            yield ",".join(line)
-            line, length = [], 0
-        line.append(item)
-        length += len(item) + 1
-    if line:
-        yield ",".join(line)
+    for uid in sorted(set(uids)):
+        following = bool(some) and some[-1] == uid - 1
+        length += 0 if following and len(some) > 1 and some[-2] == uid - 2 else len(str(uid)) + 1
+        if some and length > _LINE:
+            yield some
+            some, length = [], len(str(uid)) + 1
+        some.append(uid)
+    if some:
+        yield some
+
+
+# Source and target set behind a UIDVALIDITY: "[COPYUID 38505 304,319:320 3956:3958]"; imaplib cuts the code off.
+_COPYUID = re.compile(rb"^(?:\[COPYUID )?\d{1,20} ([\d:,]+) [\d:,]+", re.IGNORECASE)
+
+
+def _bytes(answer: object) -> bytes:
+    return answer if isinstance(answer, bytes) else b""
+
+
+def _uids_in(listed: bytes) -> Iterator[int]:
+    """The UIDs of a set as servers write it: 3:5,9."""
+    for item in listed.split(b","):
+        first, _, last = item.partition(b":")
+        low, high = sorted((int(first), int(last or first)))
+        if high - low > _MANY:
+            raise ValueError("a set of UIDs without end")
+        yield from range(low, high + 1)
 
 
 def _chunks(uids: Iterable[int]) -> Iterator[list[int]]:

@@ -7,7 +7,7 @@ recorded before each move, so that afterwards only what came since has to be com
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archive.events import log
@@ -17,6 +17,7 @@ from archive.post.receipts import Unsettled
 from archive.store.archive import Archive
 
 from .mailbox import Mailbox
+from .trouble import Unreachable, quoted
 
 FETCH_BYTES = 16 << 20  # of processed mail compared at a time
 
@@ -48,9 +49,16 @@ class Mover:
         if not uids:
             return
         self.record_position()
-        self.mailbox.move(uids, self.binding.processed)
-        self.settle(uids)
-        self.moved += len(uids)
+        moved = self.mailbox.move(uids, self.binding.processed)
+        usual = receipts.LEFT if self.mailbox.moving == "copy" else receipts.MOVED
+        gone = set(uids) - moved.done - moved.still
+        self.settle({usual: moved.done, receipts.TAKEN_AWAY: gone})
+        self.moved += len(moved.done)
+        if moved.still:
+            raise Unreachable(
+                f"{self.mailbox.account.server} said that it moved {len(moved.still)} mails to "
+                f'"{quoted(self.binding.processed)}", but it did not. They are archived; moving them is tried again.'
+            )
 
     def record_position(self) -> None:
         """Before a move: from where on its copies will be found."""
@@ -60,15 +68,18 @@ class Mover:
         with self.archive.intake() as session:
             bindings.about_to_move(session, self.binding.id, validity, following)
 
-    def settle(self, uids: Iterable[int], how: str | None = None) -> None:
-        """These originals are where they belong (or, with `how`, known to be elsewhere)."""
-        usual = receipts.LEFT if self.mailbox.moving == "copy" else receipts.MOVED
-        listed = list(uids)
+    def settle(self, outcomes: Mapping[str, Collection[int]]) -> None:
+        """What became of these originals is known; no move is under way any more."""
+        now = self.clock()
         with self.archive.intake() as session:
-            receipts.settle(session, self.binding.id, self.uidvalidity, listed, how or usual, self.clock())
-            details = {"uidvalidity": self.uidvalidity, "uids": listed, "how": how or usual}
-            event = log.Event("receipts.settled", self.binding.actor, self.binding.actor, details)
-            log.write(session, [event], self.clock())
+            for how, uids in outcomes.items():
+                if uids:
+                    receipts.settle(session, self.binding.id, self.uidvalidity, uids, how, now)
+                    details = {"uidvalidity": self.uidvalidity, "uids": sorted(uids), "how": how}
+                    event = log.Event("receipts.settled", self.binding.actor, self.binding.actor, details)
+                    log.write(session, [event], now)
+            # From here on a copy in the processed folder proves nothing about what is archived later.
+            bindings.no_move_under_way(session, self.binding.id)
 
     def resolve(self, open_receipts: Sequence[Unsettled], there: set[int]) -> int:
         """Settle what an earlier pass left open (states S2, S3, S5); `there` is what the watched folder holds.
@@ -82,20 +93,22 @@ class Mover:
         still = [one for one in open_receipts if one.uid in there]
         moved, taken_away = claim(gone, arrived)
         copied, untouched = claim(still, arrived)
-        if moved:
-            self.settle(moved)
-        if taken_away:
-            self.settle(taken_away, receipts.TAKEN_AWAY)
-        self.mailbox.select(self.binding.folder)
-        if copied:  # an earlier pass copied them and was cut off before it took the originals away
-            self.mailbox.finish_move(copied)
-            self.settle(copied)
+        if self.mailbox.select(self.binding.folder).uidvalidity != self.uidvalidity:
+            raise Unreachable(f"{self.binding.name} was made anew just now; the next pass looks again.")
+        # An earlier pass copied them and was cut off before it took the originals away.
+        self.mailbox.finish_move(copied)
+        finished = receipts.MOVED if "UIDPLUS" in self.mailbox.capabilities else receipts.LEFT
+        outcomes = {receipts.MOVED: moved, receipts.TAKEN_AWAY: taken_away}
+        outcomes[finished] = outcomes.get(finished, []) + copied
+        self.settle(outcomes)
         self.add(untouched)
         return len(still)
 
     def _arrived_since(self, wanted: Sequence[Unsettled]) -> Counter[bytes]:
         """What came to the processed folder since the last recorded position: how many mails of each hash."""
-        if self.binding.processed_uidnext is None:
+        if self.binding.processed_uidnext is None:  # no move was under way
+            return Counter()
+        if self.mailbox.find_folder(self.binding.processed) is None:
             return Counter()
         selected = self.mailbox.select(self.binding.processed, readonly=True)
         same = selected.uidvalidity == self.binding.processed_uidvalidity

@@ -20,7 +20,7 @@ from .accounts import Account, parse
 from .mailbox import Connecting, Mailbox
 from .mover import Mover
 from .taking import archive_answers, cut, take
-from .trouble import Busy, Refused, Trouble
+from .trouble import Busy, Refused, Trouble, Unreachable, quoted
 from .workers import Order, Workers
 
 MOVE_AT = 4000  # originals that have been archived are moved when so many wait
@@ -136,6 +136,7 @@ class _Visit:
         self._looked_at: set[int] = set()  # UIDs this pass has dealt with, whatever came of it
         self._uidvalidity = 0
         self._moved_at = time.monotonic()
+        self._withheld: list[int] = []  # UIDs that are there and asked for, and that the server does not give
         self.waiting = 0  # mails that stay in the watched folder although all went well
         self.moving: str | None = None
 
@@ -156,6 +157,12 @@ class _Visit:
                     mover.flush()
             finally:
                 self._outcome.moved = mover.moved
+        if self._withheld:
+            some = ", ".join(map(str, self._withheld[:5])) + (" …" if len(self._withheld) > 5 else "")
+            raise Unreachable(
+                f"{account.server} did not give {len(self._withheld)} of the mails it has in "
+                f'"{quoted(self._binding.folder)}" (UID {some}). They stay there and are tried again.'
+            )
 
     def _account(self) -> Account:
         box = self._binding.mailbox
@@ -174,6 +181,7 @@ class _Visit:
             bindings.select_generation(session, self._binding.id, self._uidvalidity)
             if before is not None:
                 receipts.settle_other_generations(session, self._binding.id, self._uidvalidity, now)
+                receipts.forget_left(session, self._binding.id, self._uidvalidity)
                 details = {"before": before, "after": self._uidvalidity}
                 event = log.Event("binding.new_generation", self._binding.actor, self._binding.actor, details)
                 log.write(session, [event], now)
@@ -190,12 +198,11 @@ class _Visit:
         """UIDs without an outcome yet, with their sizes."""
         uids = mailbox.uids()
         fresh = [uid for uid in uids if uid not in self._looked_at]
-        if not fresh:
-            return {}
-        deleted = set(mailbox.uids("DELETED"))
+        deleted = set(mailbox.uids("DELETED")) if uids else set()
         id_, uidvalidity = self._binding.id, self._uidvalidity
         with self._archive.reading() as session:
-            known = receipts.known(session, id_, uidvalidity, fresh)
+            known = receipts.known(session, id_, uidvalidity, uids)
+            quarantined = receipts.in_quarantine(session, id_, uidvalidity)
             held = receipts.held_back(session, id_, uidvalidity)
             left = receipts.left(session, id_, uidvalidity)
         listed = deleted - known
@@ -204,7 +211,8 @@ class _Visit:
                 receipts.no_longer_left(session, id_, uidvalidity, left - listed)
                 reason = "A person flagged it as deleted; it is left alone."
                 receipts.leave_alone(session, id_, uidvalidity, listed - left, reason, self._poller.clock())
-        self.waiting = len(listed | (held & set(uids)))
+        self.waiting = len((listed | quarantined).intersection(uids))
+        self._withheld = sorted(self._looked_at.intersection(uids) - known - listed - quarantined)
         wanted = [uid for uid in fresh if uid not in known and uid not in deleted and uid not in held]
         sizes = mailbox.sizes(wanted)
         return {uid: sizes.get(uid, 0) for uid in wanted}
@@ -214,7 +222,6 @@ class _Visit:
 
         def done(taken: Taken) -> None:
             self._outcome.add(taken)
-            self.waiting += len(taken.quarantined)
             mover.add(taken.to_move)
             self._poller.told(self._outcome.archived + self._outcome.copies, total)
             if mover.waiting >= MOVE_AT or time.monotonic() - self._moved_at > MOVE_AFTER:

@@ -205,6 +205,13 @@ def about_to_move(session: Session, id_: int, uidvalidity: int, uidnext: int) ->
     )
 
 
+def no_move_under_way(session: Session, id_: int) -> None:
+    """Everything up to here is settled: what comes to the processed folder from now on is not the last move's."""
+    session.execute(
+        update(binding).where(binding.c.id == id_).values(processed_uidvalidity=None, processed_uidnext=None)
+    )
+
+
 def succeeded(
     session: Session, one: Binding, now: int, *, waiting: int, empty: bool, moving: str | None = None
 ) -> None:

@@ -107,7 +107,20 @@ def no_longer_left(session: Session, binding: int, uidvalidity: int, uids: Itera
         )
 
 
+def forget_left(session: Session, binding: int, uidvalidity: int) -> None:
+    """Empty the list of earlier generations: what is still there is listed again under its new UID."""
+    session.execute(left_alone.delete().where(left_alone.c.binding == binding, left_alone.c.uidvalidity != uidvalidity))
+
+
 QUARANTINE_PASSES = 3  # the first and the next two; then only by its button
+
+
+def in_quarantine(session: Session, binding: int, uidvalidity: int) -> set[int]:
+    """UIDs of mails that could not be recorded and wait in the watched folder."""
+    query = select(quarantine.c.uid).where(
+        quarantine.c.binding == binding, quarantine.c.uidvalidity == uidvalidity, quarantine.c.resolved_at.is_(None)
+    )
+    return set(session.scalars(query))
 
 
 def held_back(session: Session, binding: int, uidvalidity: int) -> set[int]:
