@@ -11,7 +11,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imapclient import IMAPClient  # type: ignore[import-untyped]
+from imapclient import IMAPClient
 
 _CHUNK = 300  # mails a FETCH; Dovecot refuses commands with very long sets of UIDs
 

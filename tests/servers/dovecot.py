@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from imapclient import IMAPClient  # type: ignore[import-untyped]
-from imapclient.imap_utf7 import encode as encode_folder_name  # type: ignore[import-untyped]
+from imapclient import IMAPClient
+from imapclient.imap_utf7 import encode as encode_folder_name
 
 from .certificates import Authority, Certificate
 from .ports import free_port, wait_for_greeting

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
 
-from imapclient.imap_utf7 import decode as decode_utf7  # type: ignore[import-untyped]
+from imapclient.imap_utf7 import decode as decode_utf7
 from imapclient.imap_utf7 import encode as encode_utf7
 
 from .certificates import Certificate
