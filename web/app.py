@@ -1,5 +1,6 @@
 """The pages as one WSGI application, and the server that gives them out."""
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -8,9 +9,9 @@ from urllib.parse import urlsplit
 
 from flask import Flask, url_for
 from flask.sessions import SecureCookieSessionInterface
-from flask_wtf import CSRFProtect
-from waitress import wasyncore
-from waitress.server import create_server
+from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
+from waitress import wasyncore  # type: ignore[import-untyped]
+from waitress.server import create_server  # type: ignore[import-untyped]
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter, ValidationError
 
@@ -21,6 +22,7 @@ from archive.store.archive import Archive
 from config import settings
 
 from . import conversations, errors, headers, health, language, mail_frame, messages, rail, search, sign_in, visit
+from .laundry import Laundry
 
 LARGEST_REQUEST = 1 << 20  # bytes; nothing is uploaded yet
 LAST_ANSWERS_S = 4.0  # how long requests in hand may take once the server is to stop
@@ -31,7 +33,7 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
     app = Flask(__name__)
     secret = archive.key.derive("web")
     always_secure = bool(base_url and base_url.startswith("https:"))
-    app.extensions["postroom"] = visit.Office(archive, now, secret, always_secure)
+    app.extensions["postroom"] = visit.Office(archive, now, secret, Laundry(), always_secure)
     app.config.update(
         SECRET_KEY=secret,
         SESSION_COOKIE_NAME="postroom-form",
@@ -107,6 +109,7 @@ class Server:
             clear_untrusted_proxy_headers=not behind_proxy,
             max_request_body_size=LARGEST_REQUEST,
         )
+        self._laundry: Laundry = app.extensions["postroom"].laundry
         self._closing = False
 
     @property
@@ -126,6 +129,7 @@ class Server:
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=0.5)
         self._server.trigger.close()
         wasyncore.close_all(waiting, ignore_all=True)
+        self._laundry.close()
 
     def _in_hand(self) -> bool:
         channels = list(self._server.active_channels.values())
@@ -134,10 +138,8 @@ class Server:
     def close(self) -> None:
         """Stop `run`; may be called from a signal handler or another thread, and again."""
         self._closing = True
-        try:
+        with contextlib.suppress(OSError):  # closed already
             self._server.pull_trigger()
-        except OSError:
-            pass  # closed already
 
 
 def server(

@@ -9,7 +9,9 @@ from archive.front import Front, pass_front
 
 @click.command()
 @click.option("--host", help="Address to listen on; as configured, or 127.0.0.1.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; as configured, or 8460. 0: any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; as configured, or 8460. 0: any free one."
+)
 @pass_front
 def web(front: Front, host: str | None, port: int | None) -> None:
     """Run the web pages alone, until SIGTERM or Ctrl-C.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
 
 from archive.people import processes, scopes
 from archive.people.processes import Process
@@ -14,6 +13,7 @@ from archive.work import tickets
 from archive.work.tickets import Cursor, Ticket
 
 from . import letters, mail_frame
+from .language import gettext
 from .visit import Visitor, office, visitor
 
 blueprint = Blueprint("conversations", __name__)
@@ -103,12 +103,13 @@ def show(id_: int) -> ResponseReturnValue:
         if not found:
             abort(404)
         where = place(who, request.args.get("in", "")) or _natural_place(who, found)
-        page = listed(session, who, where)
         talk = _talk(session, who, id_, found)
     # What a browser fetches in advance nobody has read yet.
     if any(one.unread for one in found) and "prefetch" not in request.headers.get("Sec-Purpose", ""):
         with archive.transaction() as session:
             tickets.mark_seen(session, who.user.id, found)
+    with archive.reading() as session:
+        page = listed(session, who, where)
     return render_template("conversations/show.html", page=page, talk=talk)
 
 

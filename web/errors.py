@@ -5,7 +5,7 @@ import secrets
 import structlog
 from flask import Flask, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 _log = structlog.get_logger()

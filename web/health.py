@@ -36,9 +36,7 @@ def show() -> ResponseReturnValue:
         watched = _watched(session, who)
     troubled = [one for one in watched if one.binding.trouble]
     held = [one for each in watched for one in each.quarantined if not each.private]
-    return render_template(
-        "health/show.html", watched=watched, troubled=troubled, held=held, looked_at=office().now()
-    )
+    return render_template("health/show.html", watched=watched, troubled=troubled, held=held, looked_at=office().now())
 
 
 def _watched(session: Session, who: Visitor) -> list[Watched]:

@@ -7,9 +7,10 @@ from itertools import groupby
 
 from babel import Locale
 from babel.dates import LOCALTZ, format_date, format_datetime, format_skeleton, format_time, get_timezone
+from babel.numbers import format_decimal
 from flask import Flask, request
-from flask_babel import Babel, get_locale, gettext
-from flask_babel import format_decimal as babel_decimal
+from flask_babel import Babel, get_locale  # type: ignore[import-untyped]
+from flask_babel import gettext as translated
 
 from archive.work.tickets import Ticket
 
@@ -21,9 +22,14 @@ LANGUAGES = ("en",)
 def prepare(app: Flask) -> None:
     """Give an application its language and the filters of its templates."""
     Babel(app, locale_selector=_choose, default_translation_directories="translations")
-    app.jinja_env.filters.update(iso=iso, full=full, short=short, size=size, number=babel_decimal)
+    app.jinja_env.filters.update(iso=iso, full=full, short=short, under_day=under_day, size=size, number=number)
     app.jinja_env.filters.update(by_day=by_day, hue=hue, initials=initials)
     app.jinja_env.globals.update(language=lambda: str(get_locale() or LANGUAGES[0]).replace("_", "-"))
+
+
+def gettext(text: str, **values: object) -> str:
+    """A sentence in the visitor's language."""
+    return str(translated(text, **values))
 
 
 def _choose() -> str:
@@ -86,7 +92,15 @@ def day(ms: int) -> str:
         return gettext("Yesterday")
     if today - timedelta(days=7) < then < today:
         return format_date(then, "EEEE", locale=_locale())
-    return format_skeleton("yMMMM" if then.year != today.year else "MMMM", then, locale=_locale())
+    return format_date(then, "LLLL y" if then.year != today.year else "LLLL", locale=_locale())
+
+
+def under_day(ms: int) -> str:
+    """The time where the heading above names the day, else the date."""
+    then, today = _local(ms), _local(office().now()).date()
+    if today - timedelta(days=7) < then.date() <= today:
+        return format_time(then, "short", locale=_locale())
+    return short(ms)
 
 
 def by_day(some: Sequence[Ticket]) -> list[tuple[str, list[Ticket]]]:
@@ -101,9 +115,14 @@ def hue(name: str) -> int:
 
 def initials(name: str) -> str:
     """Two letters for a name."""
-    words = ["".join(filter(str.isalnum, word)) for word in name.split("@")[0].replace(".", " ").split()]
+    words = ["".join(filter(str.isalnum, word)) for word in name.split("@", maxsplit=1)[0].replace(".", " ").split()]
     letters = [word[0] for word in words if word]
     return (letters[0] + (letters[-1] if len(letters) > 1 else "")).upper() if letters else "?"
+
+
+def number(count: float) -> str:
+    """A number as it is written in the visitor's language."""
+    return format_decimal(count, locale=_locale())
 
 
 def size(count: int) -> str:
@@ -114,4 +133,4 @@ def size(count: int) -> str:
             break
         amount, unit = amount / 1000, larger
     shown = round(amount, 1) if unit in ("MB", "GB") and amount < 100 else round(amount)
-    return f"{babel_decimal(shown)}\N{NARROW NO-BREAK SPACE}{unit}"
+    return f"{number(shown)}\N{NARROW NO-BREAK SPACE}{unit}"

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 
-from flask_babel import gettext
-
 from archive.mail import reader
 from archive.mail.reader import Leaf, Limits, Mail, Raw
 from archive.post import messages
@@ -17,6 +15,7 @@ from archive.store.archive import Archive, Session
 from archive.store.packs import Damaged
 
 from . import plain_text, safe_html
+from .language import gettext
 
 IN_MEMORY = 8 << 20  # bytes; a larger mail is opened in a file without a name
 SHOWN = 200_000  # characters of a body on a page

@@ -17,12 +17,14 @@ from archive.post.messages import Message
 from archive.store.archive import Session
 from archive.store.packs import Damaged
 
-from . import letters, safe_html
+from . import letters
+from .safe_html import TooTangled
 from .visit import office, public
 
 blueprint = Blueprint("mail_frame", __name__)
 
 LASTS_S = 3600
+MOST_INLINE = 500  # pictures within one mail
 _POLICY = (
     "default-src 'none'; img-src data: {pictures}; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
@@ -78,17 +80,14 @@ def show(id_: int) -> ResponseReturnValue:
         with archive.reading() as session, letters.opened(archive, session, _message(session, id_, user)) as raw:
             mail = reader.read(raw)
             markup = reader.html(raw, mail, Limits(body_bytes=2 * letters.LARGEST_HTML))
-            enclosed = {leaf.content_id: leaf.path for leaf in mail.leaves if leaf.content_id}
+            enclosed = [leaf for leaf in mail.leaves if leaf.content_id and leaf.content_type.startswith("image/")]
     except (Damaged, LookupError):
         abort(404)
 
-    def inline(content_id: str) -> str | None:
-        path = enclosed.get(content_id)
-        return _inline_address(user, id_, path) if path else None
-
+    inline = {leaf.content_id or "": _inline_address(user, id_, leaf.path) for leaf in enclosed[:MOST_INLINE]}
     try:
-        body, text = safe_html.clean(markup, inline=inline, pictures=bool(pictures)).html, ""
-    except safe_html.TooTangled:
+        body, text = office().laundry.clean(markup, inline, pictures=bool(pictures)).html, ""
+    except TooTangled:
         body, text = "", reader.html_words(markup)[: letters.SHOWN]
     response = make_response(render_template("messages/frame.html", body=body, text=text))
     where = "'self' https: http:" if pictures else "'self'"

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from archive.mail import identity, reader
 from archive.mail import headers as mail_headers
+from archive.mail import identity, reader
 from archive.mail.reader import Raw
 from archive.post import messages
 from archive.post.messages import Copy, Message

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from flask import Flask, url_for
-from flask_babel import gettext
 
 from archive.people import scopes
 from archive.post import bindings
 from archive.work import tickets
 
+from .language import gettext
 from .visit import Visitor, office, visitor_or_none
 
 COUNTED = 100  # more than that is not counted exactly
@@ -68,4 +68,3 @@ def rail() -> Rail | None:
 def may_look_after(visitor: Visitor, one: bindings.Binding) -> bool:
     """Whose health page shows a binding: admins see all, others those of their processes and their own mailboxes."""
     return visitor.user.admin or visitor.viewer.sees(one.scope) or one.mailbox.owner == visitor.user.id
-

@@ -1,8 +1,9 @@
 """HTML of outsiders made harmless: looks kept, nothing runs, nothing is fetched unless asked for. Pure.
 
-Three passes. lxml reads the markup first and gives it back well nested: its depth is bounded, while css-inline and nh3
+Three passes. lxml reads the markup first and gives it back well nested: it bounds the depth, while css-inline and nh3
 grow slow or overflow the stack on twenty thousand nested elements. css-inline moves style sheets into attributes. nh3
 parses as browsers do and lets through only what is listed here; it comes last, so nothing it gave out is changed.
+Markup made to be slow still is; `laundry` runs this where it may be killed.
 """
 
 import html
@@ -11,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import css_inline
-import lxml.etree
-import lxml.html
+import lxml.etree  # type: ignore[import-untyped]
+import lxml.html  # type: ignore[import-untyped]
 import nh3
-import tinycss2
-import tinycss2.ast
+import tinycss2  # type: ignore[import-untyped]
+import tinycss2.ast  # type: ignore[import-untyped]
 
 LARGEST = 2_000_000  # characters
 _MOST_STYLE = 300_000  # characters of style attributes looked at in one mail; what exceeds that goes unstyled
@@ -80,7 +81,6 @@ def _well_nested(markup: str) -> str:
     if any("depth" in fault.message for fault in parser.error_log):
         raise TooTangled("nested too deeply")
     _fold_quotes(tree)
-    # The typed stubs of lxml are not installed.
     return str(lxml.etree.tostring(tree, method="html", encoding="unicode"))
 
 
@@ -115,7 +115,7 @@ def _inlined(markup: str) -> str:
         except (css_inline.InlineError, ValueError):
             return markup
     # What the body looks like would go with it: a fragment has none.
-    head, body, rest = markup.partition("<body")
+    _, body, rest = markup.partition("<body")
     found = _BODY.match(body + rest)
     if found is None:
         return markup
@@ -124,17 +124,22 @@ def _inlined(markup: str) -> str:
 
 # --- third pass: only what is listed ---------------------------------------------------------------------------
 
-_TAGS = {
-    *"a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del".split(),
-    *"details dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main".split(),
-    *"mark menu nav ol p pre q s samp section small span strike strong sub summary sup table tbody td tfoot th".split(),
-    *"thead time tr tt u ul var wbr".split(),
-}
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_TAGS = _names("""
+    a abbr acronym address article aside b bdi bdo big blockquote br caption center cite code col colgroup dd del
+    details dfn dir div dl dt em figcaption figure font footer h1 h2 h3 h4 h5 h6 header hr i img ins kbd li main
+    mark menu nav ol p pre q s samp section small span strike strong sub summary sup table tbody td tfoot th thead
+    time tr tt u ul var wbr
+""")
 # Gone with all that is in them; of any other element only the tags go.
-_GONE = {
-    *"applet area audio base canvas embed frame frameset iframe link map math meta noembed noframes noscript".split(),
-    *"object param plaintext script select slot source style svg template textarea title track video xmp".split(),
-}
+_GONE = _names("""
+    applet area audio base canvas embed frame frameset iframe link map math meta noembed noframes noscript object
+    param plaintext script select slot source style svg template textarea title track video xmp
+""")
 _ATTRIBUTES = {
     "*": {"align", "bgcolor", "dir", "lang", "style", "title", "valign", "width", "height"},
     "a": {"href"},
@@ -253,28 +258,26 @@ def _url(address: str) -> str:
 
 
 _LENGTH = re.compile(r"\s*[0-9]{1,5}(?:\.[0-9]{1,3})?\s*(?:%|px|\*)?\s*\Z")
-_FUNCTIONS = {
-    *"rgb rgba hsl hsla hwb lab lch oklab oklch calc min max clamp".split(),
-    *"linear-gradient radial-gradient repeating-linear-gradient repeating-radial-gradient conic-gradient".split(),
-}
+_FUNCTIONS = _names("""
+    rgb rgba hsl hsla hwb lab lch oklab oklch calc min max clamp linear-gradient radial-gradient
+    repeating-linear-gradient repeating-radial-gradient conic-gradient
+""")
 # How mail looks. Not here: position and z-index (nothing lies over anything), content and counters, filters,
 # animations and transitions, cursors, behavior and bindings.
-_PROPERTIES = {
-    *"background background-color background-image background-position background-repeat background-size".split(),
-    *(
-        f"border{side}{what}"
-        for side in ("", "-top", "-right", "-bottom", "-left")
-        for what in ("", "-color", "-style", "-width")
-    ),
-    *"border-collapse border-radius border-spacing border-top-left-radius border-top-right-radius".split(),
-    *"border-bottom-left-radius border-bottom-right-radius box-shadow box-sizing caption-side clear color".split(),
-    *"direction display empty-cells float font font-family font-size font-stretch font-style font-variant".split(),
-    *"font-weight height letter-spacing line-height list-style list-style-position list-style-type margin".split(),
-    *"margin-bottom margin-left margin-right margin-top max-height max-width min-height min-width opacity".split(),
-    *"mso-hide overflow overflow-wrap padding padding-bottom padding-left padding-right padding-top".split(),
-    *"table-layout text-align text-decoration text-decoration-color text-decoration-line".split(),
-    *"text-decoration-style text-indent text-shadow text-transform text-wrap unicode-bidi vertical-align".split(),
-    *"visibility white-space width word-break word-spacing word-wrap".split(),
+_PROPERTIES = _names("""
+    background background-color background-image background-position background-repeat background-size
+    border-collapse border-radius border-spacing border-top-left-radius border-top-right-radius
+    border-bottom-left-radius border-bottom-right-radius box-shadow box-sizing caption-side clear color direction
+    display empty-cells float font font-family font-size font-stretch font-style font-variant font-weight height
+    letter-spacing line-height list-style list-style-position list-style-type margin margin-bottom margin-left
+    margin-right margin-top max-height max-width min-height min-width opacity mso-hide overflow overflow-wrap
+    padding padding-bottom padding-left padding-right padding-top table-layout text-align text-decoration
+    text-decoration-color text-decoration-line text-decoration-style text-indent text-shadow text-transform
+    text-wrap unicode-bidi vertical-align visibility white-space width word-break word-spacing word-wrap
+""") | {
+    f"border{side}{what}"
+    for side in ("", "-top", "-right", "-bottom", "-left")
+    for what in ("", "-color", "-style", "-width")
 }
 
 # --- what a page says about the frame without making it ---------------------------------------------------------
@@ -298,4 +301,4 @@ def height(markup: str) -> int:
     characters = len(html.unescape(_TAG.sub("", shown)))
     lines = sum(1 for _ in _LINE.finditer(shown)) + characters // 90
     pictures = shown.lower().count("<img") * 60
-    return min(max(90 + 20 * lines + pictures, 120), 900)
+    return min(max(60 + 21 * lines + pictures, 100), 900)

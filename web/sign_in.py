@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
 
 from archive.people import sessions, users
 
+from .language import gettext
 from .visit import cookie_name, is_secure, office, public, visitor_or_none
 
 blueprint = Blueprint("sign_in", __name__)
@@ -100,7 +100,7 @@ def link(token: str) -> ResponseReturnValue:
 @blueprint.post("/sign-in/link/<token>")
 @public
 def use_link(token: str) -> ResponseReturnValue:
-    """Take the password chosen, use the link up, and sign in; whoever else was signed in as this user is not any more."""
+    """Take the password chosen, use the link up, and sign in; everywhere else this user is signed out."""
     archive, now = office().archive, office().now()
     with archive.reading() as reading:
         owner = users.link_owner(reading, token, now)

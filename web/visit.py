@@ -13,6 +13,8 @@ from archive.people.scopes import Viewer
 from archive.people.users import User
 from archive.store.archive import Archive
 
+from .laundry import Laundry
+
 View = TypeVar("View", bound=Callable[..., object])
 
 
@@ -23,6 +25,7 @@ class Office:
     archive: Archive
     now: Callable[[], int]  # UTC ms
     secret: bytes  # for what is signed: form tokens and the addresses of mail frames
+    laundry: Laundry
     always_secure: bool  # the pages are reached under https, whatever a request says
 
 

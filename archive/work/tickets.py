@@ -191,7 +191,8 @@ def unread_counts(session: Session, visible_to: Viewer, scopes: Iterable[str], a
 def seen_until(session: Session, user: int, tickets: Sequence[Ticket]) -> int | None:
     """Up to when this user has read these tickets, the latest of them; None where he has read none."""
     query = select(func.max(seen.c.at)).where(seen.c.user == user, seen.c.ticket.in_([one.id for one in tickets]))
-    return session.scalar(query)
+    found: int | None = session.scalar(query)
+    return found
 
 
 def mark_seen(session: Session, user: int, tickets: Sequence[Ticket]) -> None:

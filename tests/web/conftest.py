@@ -82,7 +82,11 @@ class Office:
         assert not taken.quarantined
         uids = [one.uid for one in arrivals]
         with self.archive.reading() as session:
-            of_uid = {one.uid: one.message for one in messages.every_copy(session, scopes.MACHINE) if one.binding == binding.name}
+            of_uid = {
+                one.uid: one.message
+                for one in messages.every_copy(session, scopes.MACHINE)
+                if one.binding == binding.name
+            }
         return [of_uid[uid] for uid in uids]
 
     def conversation(self, message: int) -> int:
@@ -105,6 +109,7 @@ class Office:
     def close(self) -> None:
         if self._intake:
             self._intake.close()
+        self.app.extensions["postroom"].laundry.close()
         self.archive.close()
 
 
@@ -121,9 +126,7 @@ def empty_archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Insta
 
 
 @pytest.fixture
-def make_office(
-    empty_archive: tuple[Path, InstallationKey], tmp_path: Path
-) -> Iterator[Callable[..., Office]]:
+def make_office(empty_archive: tuple[Path, InstallationKey], tmp_path: Path) -> Iterator[Callable[..., Office]]:
     """Makes offices, with `create_app`'s arguments."""
     import shutil
 
@@ -151,7 +154,9 @@ def office(make_office: Callable[..., Office]) -> Office:
 
 def _furnish(archive: Archive) -> tuple[dict[str, int], dict[str, bindings.Binding]]:
     with archive.transaction() as session:
-        ids = {name: users.add(session, one.address, one.name, NOW, admin=name == "clara") for name, one in PEOPLE.items()}
+        ids = {
+            name: users.add(session, one.address, one.name, NOW, admin=name == "clara") for name, one in PEOPLE.items()
+        }
         for id_ in ids.values():
             users.set_password(session, id_, _hashed, NOW, "operator")
         of_slug = {
@@ -163,7 +168,8 @@ def _furnish(archive: Archive) -> tuple[dict[str, int], dict[str, bindings.Bindi
             session, archive, "anna", "imaps://anna@mail.example", None, "secret", NOW, owner=ids["anna"]
         )
         office_box, anna_box = (bindings.mailbox_by_name(session, name) for name in ("office", "anna"))
-        assert office_box and anna_box
+        assert office_box
+        assert anna_box
         numbers = {
             "helpdesk": bindings.add(session, office_box, "Helpdesk", "Done", NOW, process=of_slug["helpdesk"]),
             "sales": bindings.add(session, office_box, "Sales", "Done", NOW, process=of_slug["sales"]),
