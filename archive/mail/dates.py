@@ -17,7 +17,7 @@ _DATE = re.compile(
 _ISO = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:[T\s]\s*(\d\d?):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?)?\s*(?:(Z)|([+-])(\d\d):?(\d\d)?)?"
 )
-_TIME = re.compile(r"(?<!\d)(\d{1,2})\s*[:.]\s*(\d\d)(?:\s*[:.]\s*(\d\d))?(?:[.,]\d+)?\s*([AaPp][Mm]\b)?")
+_TIME = re.compile(r"(?<!\d)(\d{1,2})\s*:\s*(\d\d)(?:\s*:\s*(\d\d))?(?:[.,]\d+)?\s*([AaPp][Mm]\b)?")
 _ZONE = re.compile(r"\s*\(?\s*(?:(?:GMT|UTC?)\s*)?([+-])\s?(\d{1,2}):?(\d\d)?(?!\d)", re.I)
 _ZONE_NAME = re.compile(r"\s*\(?([A-Za-z]{1,5})\b")
 _COMMENT = re.compile(r"\([^()]*\)")
@@ -56,7 +56,7 @@ def _odd_date(line: str) -> int | None:
     clock = _TIME.search(line)
     hour = minute = second = offset = 0
     rest = line
-    if clock and ":" in clock[0]:
+    if clock:
         hour, minute, second = int(clock[1]), int(clock[2]), int(clock[3] or 0)
         if clock[4]:
             hour = hour % 12 + (12 if clock[4][0] in "pP" else 0)

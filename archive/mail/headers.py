@@ -29,7 +29,7 @@ def split(raw: Raw, start: int, end: int, limit: int) -> tuple[list[tuple[bytes,
 
     Values keep their folds and lose white space at both ends. At most *limit* bytes are looked at (RFC 5322 2.1).
     """
-    first = raw[start : start + 2]
+    first = raw[start : min(start + 2, end)]
     if first[:1] == b"\n":
         return [], start + 1, True
     if first == b"\r\n":

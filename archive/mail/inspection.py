@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from archive.mail import reader
@@ -47,12 +48,18 @@ def _parts(raw: Raw, mail: Mail, with_content: bool) -> list[dict[str, Any]]:
     parts = []
     opened: tuple[Leaf, bytes] | None = None  # leaves in one container follow each other
     for leaf in mail.leaves:
+        chunks: Iterable[bytes]
         if leaf.container is None:
-            data = reader.content(raw, leaf)
+            chunks = reader.content_chunks(raw, leaf)  # a large one is never in memory whole
         else:
             if opened is None or opened[0] is not leaf.container:
                 opened = (leaf.container, reader.content(raw, leaf.container))
-            data = reader.content_within(opened[1], leaf)
+            chunks = (reader.content_within(opened[1], leaf),)
+        whole = b"".join(chunks) if with_content else b""
+        digest, size = hashlib.sha256(), 0
+        for chunk in (whole,) if with_content else chunks:
+            digest.update(chunk)
+            size += len(chunk)
         part: dict[str, Any] = {
             "path": leaf.path,
             "name": leaf.name,
@@ -60,10 +67,10 @@ def _parts(raw: Raw, mail: Mail, with_content: bool) -> list[dict[str, Any]]:
             "charset": leaf.charset,
             "disposition": leaf.disposition,
             "attachment": leaf.attachment,
-            "size": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
+            "size": size,
+            "sha256": digest.hexdigest(),
         }
         if with_content:
-            part["content"] = base64.b64encode(data).decode("ascii")
+            part["content"] = base64.b64encode(whole).decode("ascii")
         parts.append(part)
     return parts

@@ -98,6 +98,8 @@ def _open(part: Part, depth: int) -> None:
     stated = _values(part, b"content-type")
     if len(stated) != 1 or not _TYPE.match(stated[0]) or stated[0].lower().count(b"boundary") != 1:
         return
+    if b"multipart/digest" in stated[0].lower():
+        return  # its parts are mails where nothing else is said (RFC 2046 5.1.5), and mails are left as they are
     found = _BOUNDARY.search(_unfolded(stated[0]))
     boundary = (found[1] or found[2]) if found else b""
     if not boundary or boundary != boundary.rstrip() or boundary not in stated[0]:
