@@ -186,7 +186,8 @@ def _sentence(error: Exception) -> str | None:
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     if kinds.intersection(SENTENCES):
         return str(error)
-    if "sqlalchemy.exc.OperationalError" in kinds:
+    # Exactly these: what derives from DatabaseError beside them is a fault of ours.
+    if type(error).__module__ == "sqlalchemy.exc" and type(error).__name__ in ("OperationalError", "DatabaseError"):
         return f"The database cannot be used: {getattr(error, 'orig', error)}."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."

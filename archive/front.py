@@ -166,7 +166,8 @@ _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_000  # the years 1 and 9999
 
 def when(milliseconds: int) -> str:
     """A time (UTC ms) as ISO 8601 in UTC; beyond the years 1 to 9999, where a server may claim to be, the nearest."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(max(milliseconds, _FIRST), _LAST))
+    milliseconds = min(max(milliseconds, _FIRST), _LAST)
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds").replace("+00:00", "Z")
 
 

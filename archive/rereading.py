@@ -136,7 +136,10 @@ def _joined(headers: bytes, content: Iterable[bytes], one: _One) -> reader.Raw:
 def _digests(raw: reader.Raw, mail: reader.Mail) -> Iterator[str]:
     for leaf in mail.leaves:
         if leaf.attachment and leaf.container is None:
-            yield hashlib.sha256(reader.content(raw, leaf)).hexdigest()
+            digest = hashlib.sha256()
+            for chunk in reader.content_chunks(raw, leaf):
+                digest.update(chunk)
+            yield digest.hexdigest()
 
 
 def _record(session: Session, rows: Sequence[dict[str, Any]], now: int) -> None:

@@ -1,0 +1,83 @@
+"""`postroom user` and `postroom process`."""
+
+import pytest
+
+from archive.commands.process import process
+from archive.commands.user import user
+
+from .conftest import House, Office
+
+
+def test_a_user_is_added_with_a_link_that_signs_in_once(office: Office) -> None:
+    said = office.call(user, "add", "Dora@demo.example", "--name", "Dora")
+    assert said.code == 0
+    assert said.out.startswith("http://127.0.0.1:8460/sign-in/link/")
+    assert said.out.count("\n") == 1
+    listed = {one["email"]: one for one in office.call(user, "list", "--json").lines}
+    assert listed["dora@demo.example"] == {
+        "email": "dora@demo.example", "name": "Dora", "admin": False, "has_password": False,
+    }  # fmt: skip
+    assert listed["anna@demo.example"]["admin"] is True
+
+
+def test_links_use_the_address_given_to_init(house: House) -> None:
+    house.postroom("init", "--admin", "anna@demo.example", "--url", "https://post.example.org")
+    said = house.call(user, "link", "anna@demo.example", "--json")
+    assert said.object["link"].startswith("https://post.example.org/sign-in/link/")
+
+
+def test_a_new_link_ends_the_old_one(office: Office) -> None:
+    from archive.front import now
+    from archive.people import users
+
+    first, second = (office.call(user, "link", "bernd@demo.example").out.strip() for _ in range(2))
+    archive = office.archive()
+    with archive.reading() as session:
+        assert users.link_owner(session, first.rpartition("/")[2], now()) is None
+        assert users.link_owner(session, second.rpartition("/")[2], now()) is not None
+    archive.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("add", "anna@demo.example", "--name", "Anna"), "There is a user anna@demo.example already."),
+        (("add", "anna", "--name", "Anna"), '"anna" is not an email address.'),
+        (("add", "dora@demo.example", "--name", " "), "A user needs a name."),
+        (("link", "nobody@demo.example"), "There is no user nobody@demo.example. See: postroom user list"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(office: Office, arguments: tuple[str, ...], says: str) -> None:
+    said = office.call(user, *arguments)
+    assert (said.code, said.out, said.err) == (1, "", says)
+
+
+def test_a_process_is_added_with_addresses_and_owners(office: Office) -> None:
+    said = office.call(
+        process, "add", "press", "--name", "Press", "--address", "Press@demo.example", "--address", "news@demo.example",
+        "--owner", "clara@demo.example", "--owner", "anna@demo.example", "--json",
+    )  # fmt: skip
+    assert said.code == 0
+    assert said.object == {
+        "slug": "press",
+        "name": "Press",
+        "addresses": ["news@demo.example", "press@demo.example"],
+        "owners": ["clara@demo.example", "anna@demo.example"],
+    }
+    assert [one["slug"] for one in office.call(process, "list", "--json").lines] == ["helpdesk", "press", "sales"]
+
+
+@pytest.mark.parametrize(
+    ("slug", "address", "owner", "says"),
+    [
+        ("Help Desk", "a@demo.example", "anna@demo.example", "will not do as a slug"),
+        ("helpdesk", "a@demo.example", "anna@demo.example", "There is a process helpdesk already."),
+        ("new", "SALES@demo.example", "anna@demo.example", "sales@demo.example belongs to another process already."),
+        ("new", "a@demo.example", "eva@demo.example", "There is no user eva@demo.example."),
+    ],
+)
+def test_a_process_that_cannot_be_is_a_sentence(office: Office, slug: str, address: str, owner: str, says: str) -> None:
+    said = office.call(process, "add", slug, "--name", "N", "--address", address, "--owner", owner)
+    assert said.code == 1
+    assert says in said.err
+    assert len(office.call(process, "list", "--json").lines) == 2
