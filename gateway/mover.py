@@ -50,15 +50,14 @@ class Mover:
             return
         self.record_position()
         moved = self.mailbox.move(uids, self.binding.processed)
-        usual = receipts.LEFT if self.mailbox.moving == "copy" else receipts.MOVED
-        gone = set(uids) - moved.done - moved.still
-        self.settle({usual: moved.done, receipts.TAKEN_AWAY: gone})
         self.moved += len(moved.done)
-        if moved.still:
+        if moved.still:  # nothing is settled: the next pass looks where each of them is
             raise Unreachable(
                 f"{self.mailbox.account.server} said that it moved {len(moved.still)} mails to "
                 f'"{quoted(self.binding.processed)}", but it did not. They are archived; moving them is tried again.'
             )
+        usual = receipts.LEFT if self.mailbox.moving == "copy" else receipts.MOVED
+        self.settle({usual: moved.done, receipts.TAKEN_AWAY: set(uids) - moved.done})
 
     def record_position(self) -> None:
         """Before a move: from where on its copies will be found."""

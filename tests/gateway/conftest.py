@@ -42,7 +42,8 @@ class Reachable(Protocol):
     @property
     def url(self) -> str: ...
 
-    password: str
+    @property
+    def password(self) -> str: ...
 
 
 @dataclass
