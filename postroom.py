@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from archive.front import Front, Given, Pages, now, plain
+from archive.front import Front, Given, Pages, plain
 
 # Where each command lives (the attribute is named like the command), and its line in `postroom --help`.
 COMMANDS = {
@@ -41,7 +41,6 @@ COMMANDS = {
 
 # Failures whose text is a sentence for people. Named, not imported: who raised one has imported it.
 SENTENCES = (
-    "archive.events.log.LogTrouble",
     "archive.export.ExportTrouble",
     "archive.people.processes.ProcessTrouble",
     "archive.people.users.UserTrouble",
@@ -140,23 +139,9 @@ def _given() -> Given:
 
 def _pages(front: Front, host: str | None, port: int | None) -> Pages:
     """The web pages for `serve`, which the gateway runs without knowing them."""
-    from archive import installation
-    from config import settings
     from web import app
 
-    decided = settings.load().web
-    archive = front.archive()
-    with archive.reading() as session:
-        url = installation.get(session, installation.URL)
-    return app.server(
-        archive,
-        host or decided.host,
-        decided.port if port is None else port,
-        decided.threads,
-        base_url=url,
-        behind_proxy=decided.behind_proxy,
-        now=now,
-    )
+    return app.pages(front, host, port)
 
 
 def run(arguments: Sequence[str]) -> int:
