@@ -9,7 +9,8 @@ fails alone is put into quarantine with its raw bytes.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -24,7 +25,7 @@ from .search import fts5
 from .store.archive import Archive, Session
 from .store.dialects import insert_counted
 from .store.keys import KeyTrouble
-from .store.packs import Sealed, Writer
+from .store.packs import Place, Sealed, Writer
 from .store.schema import attachment, blob, delivery, message, message_scope, pack, quarantine, receipt
 from .work import tickets
 
@@ -52,18 +53,20 @@ class Taken:
 
     archived: list[int] = field(default_factory=list)  # new messages
     copies: list[int] = field(default_factory=list)  # further copies of known ones
+    known: list[int] = field(default_factory=list)  # recorded by somebody else since the gateway looked
     quarantined: list[int] = field(default_factory=list)
     bytes: int = 0
 
     @property
     def to_move(self) -> list[int]:
         """Whose originals may be moved now."""
-        return self.archived + self.copies
+        return self.archived + self.copies + self.known
 
     def add(self, other: "Taken") -> None:
         """Count another batch in."""
         self.archived += other.archived
         self.copies += other.copies
+        self.known += other.known
         self.quarantined += other.quarantined
         self.bytes += other.bytes
 
@@ -190,12 +193,14 @@ class Intake:
         except Exception:
             taken = Taken()
             for one in arrivals:
-                taken.add(self._take_alone(binding, uidvalidity, one, clock))
+                taken.add(self._take_alone(binding, uidvalidity, one, clock, read=read))
             return taken
 
-    def _take_alone(self, binding: Binding, uidvalidity: int, arrival: Arrival, clock: Callable[[], int]) -> Taken:
+    def _take_alone(
+        self, binding: Binding, uidvalidity: int, arrival: Arrival, clock: Callable[[], int], *, read: bool
+    ) -> Taken:
         try:
-            return self._take(binding, uidvalidity, [arrival], clock)
+            return self._take(binding, uidvalidity, [arrival], clock, read=read)
         except ARCHIVE_FAULTS:
             raise
         except Exception as error:
@@ -214,11 +219,22 @@ class Intake:
     ) -> Taken:
         key = self.archive.key.content_hash_key
         prepared = [prepare(one, key, read=read) for one in arrivals]
-        contents, traces = self._keep(prepared, clock())
-        with self.archive.intake() as session:
-            taken, unused = record(session, binding, uidvalidity, prepared, contents, traces, clock())
-        self.archive.keys.destroy(unused)
+        with self._sound():
+            contents, traces = self._keep(prepared, clock())
+            with self.archive.intake() as session:
+                taken, unused = record(session, binding, uidvalidity, prepared, contents, traces, clock())
+            self.archive.keys.destroy(unused)
         return taken
+
+    @contextmanager
+    def _sound(self) -> Iterator[None]:
+        """After a failure the pack is given back: its tail may be torn, and keys in it belong to nothing. Whoever
+        opens it next begins at its end as it is, and sweeps."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def _keep(self, prepared: Sequence[Prepared], now: int) -> tuple[dict[bytes, Sealed], list[Sealed]]:
         """Make the bytes durable, and their keys: contents not known yet, and every copy's trace."""
@@ -247,6 +263,7 @@ class Intake:
             & (quarantine.c.uid == arrival.uid)
         )
         with self.archive.intake() as session:
+            _renumber_quarantined(session, binding, uidvalidity, arrival)
             again = session.execute(
                 update(quarantine)
                 .where(where)
@@ -254,10 +271,16 @@ class Intake:
             )
         if again.rowcount:
             return
-        writer = self.writer(now)
-        sealed = writer.add([memoryview(arrival.raw)], len(arrival.raw))
-        writer.sync()
-        self._keep_keys([sealed])
+        with self._sound():
+            writer = self.writer(now)
+            sealed = writer.add([memoryview(arrival.raw)], len(arrival.raw))
+            writer.sync()
+            self._keep_keys([sealed])
+            self._record_quarantined(sealed, binding, uidvalidity, arrival, reason, now)
+
+    def _record_quarantined(
+        self, sealed: Sealed, binding: Binding, uidvalidity: int, arrival: Arrival, reason: str, now: int
+    ) -> None:
         with self.archive.intake() as session:
             session.execute(insert(blob), [_blob_row(sealed)])
             row = {
@@ -280,6 +303,8 @@ class Intake:
 
     def writer(self, now: int) -> Writer:
         """The pack this worker appends to: one that nobody else writes, or a new one."""
+        if self._writer is not None and self._writer.full:
+            self.close()
         if self._writer is None:
             self._writer = self._open_writer(now)
         return self._writer
@@ -289,15 +314,25 @@ class Intake:
             packs = list(session.scalars(select(pack.c.id).order_by(pack.c.id.desc()).limit(64)))
         for one in packs:
             writer = self.archive.blobs.writer(one)
-            if writer is not None:
+            if writer is None:
+                continue
+            if self._recorded_end(one) <= writer.end:
                 self._sweep(one)
                 return writer
+            writer.close()  # it lost what was recorded (a restored copy, a bad disk): nothing may take that place
         while True:
             with self.archive.intake() as session:
                 made: int = session.scalar(insert(pack).values(created_at=now).returning(pack.c.id)) or 0
             writer = self.archive.blobs.writer(made)
             if writer is not None:
                 return writer
+
+    def _recorded_end(self, of_pack: int) -> int:
+        """Up to where a pack is referred to, in bytes."""
+        with self.archive.reading() as session:
+            query = select(blob).where(blob.c.id >= of_pack << 32, blob.c.id < (of_pack + 1) << 32)
+            last = session.execute(query.order_by(blob.c.id.desc()).limit(1)).first()
+        return Place(last.id, last.size, last.stored, last.position).end if last else 0
 
     def _sweep(self, of_pack: int) -> None:
         """Destroy keys of blobs that were kept but never recorded: a crash came between."""
@@ -337,12 +372,13 @@ def record(
     reached = _deliver(session, binding.scope, {ids[one.content_key]: one for one, _ in reversed(copies)}, numbers, now)
     _note_tickets(session, binding.scope, reached, now)
     log.write(session, _events(binding, uidvalidity, copies, ids, fresh), now)
-    _resolve_quarantine(session, binding, uidvalidity, uids, now)
+    _resolve_quarantine(session, binding, uidvalidity, prepared, now)
 
     first = {one.arrival.uid for one in fresh.values()}
     taken = Taken(
         archived=[uid for uid in uids if uid in first],
-        copies=[uid for uid in uids if uid not in first],
+        copies=[one.arrival.uid for one, _ in copies if one.arrival.uid not in first],
+        known=sorted(receipted),
         bytes=sum(len(one.arrival.raw) for one, _ in copies),
     )
     kept = {one.place.blob for one in (*contents.values(), *traces)}
@@ -463,11 +499,22 @@ def _deliver(
     rows = [{"message": id_, "scope": scope, "receipt": receipt_of[id_], "at": now} for id_, _ in reached]
     session.execute(insert(delivery), rows)
     fts5.add(session, [(_words(id_, one), frozenset({scope})) for id_, one in reached if id_ not in had])
-    fts5.change_scopes(
-        session,
-        [(_words(id_, one), frozenset(had[id_]), frozenset(had[id_] | {scope})) for id_, one in reached if id_ in had],
-    )
+    again = _indexed(session, [(id_, one) for id_, one in reached if id_ in had])
+    fts5.change_scopes(session, [(w, frozenset(had[w.message]), frozenset(had[w.message] | {scope})) for w in again])
     return reached
+
+
+def _indexed(session: Session, messages: Sequence[tuple[int, Prepared]]) -> list[fts5.Words]:
+    """The words under which messages stand in the index: what another copy yields, if it was read by the same reader.
+
+    One that another version of the reader put there is left out: it is found by its new scope when it is indexed anew.
+    """
+    read_by: dict[int, int] = {}
+    for some in receipts.chunks(id_ for id_, _ in messages):
+        query = select(message.c.id, message.c.reader).where(message.c.id.in_(some))
+        read_by.update((row.id, row.reader) for row in session.execute(query))
+    as_then = [(id_, one if read_by[id_] else replace(one, facts=unread(""))) for id_, one in messages]
+    return [_words(id_, one) for id_, one in as_then if one.facts.reader == read_by[id_]]
 
 
 def _words(id_: int, one: Prepared) -> fts5.Words:
@@ -508,18 +555,36 @@ def _events(
         yield log.Event(kind, binding.actor, f"message:{ids[one.content_key]}", details)
 
 
-def _resolve_quarantine(session: Session, binding: Binding, uidvalidity: int, uids: Sequence[int], now: int) -> None:
-    for some in receipts.chunks(uids):
-        session.execute(
-            update(quarantine)
-            .where(
-                quarantine.c.binding == binding.id,
-                quarantine.c.uidvalidity == uidvalidity,
-                quarantine.c.uid.in_(some),
-                quarantine.c.resolved_at.is_(None),
-            )
-            .values(resolved_at=now)
-        )
+def _renumber_quarantined(session: Session, binding: Binding, uidvalidity: int, arrival: Arrival) -> None:
+    """UIDVALIDITY changed: a mail in quarantine that is met again under its new UID is the same one."""
+    ours = (quarantine.c.binding == binding.id) & quarantine.c.resolved_at.is_(None)
+    here = (quarantine.c.uidvalidity == uidvalidity) & (quarantine.c.uid == arrival.uid)
+    same = (quarantine.c.uidvalidity != uidvalidity) & (quarantine.c.sha256 == hashlib.sha256(arrival.raw).digest())
+    if session.scalar(select(quarantine.c.id).where(quarantine.c.binding == binding.id, here)) is not None:
+        return
+    before = session.scalar(select(quarantine.c.id).where(ours, same).order_by(quarantine.c.id).limit(1))
+    if before is not None:
+        moved = update(quarantine).where(quarantine.c.id == before)
+        session.execute(moved.values(uidvalidity=uidvalidity, uid=arrival.uid))
+
+
+def _resolve_quarantine(
+    session: Session, binding: Binding, uidvalidity: int, prepared: Sequence[Prepared], now: int
+) -> None:
+    """What has been recorded is in quarantine no more, whichever UID it had there."""
+    ours = (quarantine.c.binding == binding.id) & quarantine.c.resolved_at.is_(None)
+    waiting = session.execute(select(quarantine).where(ours)).all()
+    if not waiting:
+        return
+    uids = {one.arrival.uid for one in prepared}
+    contents = {one.sha256 for one in prepared}
+    done = [
+        row.id
+        for row in waiting
+        if (row.uid in uids if row.uidvalidity == uidvalidity else row.sha256 in contents)
+    ]
+    for some in receipts.chunks(done):
+        session.execute(update(quarantine).where(quarantine.c.id.in_(some)).values(resolved_at=now))
 
 
 def try_again(session: Session, id_: int, actor: str, now: int) -> bool:

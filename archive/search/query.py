@@ -38,7 +38,10 @@ class Query:
 def parse(text: str) -> Query:
     """The terms in what was typed. Never fails: what holds no letter or digit counts for nothing."""
     terms = []
-    for minus, quoted, word in _TERM.findall(text[:LONGEST]):
+    text = (
+        text[:LONGEST].encode("utf-8", "replace").decode()
+    )  # a terminal gives half characters, no database takes them
+    for minus, quoted, word in _TERM.findall(text):
         term = quoted or word
         prefix = not quoted and term.endswith("*")
         if any(char.isalnum() for char in term):

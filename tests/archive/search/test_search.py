@@ -1,0 +1,290 @@
+"""Search: what is found, by whom, in which order, and that nothing anybody types gets past the rights."""
+
+import random
+import sqlite3
+import string
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from archive.people.scopes import MACHINE, Viewer
+from archive.search import fts5, query
+from archive.search.fts5 import Words
+from archive.search.query import Query, Term
+from archive.store.archive import Archive
+
+from ...world import mail
+from ..home import NOON, Home
+
+HELPDESK, SALES, ANNA, CLARA = "process:1", "process:2", "user:1", "user:3"
+SYNTAX = "secret four process1 user1 NEAR( NEAR ( ) OR AND NOT scope : { } \" * ^ - + rowid search , 2) \0 '' -- ;"
+STRANGER = Viewer("user:9", 9, frozenset({"user:9"}))
+
+
+class TestWhatPeopleType:
+    def test_words_are_all_wanted(self) -> None:
+        assert query.parse("invoice march") == Query((Term("invoice"), Term("march")))
+
+    def test_quotes_hold_words_together(self) -> None:
+        assert query.parse('"in march" x') == Query((Term("in march"), Term("x")))
+
+    def test_a_quote_left_open_ends_with_the_text(self) -> None:
+        assert query.parse('"in march') == Query((Term("in march"),))
+
+    def test_a_star_at_the_end_lets_the_word_go_on(self) -> None:
+        assert query.parse("inv*") == Query((Term("inv", prefix=True),))
+
+    def test_a_minus_before_a_word_or_quote_unwants_it(self) -> None:
+        assert query.parse('a -b -"c d"').unwanted == (Term("b", negated=True), Term("c d", negated=True))
+
+    @pytest.mark.parametrize("typed", ["", "  ", "-", '"', '""', "***", "()", "--", "- -", ":;", "\x00", "💥"])
+    def test_what_holds_no_letter_or_digit_counts_for_nothing(self, typed: str) -> None:
+        assert query.parse(typed) == Query(())
+
+    def test_a_novel_is_cut(self) -> None:
+        assert len(query.parse("word " * 100_000).terms) == query.MOST_TERMS
+
+    @given(st.text(alphabet=st.characters(codec=None, categories=None)))
+    def test_nothing_fails(self, typed: str) -> None:
+        for term in query.parse(typed).terms:
+            term.text.encode()  # a database takes it
+
+
+class TestWhatIsFound:
+    @pytest.fixture
+    def home(self, home: Home) -> Home:
+        home.take(
+            "Helpdesk",
+            mail(subject="Rechnung März", text="Bitte zahlen Sie 1.200 EUR an Žofie.", message_id="<1@x>"),
+            mail(subject="Angebot", text="Drei Angebote für den Umzug", message_id="<2@x>"),
+            mail(subject="Photo", attachments=[("Grundriss_Büro.pdf", b"%PDF")], message_id="<3@x>"),
+            mail(subject="Von Jürgen", from_="juergen.mueller@firma.example", cc="chef@firma.example"),
+            mail(subject="日本語の件名", text="会議は明日です", message_id="<5@x>"),
+        )
+        return home
+
+    @pytest.mark.parametrize(
+        ("typed", "found"),
+        [
+            ("Rechnung", ["Rechnung März"]),
+            ("rechnung MÄRZ", ["Rechnung März"]),
+            ("marz", ["Rechnung März"]),
+            ("zofie", ["Rechnung März"]),
+            ("Žofie", ["Rechnung März"]),
+            ("1.200", ["Rechnung März"]),
+            ("rechn", []),
+            ("rechn*", ["Rechnung März"]),
+            ("angebot*", ["Angebot"]),
+            ('"zahlen sie"', ["Rechnung März"]),
+            ('"sie zahlen"', []),
+            ("sie zahlen", ["Rechnung März"]),
+            ("grundriss_buro.pdf", ["Photo"]),
+            ("büro", ["Photo"]),
+            ("juergen.mueller@firma.example", ["Von Jürgen"]),
+            ("chef", ["Von Jürgen"]),
+            ("drei -umzug", []),
+            ("drei -rechnung", ["Angebot"]),
+            ("-drei", []),  # what is only unwanted finds nothing: it would be everything
+            ("日本語の件名", ["日本語の件名"]),
+            ("日本*", ["日本語の件名"]),
+            ("eva -rechnung -angebot", ["日本語の件名", "Photo"]),
+            ("subject:Rechnung", []),
+            ("rechnung OR angebot", []),
+            ("rechnung NOT angebot", []),
+        ],
+    )
+    def test_it_is_as_people_expect(self, home: Home, typed: str, found: list[str]) -> None:
+        assert home.find("anna", typed) == found
+
+    def test_the_newest_come_first_and_pages_go_on_where_the_last_one_ended(self, home: Home) -> None:
+        home.take("Helpdesk", *(mail(subject=f"many {n}") for n in range(30)), at=NOON + 86_400_000)
+        viewer, wanted = home.viewer("anna"), query.parse("many")
+        with home.archive.reading() as session:
+            everything = fts5.find(session, wanted, viewer)
+            pages, before = [], None
+            while some := fts5.find(session, wanted, viewer, before, 7):
+                pages += some
+                before = some[-1]
+        assert everything == sorted(everything, reverse=True) == pages
+        assert len(pages) == 30
+
+    def test_words_that_fill_a_page_in_one_mail_hide_no_other(self, home: Home) -> None:
+        """FTS5 of SQLite 3.40 leaves mails out when it walks downwards past such a mail."""
+        draw = random.Random(1)
+        subjects = [f"report {n}" for n in range(150)]
+        raws = [mail(subject=one, text="error\r\n" * draw.choice([1, 2, 3, 3000, 9000])) for one in subjects]
+        for some in range(0, 150, 30):
+            home.take("Helpdesk", *raws[some : some + 30], at=NOON + draw.randrange(10**9))
+        assert sorted(home.find("anna", "error")) == sorted(subjects)
+        assert sorted(home.find("anna", "error report")) == sorted(subjects)
+
+
+class TestWhoFinds:
+    @pytest.fixture
+    def home(self, home: Home) -> Home:
+        home.take("Helpdesk", mail(subject="for helpdesk", text="secret one"))
+        home.take("Sales", mail(subject="for sales", text="secret two"))
+        home.take("Clara", mail(subject="for clara", text="secret three"))
+        both = mail(subject="for both", text="secret four")
+        home.take("Helpdesk", both)
+        home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + both)
+        return home
+
+    @pytest.mark.parametrize(
+        ("who", "found"),
+        [
+            ("anna", ["for both", "for helpdesk"]),
+            ("bernd", ["for both", "for sales"]),
+            ("clara", ["for clara"]),
+        ],
+    )
+    def test_everybody_finds_what_came_to_them(self, home: Home, who: str, found: list[str]) -> None:
+        assert sorted(home.find(who, "secret")) == found
+
+    def test_the_machine_finds_everything(self, home: Home) -> None:
+        with home.archive.reading() as session:
+            assert len(fts5.find(session, query.parse("secret"), MACHINE)) == 4
+
+    def test_who_has_no_scope_finds_nothing(self, home: Home) -> None:
+        with home.archive.reading() as session:
+            assert fts5.find(session, query.parse("secret"), Viewer("nobody", None, frozenset())) == []
+
+    def test_a_scope_written_in_a_mail_gives_nobody_a_right(self, home: Home) -> None:
+        home.take("Helpdesk", mail(subject="user3 process2", text="user:3 process:2 user3 process2 bait"))
+        assert home.find("clara", "bait") == home.find("bernd", "bait") == []
+        assert home.find("anna", "bait") == ["user3 process2"]
+
+    @pytest.mark.parametrize("typed", ["process1", "process:1", "scope:process1", "scope : process1", '"process1"'])
+    def test_the_column_of_scopes_cannot_be_searched(self, home: Home, typed: str) -> None:
+        assert home.find("anna", typed) == []
+
+    def test_a_user_of_thirty_processes_and_two_thousand_cases_searches_as_well(self, home: Home) -> None:
+        many = {f"process:{n}" for n in range(30)} | {f"case:{n}" for n in range(2000)}
+        with home.archive.reading() as session:
+            assert len(fts5.find(session, query.parse("secret"), Viewer("user:9", 9, frozenset(many)))) == 3
+
+    typed = st.one_of(
+        st.text(max_size=60),
+        st.text(alphabet="abcdeORANDNOT():*^\"-+{}'\\,.;<>=|&%_ \t\n\0", max_size=60),
+        st.lists(
+            st.sampled_from(
+                SYNTAX.split(" "),
+            ),
+            max_size=12,
+        ).map(" ".join),
+    )
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(typed=typed)
+    def test_a_stranger_finds_nothing_whatever_he_types_and_nothing_fails(self, home: Home, typed: str) -> None:
+        with home.archive.reading() as session:
+            assert fts5.find(session, query.parse(typed), STRANGER) == []
+            everybody = set(fts5.find(session, query.parse(typed), MACHINE))
+            of_clara = fts5.find(session, query.parse(typed), Viewer("", 3, frozenset({CLARA})))
+            assert set(of_clara) <= everybody
+            assert len(of_clara) <= 1
+
+
+class TestTheIndexStaysConsistent:
+    """Random sequences of mail that is indexed, handed to others and taken out, against a plain model."""
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_whatever_is_done_search_finds_what_is_there_and_nothing_else(self, home: Home, seed: int) -> None:
+        draw = random.Random(seed)
+        all_scopes = [HELPDESK, SALES, ANNA, CLARA, "case:4"]
+        model: dict[int, tuple[Words, frozenset[str]]] = {}
+        numbers = count(1)
+
+        def words() -> str:
+            return " ".join(draw.choice(string.ascii_lowercase) + str(draw.randrange(4)) for _ in range(60))
+
+        def some_scopes() -> frozenset[str]:
+            return frozenset(draw.sample(all_scopes, draw.randrange(1, 5)))
+
+        with home.archive.transaction() as session:
+            session.exec_driver_sql("INSERT INTO search(search, rank) VALUES('pgsz', 1000)")
+        for _ in range(25):
+            with home.archive.transaction() as session:
+                made = [
+                    Words(draw.randrange(1 << 33) << 30 | next(numbers), words(), words(), words(), words())
+                    for _ in range(draw.randrange(1, 30))
+                ]
+                fts5.add(session, [(one, model.setdefault(one.message, (one, some_scopes()))[1]) for one in made])
+                chosen = draw.sample(sorted(model), min(len(model), draw.randrange(30)))
+                changes = [(*model[id_], some_scopes()) for id_ in chosen]
+                fts5.change_scopes(session, changes)
+                model.update((one.message, (one, after)) for one, _, after in changes)
+                gone = draw.sample(sorted(model), min(len(model), draw.randrange(4)))
+                fts5.remove(session, [model.pop(id_) for id_ in gone])
+            self.check(home.archive, model, all_scopes, draw)
+        with home.archive.transaction() as session:
+            session.exec_driver_sql("INSERT INTO search(search) VALUES('optimize')")
+        self.check(home.archive, model, all_scopes, draw)
+
+    def check(self, archive: Archive, model: dict[int, Any], all_scopes: list[str], draw: random.Random) -> None:
+        with archive.transaction() as session:
+            session.exec_driver_sql("INSERT INTO search(search) VALUES('integrity-check')")
+        with archive.reading() as session:
+            for _ in range(8):
+                word = draw.choice(string.ascii_lowercase) + str(draw.randrange(4))
+                scope = draw.choice(all_scopes)
+                found = fts5.find(session, query.parse(word), Viewer("", 1, frozenset({scope})), limit=10**6)
+                wanted = sorted(
+                    (
+                        id_
+                        for id_, (one, may) in model.items()
+                        if scope in may and word in f"{one.subject} {one.people} {one.body} {one.names}".split()
+                    ),
+                    reverse=True,
+                )
+                assert found == wanted
+
+
+def test_a_newer_reader_does_not_spoil_the_index(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Index rows are taken out by the words they were made from, which another reader need not give."""
+    from archive import intake
+    from archive.mail import reader
+
+    raw = mail(subject="offer", text="alpha beta")
+    home.take("Helpdesk", raw)
+    monkeypatch.setattr(reader, "VERSION", reader.VERSION + 1)
+    read_as = intake.facts
+    monkeypatch.setattr(intake, "facts", lambda content: _other_words(read_as(content)))
+    home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + raw)
+    assert home.find("anna", "alpha") == ["offer"]
+    assert home.find("anna", "gamma") == home.find("bernd", "gamma") == []
+    _check_integrity(home.folder / "archive.sqlite")
+    assert len(home.raws(home.viewer("bernd"))) == 1
+
+
+def test_a_copy_that_could_not_be_read_does_not_spoil_the_index(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archive import intake
+
+    first, second = mail(subject="first", text="alpha"), mail(subject="second", text="alpha")
+    home.take("Helpdesk", first)
+    read_as = intake.facts
+    monkeypatch.setattr(intake, "facts", lambda _content: intake.unread("made so"))
+    home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + first)
+    home.take("Helpdesk", second)
+    monkeypatch.setattr(intake, "facts", read_as)
+    home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + second)
+    _check_integrity(home.folder / "archive.sqlite")
+    assert home.find("anna", "alpha") == ["first"]
+    assert home.find("bernd", "alpha") == []
+    assert len(home.raws(home.viewer("bernd"))) == 2
+
+
+def _other_words(facts: Any) -> Any:
+    from dataclasses import replace
+
+    return replace(facts, body="gamma delta", reader=facts.reader + 1)
+
+
+def _check_integrity(database: Path) -> None:
+    connection = sqlite3.connect(database)
+    connection.execute("INSERT INTO search(search) VALUES('integrity-check')")
+    connection.close()
