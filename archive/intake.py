@@ -579,9 +579,7 @@ def _resolve_quarantine(
     uids = {one.arrival.uid for one in prepared}
     contents = {one.sha256 for one in prepared}
     done = [
-        row.id
-        for row in waiting
-        if (row.uid in uids if row.uidvalidity == uidvalidity else row.sha256 in contents)
+        row.id for row in waiting if (row.uid in uids if row.uidvalidity == uidvalidity else row.sha256 in contents)
     ]
     for some in receipts.chunks(done):
         session.execute(update(quarantine).where(quarantine.c.id.in_(some)).values(resolved_at=now))

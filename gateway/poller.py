@@ -62,6 +62,7 @@ class Outcome:
         """Count a batch in."""
         self.archived += len(taken.archived)
         self.copies += len(taken.copies)
+        self.known += len(taken.known)
         self.quarantined += len(taken.quarantined)
 
 
