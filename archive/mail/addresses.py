@@ -33,8 +33,20 @@ def people(line: str, limit: int = 10_000) -> tuple[Address, ...]:
     if not line:
         return ()
     found = _ONE.match(line)
-    if found:
+    if found and len(line) <= _LONGEST:
         return (Address(_name(found[1] if found[1] is not None else found[2]), found[3]),)
+    people_ = _listed(line, limit)
+    return people_ if len(line) <= _LONGEST else tuple(map(_bounded, people_))
+
+
+_LONGEST = 1000  # characters of a name or an address; the longest address has 254 (RFC 5321 4.5.3.1)
+
+
+def _bounded(person: Address) -> Address:
+    return Address(person.name[:_LONGEST], person.address if len(person.address) <= _LONGEST else "")
+
+
+def _listed(line: str, limit: int) -> tuple[Address, ...]:
     if not any(special in line for special in '"(:;\\[') and ("=?" not in line or "<" in line):
         pieces = line.split(",", limit + 1)
         simple = [a for piece in pieces if (a := _simple(piece.strip())) is not None]

@@ -141,9 +141,12 @@ def decode(data: bytes, label: str | None = None, hint: str | None = None) -> st
     if data.isascii() and not _NOT_ASCII.match(name):
         return data.decode("ascii")
     try:
-        return data.decode(name)
+        text = data.decode(name)
     except (UnicodeError, ValueError):
-        return _mislabelled(data, name)
+        text = _mislabelled(data, name)
+    if name == "utf-7":  # it alone lets halves of characters through, which no database takes
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")

@@ -21,6 +21,7 @@ class Limits:
     header_fields: int = 10_000
     people: int = 10_000  # in one header
     references: int = 100
+    subject: int = 10_000  # characters
     depth: int = 50  # parts within parts
     parts: int = 10_000
     look_alikes: int = 200_000  # lines that begin like a boundary
@@ -83,6 +84,7 @@ _GUESSED_BOUNDARY = re.compile(rb"(?:\A|\n)(--[^\r\n]{1,200})\r?\n(?=[Cc][Oo][Nn
 _ENCODINGS = {"base-64": "base64", "b": "base64", "qp": "quoted-printable", "quoted_printable": "quoted-printable"}
 _FIELDS_AHEAD = re.compile(rb"[\r\n]*[!-9;-~]{1,100}[ \t]*:")
 _LONGEST_BOUNDARY = 20_000
+_LONGEST_NAME = 1000
 # Parts of reports that are for programs, and other forms of the text: neither is something attached (RFC 3462, 2046).
 _NEVER_ATTACHED = frozenset(
     ("message/delivery-status", "message/disposition-notification", "message/feedback-report", "message/global-headers")
@@ -372,18 +374,18 @@ def _leaf(
     named: Fields, kind: str, type_line: str, place: _Place, hint_for: Callable[[bytes, str | None], str | None]
 ) -> Leaf:
     type_parameters = headers.parameters(type_line) if "=" in type_line or " " in type_line else {}
-    charset = type_parameters.get("charset")
+    charset = type_parameters["charset"][:100] if "charset" in type_parameters else None
     disposition = name = None
     stated = named.get(b"content-disposition")
     if stated:
         line = headers.unfold(stated[0], hint_for(stated[0], charset))
-        disposition = line.partition(";")[0].strip().lower() or None
+        disposition = line.partition(";")[0].strip().lower()[:100] or None
         if "=" in line:
             name = headers.parameters(line, charset or "windows-1252").get("filename")
     if not name:
         name = type_parameters.get("name")
     if name is not None:
-        name = " ".join(name.split()) or None
+        name = " ".join(name[:_LONGEST_NAME].split()) or None
     content_id = None
     if b"content-id" in named:
         content_id = headers.message_id(headers.unfold(named[b"content-id"][0])) or None
@@ -391,7 +393,7 @@ def _leaf(
     attachment = disposition == "attachment" or name is not None or not is_text
     return Leaf(
         place.path,
-        kind,
+        kind[:200],
         charset,
         disposition,
         name,

@@ -108,7 +108,7 @@ def _read(raw: Raw, limits: Limits) -> Mail:
             references += headers.references(headers.unfold(value), limits.references)
     return Mail(
         headers=tuple([(name.decode("ascii", "replace"), value) for name, value in walk.fields]),
-        subject=subject,
+        subject=subject[: limits.subject],
         from_=from_,
         sender=people(b"sender"),
         to=people(b"to"),

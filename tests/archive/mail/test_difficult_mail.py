@@ -77,3 +77,14 @@ def test_html_names_its_charset_itself() -> None:
 def test_a_text_with_one_broken_byte_keeps_the_rest() -> None:
     raw = b"Content-Type: text/plain; charset=utf-8\n\n" + "Příliš žluťoučký kůň".encode() + b"\xff"
     assert reader.text(raw, reader.read(raw)) == "Příliš žluťoučký kůň\ufffd"
+
+
+def test_half_a_character_of_utf_7_is_replaced() -> None:
+    raw = b"Content-Type: text/plain; charset=utf-7\n\na+2AA-b"
+    assert reader.text(raw, reader.read(raw)) == "a\ufffdb"
+
+
+def test_what_is_longer_than_any_address_is_none() -> None:
+    long = b"x" * 5000
+    mail = reader.read(b"From: " + long + b" <" + long + b"@x.example>\nSubject: " + long * 10 + b"\n\nx")
+    assert (len(mail.from_[0].name), mail.from_[0].address, len(mail.subject)) == (1000, "", 10_000)

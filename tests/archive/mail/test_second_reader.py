@@ -3,7 +3,11 @@
 import base64
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -157,3 +161,33 @@ def test_a_worker_that_was_killed_meanwhile_is_replaced() -> None:
 
 def test_what_was_not_read_is_never_agreed_on() -> None:
     assert second_reader.disagreements(reader.read(PLAIN), Second(failure="it broke"))
+
+
+def test_a_worker_ends_with_its_parent_even_in_the_middle_of_a_mail() -> None:
+    code = """
+import os, threading, time
+from archive.mail import reader
+from archive.mail.second_reader import SecondReader
+worker = SecondReader(seconds=60)
+plain = b"From: anna@helpdesk.example\\n\\nx"
+worker.read(plain, reader.read(plain))
+hop = b"Received: from a by b; Mon, 2 Mar 2026 10:00:02 +0100\\n"
+slow = b"From: anna@helpdesk.example\\n" + hop * 100_000 + b"\\nx"
+threading.Thread(target=lambda: worker.read(slow, reader.read(b"")), daemon=True).start()
+time.sleep(1)
+print(worker._worker.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and _runs(pid):
+        time.sleep(0.1)
+    assert not _runs(pid)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
