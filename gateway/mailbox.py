@@ -270,7 +270,7 @@ class Mailbox:
                 raise
             except imaplib.IMAP4.error as error:
                 raise _folder_trouble(folder, error) from None
-            return tuple(int(found[name.encode()]) for name in what)
+            return tuple(_number(found[name.encode()]) for name in what)
 
     def select(self, folder: str, *, readonly: bool = False) -> Selected:
         """Open a given folder; Refused where it is not there (any more)."""
@@ -286,14 +286,14 @@ class Mailbox:
                     f'{self.account.server} gives no UIDVALIDITY for "{folder}": its mail cannot be told apart.'
                 )
             permanent = found.get(b"PERMANENTFLAGS", ())
-            return Selected(int(found[b"UIDVALIDITY"]), int(found.get(b"EXISTS", 0)), b"\\*" in permanent)
+            return Selected(_number(found[b"UIDVALIDITY"]), int(found.get(b"EXISTS", 0)), b"\\*" in permanent)
 
     # --- mail of the selected folder ----------------------------------------------------------------------------
 
     def uids(self, *criteria: str) -> list[int]:
         """UIDs in ascending order; without criteria all."""
         with self._answers("UID SEARCH"):
-            return sorted(set(self._client.search(list(criteria) or ["ALL"])))
+            return sorted(set(map(_number, self._client.search(list(criteria) or ["ALL"]))))
 
     def sizes(self, uids: Iterable[int]) -> dict[int, int]:
         """What the server says each mail's size is, in bytes; absent where the mail is gone."""
@@ -459,6 +459,14 @@ def _uids_in(listed: bytes) -> Iterator[int]:
         if high - low > _MANY:
             raise ValueError("a set of UIDs without end")
         yield from range(low, high + 1)
+
+
+def _number(told: object) -> int:
+    """A number of IMAP (32 bits, RFC 9051 9), UIDs and counts alike; ValueError where it is none."""
+    number = int(str(told))
+    if not 0 <= number < 1 << 32:
+        raise ValueError(f"{number} is no number of IMAP")
+    return number
 
 
 def _chunks(uids: Iterable[int]) -> Iterator[list[int]]:
