@@ -39,6 +39,8 @@ COMMANDS = {
     "doctor": ("archive.commands.doctor", "Check the installation and say what to do."),
 }
 
+SERVICES = ("serve", "gateway", "web", "demo")  # run on, and log what happens; the others say what they have to say
+
 # Failures whose text is a sentence for people. Named, not imported: who raised one has imported it.
 SENTENCES = (
     "archive.export.ExportTrouble",
@@ -119,10 +121,11 @@ def cli(context: click.Context) -> None:
       postroom init --admin anna@example.org
       postroom serve
     """
-    context.obj = Front(_given, _pages)
+    service = context.invoked_subcommand in SERVICES
+    context.obj = Front(lambda: _given(service), _pages)
 
 
-def _given() -> Given:
+def _given(service: bool) -> Given:
     """The settings, so far as every command may need them; ClickException where one will not do."""
     from config import logs, settings
 
@@ -130,7 +133,7 @@ def _given() -> Given:
         decided = settings.load()
     except settings.Misconfigured as error:
         raise click.ClickException(str(error)) from error
-    logs.configure(decided.log.level, decided.log.format)
+    logs.configure(decided.log.level, decided.log.format, service=service)
     host = "127.0.0.1" if decided.web.host in ("0.0.0.0", "::", "") else decided.web.host  # noqa: S104  compared, not bound
     host = f"[{host}]" if ":" in host else host
     base = f"http://{host}:{decided.web.port or 8460}"

@@ -3,12 +3,19 @@
 import logging
 import sys
 
-import structlog
 
-
-def configure(level: str, form: str) -> None:
-    """Set up logging for this process; `form` is text or json."""
+def configure(level: str, form: str, *, service: bool) -> None:
+    """Set up logging for this process; `form` is text or json. What is no service logs only what libraries warn of."""
     number = logging.getLevelNamesMapping()[level.upper()]
+    plain = "%(levelname)s %(name)s %(message)r"
+    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format=plain)
+    if service:
+        _structured(number, form)
+
+
+def _structured(number: int, form: str) -> None:
+    import structlog  # takes longer to load than most commands take to run
+
     # The JSON renderer and the console one's repr() escape CR and LF, so that no value can forge a line.
     render: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -27,5 +34,3 @@ def configure(level: str, form: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    form = "%(levelname)s %(name)s %(message)r"
-    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format=form)
