@@ -14,7 +14,16 @@ from typing import Any
 
 import click
 
-from archive.front import Front, Given, Pages, plain
+_OVERWRITTEN = (
+    'The package "{}" is not the one Postroom installs: another of that name may have overwritten it. '
+    "Install Postroom anew, into a virtual environment of its own."
+)
+try:
+    from archive.front import Front, Given, Pages, plain
+except ModuleNotFoundError as missing:
+    if missing.name not in ("archive", "archive.front"):
+        raise
+    sys.exit("postroom: " + _OVERWRITTEN.format("archive"))
 
 # Where each command lives (the attribute is named like the command), and its line in `postroom --help`.
 COMMANDS = {
@@ -68,16 +77,15 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = COMMANDS[cmd_name][0]
+        package = module.split(".", maxsplit=1)[0]
         try:
-            command: click.Command = getattr(importlib.import_module(module), cmd_name)
-        except (ModuleNotFoundError, AttributeError) as error:
-            package = module.split(".", maxsplit=1)[0]
-            if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith(package):
+            command: click.Command | None = getattr(importlib.import_module(module), cmd_name, None)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".", maxsplit=1)[0] != package:
                 raise
-            raise click.ClickException(
-                f'"{package}" is not as Postroom installs it ({error}): another package of that name may have '
-                "overwritten it. Install Postroom anew, into a virtual environment of its own."
-            ) from None
+            command = None
+        if command is None:
+            raise click.ClickException(_OVERWRITTEN.format(package))
         return command
 
     def resolve_command(
@@ -100,9 +108,12 @@ class Commands(click.Group):
 
 def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        from importlib.metadata import version
+        from importlib import metadata
 
-        click.echo(f"postroom {version('postroom')}")
+        try:
+            click.echo(f"postroom {metadata.version('postroom')}")
+        except metadata.PackageNotFoundError:
+            click.echo("postroom, run from a checkout")
         ctx.exit()
 
 
@@ -122,7 +133,8 @@ def cli(context: click.Context) -> None:
       postroom serve
     """
     service = context.invoked_subcommand in SERVICES
-    context.obj = Front(lambda: _given(service), _pages)
+    context.obj = front = Front(lambda: _given(service), _pages)
+    context.call_on_close(front.close)
 
 
 def _given(service: bool) -> Given:
@@ -160,6 +172,9 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
         return INTERRUPTED
+    except UnicodeEncodeError:
+        complain("What was typed is not UTF-8 text.")
+        return 2
     except Exception as error:
         sentence = _sentence(error)
         if sentence is None:

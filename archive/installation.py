@@ -1,8 +1,11 @@
 """What is true of the installation as a whole: which key it has, where its pages are, whether that key is kept."""
 
+from pathlib import Path
+
 from sqlalchemy import delete, insert, select
 
-from .store.archive import Session
+from .store import migrate
+from .store.archive import Archive, NotReady, Session
 from .store.schema import installation
 
 KEY = "key"  # fingerprint of the installation's key
@@ -23,3 +26,12 @@ def put(session: Session, name: str, value: str) -> None:
     """Keep a value under a name, in place of any other."""
     session.execute(delete(installation).where(installation.c.name == name))
     session.execute(insert(installation).values(name=name, value=value))
+
+
+def version(archive: Archive) -> str:
+    """The database's revision, whichever it is; NotReady where there is no archive. Asking makes no file."""
+    there = not archive.on_sqlite or Path(archive.engine.url.database or "").exists()
+    found = migrate.revision(archive) if there else None
+    if found is None:
+        raise NotReady(f"{archive.folder}: no archive there. Make one with: postroom init --admin EMAIL")
+    return found

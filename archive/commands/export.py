@@ -1,5 +1,6 @@
 """`postroom export`: every received copy in a folder, byte for byte."""
 
+import os
 from pathlib import Path
 
 import click
@@ -25,7 +26,8 @@ def export(context: click.Context, front: Front, folder: Path, form: str, as_ema
     Example:
       postroom export /media/backup/mails --format eml
     """
-    viewer = front.reader(as_email, "export", {"folder": str(folder), "format": form})
+    # A path need not be text; a log is.
+    viewer = front.reader(as_email, "export", {"folder": os.fsencode(folder).decode(errors="replace"), "format": form})
     archive = front.archive()
     with archive.reading() as session:
         total = exporting.expected(session, viewer)

@@ -51,17 +51,18 @@ def restore(front: Front) -> None:
     typed = _typed()
     archive = front.open_with(typed)
     try:
-        archive.check()
-    except KeyTrouble:
-        raise KeyTrouble(f"This is not the recovery key of the archive in {front.data}.") from None
-    finally:
-        archive.close()
-    try:
+        installation.version(archive)  # whichever it is: `upgrade` needs the key first
+        with archive.reading() as session:
+            wanted = installation.get(session, installation.KEY)
+        if wanted != typed.fingerprint:
+            raise KeyTrouble(f"This is not the recovery key of the archive in {front.data}.")
         typed.write(front.key_path)
+        with archive.transaction() as session:
+            log.write(session, [log.Event("key.restored", log.OPERATOR, "archive")], now())
     except FileExistsError:
         raise KeyTrouble(f"{front.key_path} is there already, and it is not overwritten. Move it away first.") from None
-    with front.archive().transaction() as session:
-        log.write(session, [log.Event("key.restored", log.OPERATOR, "archive")], now())
+    finally:
+        archive.close()
     click.echo(f"{front.key_path} is written.", err=True)
 
 

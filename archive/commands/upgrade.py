@@ -1,9 +1,8 @@
 """`postroom upgrade`: the database brought to this version."""
 
-from pathlib import Path
-
 import click
 
+from .. import installation
 from ..events import log
 from ..front import Front, now, pass_front
 from ..store import migrate
@@ -21,7 +20,7 @@ def upgrade(front: Front) -> None:
     """
     archive = front.open_with(front.key())
     try:
-        before = _version(archive)
+        before = installation.version(archive)
         if before != migrate.HEAD:
             _upgrade(archive, before)
         archive.check()
@@ -31,19 +30,6 @@ def upgrade(front: Front) -> None:
         click.echo(f"The database is of version {before} already.", err=True)
     else:
         click.echo(f"The database is of version {migrate.HEAD} now; it was {before}.", err=True)
-
-
-def _version(archive: Archive) -> str:
-    """The database's revision; NotReady where there is no archive (asking SQLite then would make one)."""
-    try:
-        migrate.check(archive)
-    except NotReady:
-        there = not archive.on_sqlite or Path(archive.engine.url.database or "").exists()
-        found = migrate.revision(archive) if there else None
-        if found is None:
-            raise
-        return found
-    return migrate.HEAD
 
 
 def _upgrade(archive: Archive, before: str) -> None:

@@ -177,8 +177,30 @@ def test_a_package_that_is_not_ours_is_named(house: House, monkeypatch: pytest.M
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(click.ClickException, match="another package of that name may have overwritten it"):
+    with pytest.raises(click.ClickException, match="another of that name may have overwritten it"):
         postroom.cli.get_command(click.Context(postroom.cli), "web")
+
+
+def test_an_archive_that_is_not_ours_is_named(house: House) -> None:
+    foreign = house.folder / "archive"
+    foreign.mkdir()
+    (foreign / "__init__.py").write_text("print('something else')")
+    script = f"import sys; sys.path[:0] = [{str(house.folder)!r}, {str(ROOT)!r}]; import postroom; postroom.main()"
+    said = house.postroom(command=[sys.executable, "-c", script, "doctor"])
+    assert said.code == 1
+    assert said.err.startswith('postroom: The package "archive" is not the one Postroom installs')
+
+
+@pytest.mark.parametrize("arguments", [("search", "{}"), ("user", "add", "d@demo.example", "--name", "{}")])
+def test_what_is_typed_has_to_be_text(office: Office, arguments: tuple[str, ...]) -> None:
+    said = office.postroom(*(one.format(os.fsdecode(b"caf\xe9")) for one in arguments))
+    assert (said.code, said.out) == (2, "")
+    assert said.err == "postroom: What was typed is not UTF-8 text.\n"
+
+
+def test_a_folder_to_export_to_need_not_be(office: Office) -> None:
+    assert office.postroom("export", os.fsdecode(b"caf\xe9"), "--format", "eml").code == 0
+    assert (office.folder / os.fsdecode(b"caf\xe9") / "index.jsonl").exists()
 
 
 def test_workers_that_import_it_again_do_nothing() -> None:

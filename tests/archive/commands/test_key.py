@@ -10,7 +10,7 @@ from archive.commands.upgrade import upgrade
 from archive.store import migrate
 from archive.store.keys import InstallationKey
 
-from .conftest import Office
+from .conftest import House, Office
 
 
 def test_a_lost_key_file_is_written_anew_from_the_recovery_key(office: Office) -> None:
@@ -39,6 +39,26 @@ def test_nothing_is_written_from_a_wrong_recovery_key(office: Office, typed: str
     assert said.code == 1
     assert says in said.err
     assert not office.key_path.exists()
+
+
+def test_a_key_can_be_restored_before_the_database_is_upgraded(office: Office) -> None:
+    """Or neither could be: upgrading needs the key."""
+    archive = office.archive()
+    with archive.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    archive.close()
+    kept = office.key_path.read_text()
+    office.key_path.unlink()
+    said = office.call(key, "restore", typed=kept)
+    assert said.code == 0, said.err
+    assert office.key_path.read_text() == kept
+
+
+def test_a_key_without_an_archive_is_not_written(house: House) -> None:
+    said = house.call(key, "restore", typed=InstallationKey.new().recovery())
+    assert said.code == 1
+    assert "no archive there" in said.err
+    assert list(house.folder.iterdir()) == []
 
 
 def test_one_mistyped_letter_is_noticed(office: Office) -> None:
