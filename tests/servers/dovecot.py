@@ -303,6 +303,8 @@ class Dovecot:
         written before this returns, so that nobody's first look pays for it.
         """
         assert self.format == "maildir"
+        with self.connect(user) as client:  # a fresh user's Maildir has to be made by Dovecot, for its owner
+            client.select_folder("INBOX", readonly=True)
         if folder != "INBOX":
             self.create(user, folder)
         current = self._maildir(user, folder) / "cur"
