@@ -21,6 +21,9 @@ _SURELY_A_HEADER = re.compile(
     re.M | re.I,
 )
 
+IN_DOUBT = "windows-1252"
+"""What 8-bit text is taken for where nothing else says anything, and guessing would take too long."""
+
 Fields = dict[bytes, list[bytes]]
 
 
@@ -85,7 +88,7 @@ def unfold(value: bytes, hint: str | None = None) -> str:
 def text(value: bytes, hint: str | None = None) -> str:
     """A raw value as people read it: one line, encoded words decoded (RFC 2047)."""
     line = unfold(value, hint)
-    return decode_words(line) if "=?" in line else line
+    return decode_words(line, hint) if "=?" in line else line
 
 
 # --- Encoded words (RFC 2047, and what is sent under its name) ---
@@ -96,12 +99,13 @@ _NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/\s]")
 _BASE64_JUNK = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
-def decode_words(line: str) -> str:
+def decode_words(line: str, hint: str | None = None) -> str:
     """*line* with its encoded words decoded, however they are broken; what is no encoded word stays as it is.
 
     White space between two encoded words is dropped (RFC 2047 6.2); characters split across words of one charset are
-    joined again.
+    joined again. Words in no known charset are read as UTF-8, else as *hint*, else as Windows-1252.
     """
+    hint = hint or IN_DOUBT
     out: list[str] = []
     pending: list[_Word] = []  # words that follow each other
     copied = position = 0
@@ -115,11 +119,11 @@ def decode_words(line: str) -> str:
             break
         between = line[copied:start]
         if between and not (pending and between.isspace()):
-            _flush(pending, out)
+            _flush(pending, out, hint)
             out.append(between)
         pending.append((head[1], head[2].upper(), line[head.end() : stop], line[start : stop + 2]))
         copied = position = stop + 2
-    _flush(pending, out)
+    _flush(pending, out, hint)
     out.append(line[copied:])
     return "".join(out)
 
@@ -127,7 +131,7 @@ def decode_words(line: str) -> str:
 _Word = tuple[str, str, str, str]  # charset, encoding, payload, and the whole as it stands
 
 
-def _flush(pending: list[_Word], out: list[str]) -> None:
+def _flush(pending: list[_Word], out: list[str], hint: str) -> None:
     """Decode words that follow each other: bytes of one charset are joined before they become text."""
     index = 0
     while index < len(pending):
@@ -150,7 +154,7 @@ def _flush(pending: list[_Word], out: list[str]) -> None:
         if not data.isascii() and charsets.is_no_text(data, label):
             out.append(" ".join(as_written))
         else:
-            out.append(_ON_ONE_LINE.sub("", charsets.decode(data, label)).replace("\n", " "))
+            out.append(_ON_ONE_LINE.sub("", charsets.decode(data, label, hint)).replace("\n", " "))
     pending.clear()
 
 
@@ -286,7 +290,7 @@ def _extended(pieces: dict[int, tuple[bool, str]], hint: str | None) -> str:
             label, _, piece = piece.split("'", 2)
         data = piece.encode("utf-8", "replace")
         out += _PERCENT.sub(lambda m: bytes([int(m[1], 16)]), data) if encoded else data
-    joined = charsets.decode(bytes(out), label, hint)
+    joined = charsets.decode(bytes(out), label, hint or IN_DOUBT)
     return decode_words(joined) if "=?" in joined else joined
 
 

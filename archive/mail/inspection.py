@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from archive.mail import reader
-from archive.mail.reader import Address, Leaf, Mail, Raw
+from archive.mail.reader import Address, Mail, Raw
 
 
 def describe(raw: Raw, with_content: bool = False) -> dict[str, Any]:
@@ -46,15 +46,9 @@ def _people(people: tuple[Address, ...]) -> list[dict[str, str]]:
 
 def _parts(raw: Raw, mail: Mail, with_content: bool) -> list[dict[str, Any]]:
     parts = []
-    opened: tuple[Leaf, bytes] | None = None  # leaves in one container follow each other
+    contents = reader.Contents(raw)
     for leaf in mail.leaves:
-        chunks: Iterable[bytes]
-        if leaf.container is None:
-            chunks = reader.content_chunks(raw, leaf)  # a large one is never in memory whole
-        else:
-            if opened is None or opened[0] is not leaf.container:
-                opened = (leaf.container, reader.content(raw, leaf.container))
-            chunks = (reader.content_within(opened[1], leaf),)
+        chunks: Iterable[bytes] = contents.chunks(leaf)  # a large one is never in memory whole
         whole = b"".join(chunks) if with_content else b""
         digest, size = hashlib.sha256(), 0
         for chunk in (whole,) if with_content else chunks:

@@ -83,6 +83,7 @@ _IDENTITY = frozenset(("7bit", "8bit", "binary", ""))
 _GUESSED_BOUNDARY = re.compile(rb"(?:\A|\n)(--[^\r\n]{1,200})\r?\n(?=[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-)")
 _ENCODINGS = {"base-64": "base64", "b": "base64", "qp": "quoted-printable", "quoted_printable": "quoted-printable"}
 _FIELDS_AHEAD = re.compile(rb"[\r\n]*[!-9;-~]{1,100}[ \t]*:")
+_IN_DOUBT = headers.IN_DOUBT
 _LONGEST_BOUNDARY = 20_000
 _LONGEST_NAME = 1000
 # Parts of reports that are for programs, and other forms of the text: neither is something attached (RFC 3462, 2046).
@@ -107,6 +108,7 @@ class Walk:
         self.named: Fields = {}
         self._open: list[_Multipart] = []
         self._attached: list[_Place] = []  # an attached mail that is to be opened next
+        self._with_text: set[str] = set()  # the mails that have a body to be read
         self._look_alikes = 0
         self._parts = 0
         self._opened = 0
@@ -129,7 +131,7 @@ class Walk:
         if charset is not None or value.isascii():
             return charset
         self._guesses -= 1
-        return None if self._guesses >= 0 else "windows-1252"
+        return None if self._guesses >= 0 else _IN_DOUBT
 
     def _part(self, place: _Place) -> None:
         """Read the header of a part; keep the part as a leaf, or open it."""
@@ -170,6 +172,8 @@ class Walk:
             self._tnef(leaf, place)
         else:
             self.leaves.append(leaf)
+            if not leaf.attachment:
+                self._with_text.add(leaf.mail)
 
     def _opens(self, place: _Place, named: Fields, kind: str, type_line: str) -> bool:
         """Open a multipart, whose body *place* is, at its first part; False when it is to be read as text."""
@@ -177,7 +181,7 @@ class Walk:
             self._say(f"parts nested more than {self.limits.depth} deep were not opened")
             return False
         default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-        stated = headers.parameters(type_line).get("boundary", "")[:_LONGEST_BOUNDARY]
+        stated = headers.parameters(type_line, _IN_DOUBT).get("boundary", "")[:_LONGEST_BOUNDARY]
         closed = False
         # As it is declared; then without the spaces at its end, which no one may declare and servers take away
         # (RFC 2046 5.1.1); then with text after it on its line, which the same section tells readers to accept.
@@ -193,6 +197,7 @@ class Walk:
         if not closed and encoding in _ENCODED and stated and place.start < place.end:
             return self._opens_encoded(place, encoding, stated, default)
         guessed = _GUESSED_BOUNDARY.search(place.raw, max(place.start - 1, 0), place.end)
+        self._searchable -= (guessed.start() if guessed else place.end) - place.start
         if guessed:
             delimiter = b"\n" + guessed[1].rstrip()
             _, position, _ = self._delimiter(place.raw, delimiter, place.start, place.end)
@@ -271,11 +276,10 @@ class Walk:
         multipart.number += 1
         path = f"{around.prefix}{multipart.number}"
         depth = around.depth + 1
-        self._part(
-            _Place(
-                *(around.raw, start, end, path, path + ".", multipart.default, depth, around.mail, around.container),
-            )
+        inside = _Place(
+            around.raw, start, end, path, path + ".", multipart.default, depth, around.mail, around.container
         )
+        self._part(inside)
 
     def _attached_mail(self, leaf: Leaf, place: _Place) -> None:
         """Keep an attached mail as a leaf and open it too."""
@@ -306,9 +310,7 @@ class Walk:
         found = tnef.items(decoded, self.limits.parts - self._parts)
         if not found and leaf.content_type in _TNEF:
             self._say("a TNEF attachment (winmail.dat) could not be opened")
-        has_body = any(
-            not o.attachment and o.mail == leaf.mail and o.content_type.startswith("text/") for o in self.leaves
-        )
+        has_body = leaf.mail in self._with_text
         for number, item in enumerate(found, 1):
             self._parts += 1
             if item.body and has_body:
@@ -361,7 +363,7 @@ def _encoding(named: Fields) -> str:
     stated = named.get(b"content-transfer-encoding")
     if not stated:
         return "7bit"
-    words = headers.unfold(stated[0]).lower().replace(";", " ").replace("(", " ").split()
+    words = headers.unfold(stated[0], _IN_DOUBT).lower().replace(";", " ").replace("(", " ").split()
     if not words:
         return "7bit"
     if words[:2] == ["quoted", "printable"]:
@@ -373,7 +375,7 @@ def _encoding(named: Fields) -> str:
 def _leaf(
     named: Fields, kind: str, type_line: str, place: _Place, hint_for: Callable[[bytes, str | None], str | None]
 ) -> Leaf:
-    type_parameters = headers.parameters(type_line) if "=" in type_line or " " in type_line else {}
+    type_parameters = headers.parameters(type_line, _IN_DOUBT) if "=" in type_line or " " in type_line else {}
     charset = type_parameters["charset"][:100] if "charset" in type_parameters else None
     disposition = name = None
     stated = named.get(b"content-disposition")
@@ -381,14 +383,14 @@ def _leaf(
         line = headers.unfold(stated[0], hint_for(stated[0], charset))
         disposition = line.partition(";")[0].strip().lower()[:100] or None
         if "=" in line:
-            name = headers.parameters(line, charset or "windows-1252").get("filename")
+            name = headers.parameters(line, charset or _IN_DOUBT).get("filename")
     if not name:
         name = type_parameters.get("name")
     if name is not None:
         name = " ".join(name[:_LONGEST_NAME].split()) or None
     content_id = None
     if b"content-id" in named:
-        content_id = headers.message_id(headers.unfold(named[b"content-id"][0])) or None
+        content_id = headers.message_id(headers.unfold(named[b"content-id"][0], _IN_DOUBT)) or None
     is_text = (kind.startswith("text/") and kind not in _DATA_AS_TEXT) or kind in _NEVER_ATTACHED
     attachment = disposition == "attachment" or name is not None or not is_text
     return Leaf(
@@ -410,16 +412,62 @@ def _leaf(
 # --- Contents ---
 
 
+_CHUNK = 1 << 20
+_NOT_BASE64 = bytes(c for c in range(256) if not (chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/=")))
+
+
+class Contents:
+    """The contents of one mail's leaves; an encoded attached mail or TNEF stream is decoded once for all it holds."""
+
+    def __init__(self, raw: Raw) -> None:
+        self.raw = raw
+        self._decoded: dict[int, bytes] = {}  # Limits.opened_bytes bounds the sum of what can be containers
+
+    def around(self, leaf: Leaf) -> Raw:
+        """What the offsets of *leaf* point into: the raw mail, or the decoded content of its container."""
+        chain: list[Leaf] = []
+        container = leaf.container
+        while container is not None and id(container) not in self._decoded:
+            chain.append(container)
+            container = container.container
+        around = self.raw if container is None else self._decoded[id(container)]
+        for each in reversed(chain):
+            around = self._decoded[id(each)] = decode(around[each.start : each.end], each.encoding)
+        return around
+
+    def of(self, leaf: Leaf) -> bytes:
+        """The decoded bytes of *leaf*; encoded badly, as much of them as can be made out. Never raises."""
+        return decode(self.around(leaf)[leaf.start : leaf.end], leaf.encoding)
+
+    def chunks(self, leaf: Leaf) -> Iterator[bytes]:
+        """The decoded bytes of *leaf*, about a megabyte at a time: the same bytes as `of` gives."""
+        around, start, end = self.around(leaf), leaf.start, leaf.end
+        if end - start <= _CHUNK:
+            yield self.of(leaf)
+        elif leaf.encoding in _IDENTITY:
+            for position in range(start, end, _CHUNK):
+                yield around[position : min(position + _CHUNK, end)]
+        elif leaf.encoding == "base64" and headers.is_clean_base64(around, start, end):
+            digits = b""
+            for position in range(start, end, _CHUNK):
+                digits += around[position : min(position + _CHUNK, end)].translate(None, _NOT_BASE64)
+                whole = len(digits) - len(digits) % 4
+                yield headers.base64_bytes(digits[:whole])
+                digits = digits[whole:]
+            if digits:
+                yield headers.base64_bytes(digits)
+        else:
+            yield self.of(leaf)
+
+
 def content(raw: Raw, leaf: Leaf) -> bytes:
-    """The decoded bytes of *leaf*; encoded badly, as much of them as can be made out. Never raises."""
-    if leaf.container is not None:
-        raw = content(raw, leaf.container)
-    return content_within(raw, leaf)
+    """The decoded bytes of one leaf; for many of a mail, `Contents` spares work. Never raises."""
+    return Contents(raw).of(leaf)
 
 
-def content_within(around: Raw, leaf: Leaf) -> bytes:
-    """The decoded bytes of *leaf*, from what its offsets point into: the raw mail, or its container's content."""
-    return decode(around[leaf.start : leaf.end], leaf.encoding)
+def content_chunks(raw: Raw, leaf: Leaf) -> Iterator[bytes]:
+    """The decoded bytes of one leaf, about a megabyte at a time: the same bytes as `content` gives."""
+    return Contents(raw).chunks(leaf)
 
 
 def decode(data: bytes, encoding: str) -> bytes:
@@ -469,28 +517,3 @@ def uuencoded(data: bytes) -> bytes:
                 except binascii.Error:
                     continue
     return b"".join(out) if begun else data
-
-
-_CHUNK = 1 << 20
-_NOT_BASE64 = bytes(c for c in range(256) if not (chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/=")))
-
-
-def content_chunks(raw: Raw, leaf: Leaf) -> Iterator[bytes]:
-    """The decoded bytes of *leaf*, about a megabyte at a time: the same bytes as `content` gives."""
-    start, end = leaf.start, leaf.end
-    streams = leaf.encoding in _IDENTITY or (leaf.encoding == "base64" and headers.is_clean_base64(raw, start, end))
-    if leaf.container is not None or not streams or end - start <= _CHUNK:
-        yield content(raw, leaf)
-        return
-    if leaf.encoding != "base64":
-        for position in range(start, end, _CHUNK):
-            yield raw[position : min(position + _CHUNK, end)]
-        return
-    digits = b""
-    for position in range(start, end, _CHUNK):
-        digits += raw[position : min(position + _CHUNK, end)].translate(None, _NOT_BASE64)
-        whole = len(digits) - len(digits) % 4
-        yield headers.base64_bytes(digits[:whole])
-        digits = digits[whole:]
-    if digits:
-        yield headers.base64_bytes(digits)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from archive.mail import addresses, charsets, dates, headers, leaves
 from archive.mail.addresses import Address
 from archive.mail.headers import Fields, Raw
-from archive.mail.leaves import Leaf, Limits, Walk, content, content_chunks, content_within
+from archive.mail.leaves import Contents, Leaf, Limits, Walk, content, content_chunks
 
 __all__ = [
-    "VERSION", "Address", "Leaf", "Limits", "Mail", "Raw",
-    "content", "content_chunks", "content_within", "html", "html_words", "read", "text", "words",
+    "VERSION", "Address", "Contents", "Leaf", "Limits", "Mail", "Raw",
+    "content", "content_chunks", "html", "html_words", "read", "text", "words",
 ]  # fmt: skip
 
 VERSION = 1
@@ -50,7 +50,8 @@ class Mail:
     def header_values(self, name: str) -> list[str]:
         """All values of a header of the top block in their order, decoded, each on one line."""
         values = self._fields.get(name.lower().encode("utf-8", "replace"), ())
-        return [headers.text(value, self._hint).strip() for value in values]
+        hint = self._hint if len(values) == 1 else self._hint or headers.IN_DOUBT
+        return [headers.text(value, hint).strip() for value in values]
 
 
 def read(raw: Raw, limits: Limits = Limits()) -> Mail:  # noqa: B008, an immutable value
@@ -88,11 +89,12 @@ def _read(raw: Raw, limits: Limits) -> Mail:
         if len(values) == 1:
             return addresses.people(headers.unfold(values[0], hint), limits.people)
         if name != b"from":
-            return addresses.people(", ".join(headers.unfold(value, hint) for value in values if value), limits.people)
+            several = (headers.unfold(value, hint or headers.IN_DOUBT) for value in values if value)
+            return addresses.people(", ".join(several), limits.people)
         return addresses.people(line(name), limits.people)
 
     subject = line(b"subject")
-    subject = headers.decode_words(subject).strip() if "=?" in subject else subject.strip()
+    subject = headers.decode_words(subject, hint).strip() if "=?" in subject else subject.strip()
     stated = line(b"date")
     date = dates.seconds(stated) if stated else None
     if date is None:
@@ -105,7 +107,7 @@ def _read(raw: Raw, limits: Limits) -> Mail:
     references: list[str] = []
     for name in (b"references", b"in-reply-to"):
         for value in named.get(name, ()):
-            references += headers.references(headers.unfold(value), limits.references)
+            references += headers.references(headers.unfold(value, headers.IN_DOUBT), limits.references)
     return Mail(
         headers=tuple([(name.decode("ascii", "replace"), value) for name, value in walk.fields]),
         subject=subject[: limits.subject],
@@ -168,21 +170,21 @@ def _bodies(raw: Raw, mail: Mail, kind: str, limits: Limits, attached: bool) -> 
     found: list[str] = []
     left = limits.body_bytes
     hints = _hints(mail)
+    contents = Contents(raw)
     for leaf in mail.leaves:
         if leaf.content_type == kind and not leaf.attachment and left > 0:
             if leaf.mail and not (attached and leaf.container is None):
                 continue  # one that was encoded was attached as a file
-            data = _beginning(raw, leaf, left)
+            data = _beginning(contents, leaf, left)
             left -= len(data)
             found.append(_decoded(data, leaf, hints))
     return found[0] if len(found) == 1 else "\n".join(piece.rstrip("\r\n") for piece in found)
 
 
-def _beginning(raw: Raw, leaf: Leaf, size: int) -> bytes:
-    """The decoded content of *leaf*, about *size* bytes of it at most."""
-    if leaf.container is None and leaf.end - leaf.start > 3 * size:
-        return leaves.decode(raw[leaf.start : leaf.start + 3 * size], leaf.encoding)[:size]
-    return content(raw, leaf)[:size]
+def _beginning(contents: Contents, leaf: Leaf, size: int) -> bytes:
+    """The decoded content of *leaf*, *size* bytes of it at most."""
+    end = min(leaf.end, leaf.start + 3 * size)  # quoted-printable needs three bytes for one
+    return leaves.decode(contents.around(leaf)[leaf.start : end], leaf.encoding)[:size]
 
 
 _META_CHARSET = re.compile(rb"<meta\s[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.I)
@@ -192,7 +194,7 @@ def _hints(mail: Mail) -> Iterator[str | None]:
     """What to take unlabelled 8-bit text for, time after time: guessing takes milliseconds, so it is rationed."""
     yield from [mail._hint] * 20
     while True:
-        yield mail._hint or "windows-1252"
+        yield mail._hint or headers.IN_DOUBT
 
 
 def _decoded(data: bytes, leaf: Leaf, hints: Iterator[str | None]) -> str:
@@ -235,16 +237,17 @@ def _wordy(
     raw: Raw, mail: Mail, plain: dict[str, list[Leaf]], marked_up: dict[str, list[Leaf]], size: int
 ) -> Iterator[str]:
     hints = _hints(mail)
+    contents = Contents(raw)
     for group in dict.fromkeys((*plain, *marked_up)):
         said = False
         for leaf in plain.get(group, ()):
-            piece = _decoded(_beginning(raw, leaf, size), leaf, hints)
+            piece = _decoded(_beginning(contents, leaf, size), leaf, hints)
             if piece and not piece.isspace():
                 said = True
                 yield piece
         if not said:
             for leaf in marked_up.get(group, ()):
-                yield html_words(_decoded(_beginning(raw, leaf, size), leaf, hints))
+                yield html_words(_decoded(_beginning(contents, leaf, size), leaf, hints))
 
 
 _INVISIBLE = re.compile(r"<(script|style|head|title|template|noscript|!--)", re.I)

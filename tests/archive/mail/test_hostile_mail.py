@@ -62,6 +62,19 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
         + b"".join(b'--b\nContent-Disposition: attachment; filename="\xe9%d\xff"\n\nx\n' % i for i in range(10_000))
     ),
     "10,000 parts in no charset": lambda: MIXED + b"".join(b"--b\n\n\xe9 %d \xff\n" % i for i in range(10_000)),
+    "10,000 parts with names in a charset nobody knows": lambda: (
+        MIXED
+        + b"".join(b"--b\nContent-Type: a/b; name==?x?Q?=E9_%d_=E8?=; x*=%%E9%d\n\nx\n" % (i, i) for i in range(10_000))
+    ),
+    "words in a charset nobody knows": lambda: b"To: " + b"=?x?Q?=E9=E8?= <a@b>, x " * 40_000 + b"\n\n",
+    "100,000 To headers in no charset": lambda: b"".join(b"To: \xe9%d\xe8 a@b\n" % i for i in range(60_000)) + b"\nx",
+    "10,000 TNEF streams": lambda: (
+        MIXED + b"--b\nContent-Type: application/ms-tnef\n\n\x78\x9f\x3e\x22\1\0\n" * 10_000 + b"--b--\n"
+    ),
+    "10,000 texts in an attached mail in base64": lambda: (
+        b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n"
+        + base64.encodebytes(MIXED + b"--b\n\nHello\n" * 9_000 + b"--b\n\n" + b"x" * 20_000_000)
+    ),
     "a million lines like a boundary": lambda: MIXED + b"--bb\n" * 1_000_000 + b"--b\n\nHello\n--b--\n",
     "a million dashes": lambda: b"Content-Type: multipart/mixed\n\n" + b"--\n" * 1_000_000,
     "a long boundary, nearly": lambda: (
@@ -114,13 +127,15 @@ def test_an_attachment_of_nested_parts_is_still_found_beside_them() -> None:
 
 
 _MEASURE = """
-import mmap, resource, sys
+import mmap, pathlib, sys
 from archive.mail import reader
 with open(sys.argv[1], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
     mail = reader.read(raw)
     words = reader.words(raw, mail)
     size = sum(len(chunk) for chunk in reader.content_chunks(raw, mail.leaves[1]))
-print(mail.leaves[1].name, words.strip(), size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss, which a child inherits from the process that started it.
+peak = pathlib.Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]
+print(mail.leaves[1].name, words.strip(), size, int(peak) // 1024)
 """
 
 
