@@ -40,8 +40,8 @@ class Said:
 
     @property
     def object(self) -> dict[str, Any]:
-        (one,) = self.lines
-        return one
+        assert self.out.count("\n") == 1, self.err
+        return self.lines[0]
 
 
 @dataclass
