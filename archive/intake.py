@@ -422,7 +422,8 @@ def _write_messages(
     if not fresh:
         return
     claims = [conversations.claim(ids[key], one.facts.message_id, one.facts.references) for key, one in fresh.items()]
-    places = conversations.place(session, claims, now)
+    places, joined = conversations.place(session, claims, now)
+    tickets.join(session, joined)
     rows, names = [], []
     for claim, (key, one) in zip(claims, fresh.items(), strict=True):
         place, facts = places[claim.message], one.facts

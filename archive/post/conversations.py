@@ -5,14 +5,14 @@ kept on the message, membership carries its reason, and all of it can be compute
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select, update
 
 from ..store.archive import Session
 from ..store.dialects import insert_missing
-from ..store.schema import conversation, thread
+from ..store.schema import conversation, message, thread
 
 REFERENCES = 50  # of a mail that names more, the first and the newest count
 
@@ -59,12 +59,17 @@ class _Lead:
     message: int | None  # None: a ghost
 
 
-def place(session: Session, claims: Sequence[Claim], now: int) -> dict[int, Place]:
-    """Put a batch of new messages into conversations, in the order given; a conversation has its first message's id."""
+def place(session: Session, claims: Sequence[Claim], now: int) -> tuple[dict[int, Place], dict[int, int]]:
+    """Put a batch of new messages into conversations, in the order given; a conversation has its first message's id.
+
+    Also returns conversations that turned out to be part of others and are no more: a message that others had
+    referred to came, and it refers further back.
+    """
     named = {one for claim in claims for one in (*claim.references, *([claim.own] if claim.own else []))}
     leads = _leads(session, named)
     before = dict(leads)
     places: dict[int, Place] = {}
+    joined: dict[int, int] = {}
     for one in claims:
         found = places[one.message] = _decide(one, leads)
         for name in one.references:
@@ -73,10 +78,48 @@ def place(session: Session, claims: Sequence[Claim], now: int) -> dict[int, Plac
             lead = leads.setdefault(one.own, _Lead(found.conversation, one.message))
             if lead.message is None:  # a ghost has come to life
                 leads[one.own] = _Lead(lead.conversation, one.message)
+                if lead.conversation != found.conversation:
+                    _join(lead.conversation, found.conversation, joined, leads, places)
+    joined = {gone: into for gone, into in joined.items() if gone not in places}  # those were never written
     fresh = [{"id": id_, "created_at": now} for id_, found in places.items() if found.conversation == id_]
     insert_missing(session, conversation, fresh)
+    _keep_joined(session, joined)
     _keep(session, leads, before)
-    return places
+    return places, joined
+
+
+def _join(gone: int, into: int, joined: dict[int, int], leads: dict[bytes, _Lead], places: dict[int, Place]) -> None:
+    """Pure but for what it changes: everything in one conversation is in the other from now on."""
+    joined[gone] = into
+    for earlier, there in joined.items():
+        if there == gone:
+            joined[earlier] = into
+    for name, lead in leads.items():
+        if lead.conversation == gone:
+            leads[name] = _Lead(into, lead.message)
+    for message_id, place in places.items():
+        if place.conversation == gone:
+            places[message_id] = Place(into, PARENT if place.joined_by == FIRST else place.joined_by)
+
+
+def _keep_joined(session: Session, joined: Mapping[int, int]) -> None:
+    # Rare, and a walk over all Message-IDs: an index by conversation would cost every mail more than this costs a few.
+    listed = list(joined)
+    for start in range(0, len(listed), 500):
+        some = listed[start : start + 500]
+        found = session.execute(
+            select(thread.c.reference, thread.c.conversation).where(thread.c.conversation.in_(some))
+        )
+        rows = [{"name": row.reference, "into": joined[row.conversation]} for row in found]
+        if rows:
+            session.execute(
+                update(thread).where(thread.c.reference == bindparam("name")).values(conversation=bindparam("into")),
+                rows,
+            )
+    for gone, into in joined.items():
+        here = update(message).where(message.c.conversation == gone)
+        session.execute(here.where(message.c.joined_by == FIRST).values(conversation=into, joined_by=PARENT))
+        session.execute(here.values(conversation=into))
 
 
 def _decide(claim: Claim, leads: dict[bytes, _Lead]) -> Place:
@@ -107,7 +150,9 @@ def _keep(session: Session, leads: dict[bytes, _Lead], before: dict[bytes, _Lead
     ]
     insert_missing(session, thread, fresh)
     alive = [
-        {"name": name, "came": lead.message} for name, lead in leads.items() if name in before and before[name] != lead
+        {"name": name, "came": lead.message}
+        for name, lead in leads.items()
+        if name in before and before[name].message != lead.message
     ]
     if alive:
         session.execute(

@@ -90,6 +90,38 @@ def note(session: Session, arrivals: Sequence[Arrived], now: int) -> None:
         )
 
 
+def join(session: Session, conversations: Mapping[int, int]) -> None:
+    """Conversations became part of others: each scope's tickets on the two are one. Unread in one is unread."""
+    for gone, into in conversations.items():
+        kept = {row.scope: row for row in session.execute(select(ticket).where(ticket.c.conversation == into))}
+        for row in session.execute(select(ticket).where(ticket.c.conversation == gone)).all():
+            other = kept.get(row.scope)
+            if other is None:
+                session.execute(update(ticket).where(ticket.c.id == row.id).values(conversation=into))
+                continue
+            later = max(row, other, key=lambda one: (one.last_at, one.id))
+            session.execute(
+                update(ticket)
+                .where(ticket.c.id == other.id)
+                .values(
+                    created_at=min(row.created_at, other.created_at),
+                    last_at=later.last_at,
+                    last_message=later.last_message,
+                    messages=row.messages + other.messages,
+                    people=later.people,
+                    snippet=later.snippet,
+                    attachments=row.attachments + other.attachments,
+                )
+            )
+            read = select(seen.c.user).where(seen.c.ticket == row.id, seen.c.at >= row.last_at)
+            session.execute(
+                seen.delete().where(seen.c.ticket == other.id, or_(seen.c.at < other.last_at, seen.c.user.not_in(read)))
+            )
+            session.execute(update(seen).where(seen.c.ticket == other.id).values(at=later.last_at))
+            session.execute(seen.delete().where(seen.c.ticket == row.id))
+            session.execute(ticket.delete().where(ticket.c.id == row.id))
+
+
 def _there(session: Session, keys: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
     by_scope: dict[str, list[int]] = {}
     for scope, conversation in keys:

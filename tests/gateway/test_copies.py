@@ -7,6 +7,7 @@ import pytest
 
 from archive.mail import identity
 from archive.post import messages
+from archive.work import tickets
 
 from ..conftest import Account
 from ..servers.scripted import Scripted
@@ -182,20 +183,46 @@ CHAIN = [
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (0, 2, 1, 3), (0, 3, 1, 2), (2, 0, 3, 1)], ids=str)
-@pytest.mark.parametrize("at_once", [True, False], ids=["in one batch", "one by one"])
+@pytest.mark.parametrize("batches", [(4,), (1, 1, 1, 1), (1, 3), (2, 2), (3, 1)], ids=str)
 def test_answers_that_name_only_their_parent_still_find_together(
-    office: Office, scripted: Scripted, order: tuple[int, ...], at_once: bool
+    office: Office, scripted: Scripted, order: tuple[int, ...], batches: tuple[int, ...]
 ) -> None:
     """Two strands that began apart become one conversation when the mail between them arrives."""
     binding = office.watch(scripted)
-    for number in order:
-        scripted.folder("INBOX").add(CHAIN[number])
-        if not at_once:
-            office.poll_well(binding)
-    office.poll_well(binding)
+    waiting = list(order)
+    for count in batches:
+        for number in waiting[:count]:
+            scripted.folder("INBOX").add(CHAIN[number])
+        del waiting[:count]
+        office.poll_well(binding)
     assert len({one.conversation for one in office.messages()}) == 1
     (ticket,) = office.rows("ticket")
     assert ticket.messages == 4
+    assert ticket.conversation == office.messages()[0].conversation
+    assert {row.conversation for row in office.rows("thread")} == {ticket.conversation}
+    assert sum(one.joined_by == "first" for one in office.messages()) == 1
+
+
+@pytest.mark.parametrize(("read", "unread"), [((0, 1), False), ((0,), True), ((1,), True), ((), True)])
+def test_strands_that_join_are_read_when_both_were(
+    office: Office, scripted: Scripted, read: tuple[int, ...], unread: bool
+) -> None:
+    binding = office.watch(scripted)
+    for number in (0, 3):
+        scripted.folder("INBOX").add(CHAIN[number])
+        office.poll_well(binding)
+    anna = office.anna
+    with office.archive.transaction() as session:
+        both = sorted(tickets.page(session, anna, anna.scopes or ()), key=lambda one: one.id)
+        assert len(both) == 2
+        tickets.mark_seen(session, office.names["anna"], [both[index] for index in read])
+    with office.archive.transaction() as session:
+        gone, into = both[1].conversation, both[0].conversation
+        tickets.join(session, {gone: into})
+        (one,) = tickets.page(session, anna, anna.scopes or ())
+    assert (one.conversation, one.messages, one.unread) == (into, 2, unread)
+    assert one.last_at == max(each.last_at for each in both)
+    assert one.last_message == both[1].last_message
 
 
 def test_a_ghost_is_referred_to_and_never_seen(office: Office, scripted: Scripted) -> None:
