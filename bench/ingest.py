@@ -227,7 +227,7 @@ def check_postroom(ground: Ground, served: collections.Counter[str]) -> list[str
         complaints.append(f"{(served - moved - left).total()} originals are neither in {WATCHED} nor in {PROCESSED}")
     asked, unread = checks.questions(ground.served("served", WATCHED))
     say(f"searching for {len(asked)} words …")
-    complaints += checks.ask([POSTROOM], {"POSTROOM_DATA": str(DATA)}, asked, message_of)
+    complaints += checks.ask({"POSTROOM_DATA": str(DATA), "PYTHONPATH": str(ROOT)}, asked, message_of)
     print(
         f"searched for {len(asked)} words that {len(served) - unread} mails contain; in {unread} is none to ask for\n"
         + ("NOT everything is right" if complaints else "checked: every mail found, exported byte for byte, and moved")
