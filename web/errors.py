@@ -6,7 +6,7 @@ import structlog
 from flask import Flask, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, SecurityError
 
 _log = structlog.get_logger()
 
@@ -15,6 +15,7 @@ def prepare(app: Flask) -> None:
     """Let an application show these pages."""
     app.register_error_handler(404, _not_found)
     app.register_error_handler(CSRFError, _form_too_old)
+    app.register_error_handler(SecurityError, _foreign_name)
     app.register_error_handler(InternalServerError, _gone_wrong)
     app.register_error_handler(HTTPException, _refused)
 
@@ -25,6 +26,11 @@ def _not_found(_: HTTPException) -> ResponseReturnValue:
 
 def _form_too_old(_: CSRFError) -> ResponseReturnValue:
     return render_template("errors/form_too_old.html"), 400
+
+
+def _foreign_name(_: SecurityError) -> ResponseReturnValue:
+    # No address can be made for this name, so no page either.
+    return "Postroom is not reached by this name.\n", 400, {"Content-Type": "text/plain; charset=utf-8"}
 
 
 def _gone_wrong(error: InternalServerError) -> ResponseReturnValue:

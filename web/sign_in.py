@@ -124,7 +124,9 @@ def use_link(token: str) -> ResponseReturnValue:
 
 
 def _unfit(password: str, again: str) -> str | None:
-    if not users.SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+    if len(password) > LONGEST_PASSWORD:
+        return gettext("The password may have at most %(count)d characters. Take some away.", count=LONGEST_PASSWORD)
+    if len(password) < users.SHORTEST_PASSWORD:
         return gettext("The password needs at least %(count)d characters. Add some.", count=users.SHORTEST_PASSWORD)
     if password != again:
         return gettext("The two are not the same. Type the password twice.")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from flask import current_app, g, redirect, request, url_for
+from flask import abort, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from archive.people import processes, scopes, sessions, users
@@ -71,6 +71,9 @@ def public(view: View) -> View:
 def recognise() -> ResponseReturnValue | None:
     """Before each request: find out who is there, and send whoever is not signed in to the sign-in page."""
     g.visitor = None
+    # A form of another site cannot know our token; browsers say where a request comes from besides.
+    if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        abort(400)
     if request.endpoint is None or request.endpoint == "static":
         return None
     g.visitor = _find(request.cookies.get(cookie_name(), ""))

@@ -1,6 +1,7 @@
 """An office for the tests of the pages: a real archive, three people, and their browsers."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,22 +10,25 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import insert
 from werkzeug.test import TestResponse
 
 from archive import intake
-from archive.people import processes, scopes, users
+from archive.people import processes, scopes, sessions, users
 from archive.people.scopes import Viewer
 from archive.post import bindings, messages
 from archive.store import migrate
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
+from archive.store.schema import membership
 from web.app import create_app
 
 from .. import world
 
 NOW = 1_793_620_800_000  # 2 November 2026, 12:00 UTC
 PASSWORD = "correct horse battery"
-PEOPLE = {"anna": world.ANNA, "bernd": world.BERND, "clara": world.CLARA}
+DANA = world.Person("Dana Veselá", "dana@demo.example")
+PEOPLE = {"anna": world.ANNA, "bernd": world.BERND, "clara": world.CLARA, "dana": DANA}
 _hashed = users.hash_password(PASSWORD)  # slow on purpose, so once
 
 
@@ -49,7 +53,10 @@ class Browser:
 
 @dataclass
 class Office:
-    """Anna owns Helpdesk and has a mailbox of her own, Bernd owns Sales, Clara (Press) may see nothing of either."""
+    """Anna owns Helpdesk and has a mailbox of her own; Dana helps her there.
+
+    Bernd owns Sales. Clara (Press) looks after the installation and may see nothing of the others' mail.
+    """
 
     archive: Archive
     app: Flask
@@ -63,8 +70,9 @@ class Office:
         """A browser, in which somebody may be signed in."""
         browser = Browser(self.app.test_client())
         if name:
-            answer = self.sign_in(browser, PEOPLE[name].address)
-            assert answer.status_code == 303, answer.text
+            with self.archive.transaction() as session:
+                token = sessions.start(session, self.users[name], "a browser", self.clock[0])
+            browser.client.set_cookie("postroom", token)
         return browser
 
     def sign_in(self, browser: Browser, email: str, password: str = PASSWORD, **more: str) -> TestResponse:
@@ -128,8 +136,6 @@ def empty_archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Insta
 @pytest.fixture
 def make_office(empty_archive: tuple[Path, InstallationKey], tmp_path: Path) -> Iterator[Callable[..., Office]]:
     """Makes offices, with `create_app`'s arguments."""
-    import shutil
-
     made: list[Office] = []
 
     def make(*, base_url: str | None = None, behind_proxy: bool = False) -> Office:
@@ -163,6 +169,8 @@ def _furnish(archive: Archive) -> tuple[dict[str, int], dict[str, bindings.Bindi
             one.slug: processes.add(session, one.slug, one.name, (one.address,), (one.owner.address,), NOW).id
             for one in world.PROCESSES
         }
+        row = {"process": of_slug["helpdesk"], "user": ids["dana"], "role": "member", "since": NOW}
+        session.execute(insert(membership).values(**row))
         bindings.add_mailbox(session, archive, "office", "imaps://office@mail.example", None, "secret", NOW)
         bindings.add_mailbox(
             session, archive, "anna", "imaps://anna@mail.example", None, "secret", NOW, owner=ids["anna"]

@@ -1,0 +1,260 @@
+"""Lists of conversations, and a conversation."""
+
+import html
+import re
+
+from .. import world
+from .conftest import Office
+
+MINUTE = 60_000
+SUBJECT = re.compile(r'<span class="what cut" dir="auto">([^<]*)</span>')
+UNREAD_ROW = re.compile(r'<li class="row" data-unread>')
+
+
+def subjects(page: str) -> list[str]:
+    return [html.unescape(one) for one in SUBJECT.findall(page)]
+
+
+def folds(page: str) -> dict[str, bool]:
+    """Which mails (by id) of a conversation's page are open."""
+    return {id_: bool(opened) for id_, opened in re.findall(r'<details class="msg" id="m(\d+)"( open)?>', page)}
+
+
+def test_nobody_has_written_yet(office: Office) -> None:
+    assert "No mail has come yet" in office.browser("anna").get("/").text
+    assert "Nothing has come to Helpdesk yet" in office.browser("anna").get("/processes/helpdesk").text
+    assert "No mail of your own yet" in office.browser("anna").get("/mine").text
+
+
+def test_who_belongs_to_no_process_is_told_what_to_do(office: Office) -> None:
+    with office.archive.transaction() as session:
+        session.exec_driver_sql("DELETE FROM membership")
+    assert "Ask whoever looks after Postroom to add you" in office.browser("anna").get("/").text
+
+
+def test_the_latest_activity_is_on_top(office: Office) -> None:
+    for subject in ("first", "second", "third"):
+        office.take("helpdesk", world.mail(subject=subject, message_id=f"<{subject}@x.example>"))
+        office.clock[0] += MINUTE
+    # An answer brings its conversation up again, and a mail of 2019 that comes today stands on top.
+    office.take("helpdesk", world.mail(subject="Re: first", in_reply_to="<first@x.example>"))
+    office.clock[0] += MINUTE
+    office.take("helpdesk", world.mail(subject="old"), at=1_560_000_000_000)
+    page = office.browser("anna").get("/processes/helpdesk").text
+    assert subjects(page) == ["old", "first", "third", "second"]
+
+
+def test_everybody_sees_the_lists_of_the_own_processes(office: Office) -> None:
+    office.take("helpdesk", world.mail(subject="to helpdesk"))
+    office.take("sales", world.mail(subject="to sales"))
+    office.take("anna", world.mail(subject="to Anna"))
+    assert subjects(office.browser("anna").get("/").text) == ["to Anna", "to helpdesk"]
+    assert subjects(office.browser("anna").get("/mine").text) == ["to Anna"]
+    assert subjects(office.browser("dana").get("/").text) == ["to helpdesk"]
+    assert subjects(office.browser("bernd").get("/").text) == ["to sales"]
+    rail = office.browser("bernd").get("/").text
+    assert "Helpdesk" not in rail
+
+
+def test_fifty_on_a_page_and_each_once(office: Office) -> None:
+    for number in range(120):
+        office.take("helpdesk", world.mail(subject=f"mail {number}"))
+        office.clock[0] += 0 if number % 3 else MINUTE  # several at the same time, too
+    browser, address = office.browser("anna"), "/processes/helpdesk"
+    seen: list[list[str]] = []
+    while address:
+        page = browser.get(address).text
+        seen.append(subjects(page))
+        found = re.search(r'<a rel="next" href="([^"]+)"', page)
+        address = html.unescape(found[1]) if found else ""
+    assert [len(one) for one in seen] == [50, 50, 20]
+    assert [one for some in seen for one in some] == [f"mail {number}" for number in reversed(range(120))]
+    assert "To the newest" in page
+
+
+def test_a_cursor_nobody_gave_shows_the_first_page(office: Office) -> None:
+    office.take("helpdesk", world.mail(subject="one"))
+    for cursor in ("x", "1", "-1.2", "1.2.3", "9" * 60, "%00", "1.²"):
+        answer = office.browser("anna").get("/processes/helpdesk", query_string={"after": cursor})
+        assert subjects(answer.text) == ["one"], cursor
+
+
+def test_what_is_new_is_marked_until_it_was_opened(office: Office) -> None:
+    (message,) = office.take("helpdesk", world.mail(subject="news", message_id="<n@x.example>"))
+    anna, dana = office.browser("anna"), office.browser("dana")
+    assert UNREAD_ROW.search(anna.get("/").text)
+    assert 'title="Helpdesk"' in anna.get("/").text
+    opened = anna.get(f"/conversations/{office.conversation(message)}").text
+    assert not UNREAD_ROW.search(opened), "the list beside it knows already"
+    assert not UNREAD_ROW.search(anna.get("/").text)
+    assert UNREAD_ROW.search(dana.get("/").text), "Dana has not read it"
+    office.clock[0] += MINUTE
+    office.take("helpdesk", world.mail(subject="Re: news", in_reply_to="<n@x.example>"))
+    assert UNREAD_ROW.search(anna.get("/").text), "an answer came"
+
+
+def test_what_a_browser_fetches_in_advance_is_not_read(office: Office) -> None:
+    (message,) = office.take("helpdesk", world.mail())
+    anna = office.browser("anna")
+    anna.get(f"/conversations/{office.conversation(message)}", headers={"Sec-Purpose": "prefetch"})
+    assert UNREAD_ROW.search(anna.get("/").text)
+
+
+def test_a_conversation_is_marked_as_unread_again(office: Office) -> None:
+    (message,) = office.take("helpdesk", world.mail())
+    anna, at = office.browser("anna"), f"/conversations/{office.conversation(message)}"
+    anna.get(at)
+    answer = anna.post(f"{at}/unread", {"in": "all"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert UNREAD_ROW.search(anna.get("/").text)
+
+
+def test_the_rail_counts_what_is_unread(office: Office) -> None:
+    office.take("helpdesk", *(world.mail(subject=f"mail {number}") for number in range(3)))
+    office.take("anna", world.mail(subject="own"))
+    rail = office.browser("anna").get("/health").text
+    assert re.findall(r'<span class="n">(\d+)<', rail) == ["4", "1", "3"]
+    office.take("helpdesk", *(world.mail(subject=f"more {number}") for number in range(120)))
+    assert "99+" in office.browser("anna").get("/health").text
+
+
+def test_mails_stand_oldest_first_and_what_was_read_is_folded(office: Office) -> None:
+    start = office.clock[0]
+    (first,) = office.take("helpdesk", world.mail(subject="a", message_id="<a@x.example>"), at=start - 2 * MINUTE)
+    (second,) = office.take(
+        "helpdesk", world.mail(subject="Re: a", message_id="<b@x.example>", in_reply_to="<a@x.example>"), at=start
+    )
+    anna, at = office.browser("anna"), f"/conversations/{office.conversation(first)}"
+    assert folds(anna.get(at).text) == {str(first): True, str(second): True}
+    assert list(folds(anna.get(at).text)) == [str(first), str(second)]
+    assert folds(anna.get(at).text) == {str(first): False, str(second): True}, "the newest stays open"
+    office.clock[0] += MINUTE
+    (third,) = office.take(
+        "helpdesk", world.mail(subject="Re: a", in_reply_to="<b@x.example>", text="no"), at=start + 2000
+    )
+    assert folds(anna.get(at).text) == {str(first): False, str(second): False, str(third): True}
+    assert folds(anna.get(f"{at}?at={first}").text)[str(first)]
+
+
+def test_a_long_conversation_comes_in_windows(office: Office) -> None:
+    raws = [world.mail(subject="a", message_id="<0@x.example>")]
+    raws += [world.mail(text=f"{n}", message_id=f"<{n}@x.example>", in_reply_to="<0@x.example>") for n in range(1, 70)]
+    ids = [office.take("helpdesk", raw, at=office.clock[0] + 1000 * n)[0] for n, raw in enumerate(raws)]
+    anna, at = office.browser("anna"), f"/conversations/{office.conversation(ids[0])}"
+    page = anna.get(at).text
+    assert list(folds(page)) == [str(one) for one in ids[20:]]
+    assert "70 mails" in page
+    earlier = re.search(r'<p class="older"><a href="([^"]+)">Earlier', page)
+    assert earlier
+    page = anna.get(html.unescape(earlier[1])).text
+    assert list(folds(page)) == [str(one) for one in ids[:20]]
+    assert "To the newest mails" in page
+    answer = anna.get(f"/messages/{ids[3]}")
+    assert str(ids[3]) in folds(anna.get(answer.headers["Location"]).text), "a link to a mail leads to where it stands"
+
+
+def test_quoted_text_is_folded_and_never_removed(office: Office) -> None:
+    text = "An answer.\n\nAnna wrote:\n> one\n> two\n> three <b>\n\nMore.\n> short\n"
+    (message,) = office.take("helpdesk", world.mail(text=text))
+    page = office.browser("anna").get(f"/conversations/{office.conversation(message)}").text
+    fold = re.search(r'<details class="quote"><summary>(.*?)</summary><blockquote[^>]*>(.*?)</blockquote>', page, re.S)
+    assert fold
+    assert fold[1] == "3 quoted lines"
+    assert fold[2] == "one\ntwo\nthree &lt;b&gt;"
+    assert '<blockquote class="plain-text quoted" dir="auto">short</blockquote>' in page
+
+
+def test_each_sees_the_mails_of_a_conversation_that_reached_him(office: Office) -> None:
+    (hers,) = office.take("helpdesk", world.mail(subject="shared", message_id="<s@x.example>", text="for helpdesk"))
+    (his,) = office.take("sales", world.mail(subject="Re: shared", in_reply_to="<s@x.example>", text="for sales"))
+    both = world.mail(subject="Re: shared", in_reply_to="<s@x.example>", text="for both")
+    (common,) = office.take("helpdesk", world.copy_for(world.HELPDESK, both))
+    assert office.take("sales", world.copy_for(world.SALES, both)) == [common]
+    at = f"/conversations/{office.conversation(hers)}"
+    assert office.conversation(his) == office.conversation(hers)
+    anna, bernd = office.browser("anna").get(at).text, office.browser("bernd").get(at).text
+    assert set(folds(anna)) == {str(hers), str(common)}
+    assert set(folds(bernd)) == {str(his), str(common)}
+    assert "for sales" not in anna
+    assert "for helpdesk" not in bernd
+    assert "Sales" not in anna, "whom else a mail reached is nobody's business: it may have been a blind copy"
+
+
+def test_it_is_said_who_sees_this_and_why(office: Office) -> None:
+    (shared,) = office.take("helpdesk", world.mail(subject="shared"))
+    (own,) = office.take("anna", world.mail(subject="own"))
+    anna = office.browser("anna")
+    page = anna.get(f"/conversations/{office.conversation(shared)}").text
+    assert "<strong>Helpdesk</strong>: Anna Novotná, Dana Veselá" in page
+    assert "It came from office/Helpdesk." in page
+    page = anna.get(f"/conversations/{office.conversation(own)}").text
+    assert "You alone" in page
+    assert "It came from anna/Postroom." in page
+
+
+def test_problems_and_doubts_are_shown(office: Office) -> None:
+    (message,) = office.take("helpdesk", b"Subject: odd\r\nFrom: a@x.example\r\nFrom: b@x.example\r\n\r\nx\r\n")
+    with office.archive.transaction() as session:
+        session.exec_driver_sql("UPDATE message SET ambiguous = '[\"sender: a, or b\"]'")
+    page = office.browser("anna").get(f"/conversations/{office.conversation(message)}").text
+    assert "odd about this mail" in page
+    assert "the header From stands 2 times" in page
+    assert "Two programs read this mail differently." in page
+    assert "sender: a, or b" in page
+
+
+def test_a_mail_that_could_not_be_read_is_shown_as_it_came(office: Office) -> None:
+    (message,) = office.take("helpdesk", b"Subject: <i>raw</i>\r\n\r\nbody\r\n")
+    with office.archive.transaction() as session:
+        session.exec_driver_sql("UPDATE message SET reader = 0, subject = ''")
+    page = office.browser("anna").get(f"/conversations/{office.conversation(message)}").text
+    assert "could not be understood" in page
+    assert "Subject: &lt;i&gt;raw&lt;/i&gt;" in page
+
+
+def test_a_mail_whose_bytes_are_gone_does_not_fail_the_page(office: Office) -> None:
+    (message,) = office.take("helpdesk", world.mail(subject="gone"))
+    with office.archive.reading() as session:
+        blob = session.exec_driver_sql("SELECT blob FROM message").scalar_one()
+    office.archive.keys.destroy([blob])
+    anna = office.browser("anna")
+    page = anna.get(f"/conversations/{office.conversation(message)}")
+    assert page.status_code == 200
+    assert "gone or were altered" in page.text
+    for address in ("headers", "source", "mail.eml", "attachments/1"):
+        assert anna.get(f"/messages/{message}/{address}").status_code == 404
+
+
+def test_what_outsiders_wrote_is_text_on_every_page(office: Office) -> None:
+    tag = "<script>pwned()</script>"
+    raw = world.mail(subject=tag, from_=world.Person(tag, "x@x.example"), text=tag, attachments=[(tag, b"x")])
+    (message,) = office.take("helpdesk", raw, b"Subject: x\r\nX-" + b"<script>: a\r\n\r\n")[:1]
+    anna = office.browser("anna")
+    for address in (
+        "/",
+        "/processes/helpdesk",
+        f"/conversations/{office.conversation(message)}",
+        f"/messages/{message}/headers",
+        f"/messages/{message}/source",
+        "/search?q=pwned",
+        "/search?q=" + tag,
+        f"/sign-in?next=/{tag}",
+    ):
+        page = anna.get(address, follow_redirects=True).text
+        assert "<script" not in page, address
+
+
+def test_hostile_mail_of_every_kind_is_shown(office: Office) -> None:
+    anna = office.browser("anna")
+    for name, make in world.HOSTILE.items():
+        (message,) = office.take("helpdesk", make())
+        for address in (
+            f"/conversations/{office.conversation(message)}",
+            f"/messages/{message}/headers",
+            f"/messages/{message}/source",
+            f"/messages/{message}/mail.eml",
+        ):
+            assert anna.get(address).status_code == 200, (name, address)
+        if name != "empty":
+            assert anna.get(f"/messages/{message}/mail.eml").data == make(), name
+    assert anna.get("/").status_code == 200

@@ -1,0 +1,75 @@
+"""The health page."""
+
+import re
+
+from archive.post import bindings, messages
+
+from .. import world
+from .conftest import NOW, Office
+
+
+def named(page: str) -> list[tuple[str, str]]:
+    """The watched folders in the table."""
+    found = re.finditer(r'<th role="rowheader" scope="row">([^<]+)<br><small>([^ ]+)', page)
+    return [(one[1], one[2]) for one in found]
+
+
+def test_each_sees_the_folders_he_looks_after(office: Office) -> None:
+    helpdesk, sales, press, own = ("office", "Helpdesk"), ("office", "Sales"), ("office", "Press"), ("anna", "Postroom")
+    assert named(office.browser("anna").get("/health").text) == [own, helpdesk]
+    assert named(office.browser("dana").get("/health").text) == [helpdesk]
+    assert named(office.browser("bernd").get("/health").text) == [sales]
+    assert named(office.browser("clara").get("/health").text) == [own, helpdesk, press, sales]
+
+
+def test_trouble_stands_in_words_with_what_to_do(office: Office) -> None:
+    with office.archive.transaction() as session:
+        says = "The server refuses the password. Enter the new one."
+        bindings.failed(session, office.bindings["helpdesk"], NOW, trouble=says, permanent=True, next_at=NOW)
+        says = "mail.example gives no answer within 60 s."
+        bindings.failed(session, office.bindings["sales"], NOW, trouble=says, permanent=False, next_at=NOW + 60_000)
+    page = office.browser("anna").get("/health").text
+    assert "1 watched folder needs somebody." in page
+    assert "The server refuses the password. Enter the new one." in page
+    assert "Trying again does not help before this is mended." in page
+    assert "mail.example" not in page
+    page = office.browser("bernd").get("/health").text
+    assert "gives no answer within 60" in page
+    assert "Postroom tries again by itself" in page
+    assert "2 watched folders need somebody." in office.browser("clara").get("/health").text
+    assert '<span class="n" data-tone="bad">2<' in office.browser("clara").get("/").text
+
+
+def test_when_all_is_well_it_says_so(office: Office) -> None:
+    assert "No watched folder is in trouble." in office.browser("bernd").get("/health").text
+    office.take("sales", world.mail(), world.mail(subject="two"))
+    with office.archive.transaction() as session:
+        bindings.succeeded(session, office.bindings["sales"], NOW, waiting=7, empty=False)
+    page = office.browser("bernd").get("/health").text
+    assert "The watched folder works." in page
+    assert re.search(r'data-label="Waiting" class="num">7<', page)
+    assert re.search(r'data-label="Received" class="num">2<', page)
+
+
+def test_a_quarantined_mail_is_tried_again_by_its_button(office: Office) -> None:
+    held = office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "ValueError: <odd>")
+    dana = office.browser("dana")
+    page = dana.get("/health").text
+    assert "ValueError: &lt;odd&gt;" in page
+    answer = dana.post(f"/health/quarantine/{held}/again")
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/health#q{held}")
+    with office.archive.reading() as session:
+        assert messages.quarantined(session)[0].again
+        kinds = session.exec_driver_sql("SELECT kind, actor FROM event ORDER BY id DESC LIMIT 1").one()
+    assert tuple(kinds) == ("quarantine.tried_again", f"user:{office.users['dana']}")
+    page = dana.get("/health").text
+    assert "The next pass tries it again." in page
+    assert f"/health/quarantine/{held}/again" not in page
+
+
+def test_of_anothers_private_mail_the_admin_learns_nothing(office: Office) -> None:
+    office.quarantine("anna", b"Subject: x\r\n\r\n", "about Notar Kriz")
+    assert "about Notar Kriz" in office.browser("anna").get("/health").text
+    page = office.browser("clara").get("/health").text
+    assert "about Notar Kriz" not in page
+    assert named(page)[0] == ("anna", "Postroom")
