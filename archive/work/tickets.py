@@ -169,7 +169,10 @@ class Cursor:
         """From a URL; None where it is none."""
         first, dot, second = text.partition(".")
         fine = dot and first.isascii() and first.isdigit() and second.isascii() and second.isdigit()
-        return cls(int(first), int(second)) if fine and len(text) < 40 else None
+        if not fine or len(text) > 39:
+            return None
+        cursor = cls(int(first), int(second))
+        return cursor if max(cursor.last_at, cursor.id) < 1 << 63 else None  # more than any database holds
 
 
 def page(

@@ -1,0 +1,93 @@
+"""Who may see what: owner, colleague, stranger."""
+
+import pytest
+
+from archive.people import scopes
+from archive.people.scopes import MACHINE, Viewer
+from archive.post import messages
+from archive.work import tickets
+
+from ...world import copy_for, mail
+from ..home import NOON, Home
+
+
+@pytest.fixture
+def home(home: Home) -> Home:
+    """Mail to Helpdesk, to Sales, to both, and Anna's own; Dora is Anna's colleague at Helpdesk."""
+    from archive.people import users
+    from archive.store.schema import membership
+
+    with home.archive.transaction() as session:
+        home.ids["dora"] = users.add(session, "dora@demo.example", "Dora", NOON)
+        row = {"process": home.ids["process helpdesk"], "user": home.ids["dora"], "role": "member", "since": NOON}
+        session.execute(membership.insert().values(**row))
+    both = mail(subject="both")
+    home.take("Helpdesk", mail(subject="helpdesk"), copy_for("helpdesk@demo.example", both))
+    home.take("Sales", mail(subject="sales"), copy_for("sales@demo.example", both))
+    home.take("Anna", mail(subject="private"))
+    return home
+
+
+SEES = {
+    "anna": {"helpdesk", "both", "private"},
+    "dora": {"helpdesk", "both"},
+    "bernd": {"sales", "both"},
+    "clara": set(),
+}
+
+
+@pytest.mark.parametrize("who", SEES)
+def test_everybody_sees_exactly_what_came_to_them_by_every_way(home: Home, who: str) -> None:
+    viewer = home.viewer(who)
+    everything = {f"process:{n}" for n in range(5)} | {f"user:{n}" for n in range(9)}
+    with home.archive.reading() as session:
+        all_ids = {one.id: one.subject for one in messages.newest(session, MACHINE, None, 100)}
+        assert {one.subject for one in messages.newest(session, viewer, None, 100)} == SEES[who]
+        assert {one.subject for one in messages.of_ids(session, all_ids, viewer).values()} == SEES[who]
+        got = [messages.get(session, id_, viewer) for id_ in all_ids]
+        assert {one.subject for one in got if one} == SEES[who]
+        assert {one.subject for one in tickets.page(session, viewer, everything)} == SEES[who]
+        for id_, subject in all_ids.items():
+            one = messages.get(session, id_, MACHINE)
+            assert one is not None
+            seen = {each.subject for each in messages.of_conversation(session, one.conversation, viewer)}
+            assert seen == {subject} & SEES[who]
+            assert bool(tickets.of_conversation(session, viewer, one.conversation)) == (subject in SEES[who])
+            assert bool(messages.copies(session, id_, viewer)) == (subject in SEES[who])
+        delivered = messages.deliveries(session, all_ids, viewer)
+        assert {all_ids[id_] for id_ in delivered} == SEES[who]
+        counts = tickets.unread_counts(session, viewer, everything)
+        assert sum(counts.values()) == len(SEES[who])
+        assert set(counts) <= (viewer.scopes or set())
+
+
+def test_nobody_sees_another_copys_transport_headers(home: Home) -> None:
+    raws = {who: b"".join(home.raws(home.viewer(who)).values()) for who in ("anna", "bernd")}
+    assert b"Delivered-To: helpdesk@" in raws["anna"]
+    assert b"sales@" not in raws["anna"]
+    assert b"Delivered-To: sales@" in raws["bernd"]
+    assert b"Delivered-To: helpdesk@" not in raws["bernd"]
+
+
+def test_another_persons_copy_is_as_if_it_were_not_there(home: Home) -> None:
+    with home.archive.reading() as session:
+        copies = messages.every_copy(session, MACHINE)
+        bernds = {one.receipt for one in messages.every_copy(session, home.viewer("bernd"))}
+        for one in copies:
+            assert (messages.copy(session, one.receipt, home.viewer("bernd")) is not None) == (one.receipt in bernds)
+            assert messages.copy(session, one.receipt, home.viewer("clara")) is None
+
+
+def test_who_leaves_a_process_sees_its_mail_no_more(home: Home) -> None:
+    from archive.store.schema import membership
+
+    with home.archive.transaction() as session:
+        session.execute(membership.delete().where(membership.c.user == home.ids["dora"]))
+    with home.archive.reading() as session:
+        assert messages.newest(session, home.viewer("dora"), None, 10) == []
+
+
+def test_scopes_are_those_of_memberships_and_the_own_mail() -> None:
+    assert scopes.scopes(3, frozenset({7, 9})) == {"user:3", "process:7", "process:9"}
+    assert not Viewer("user:3", 3, frozenset({"user:3"})).sees("user:33")
+    assert MACHINE.sees("process:1")
