@@ -44,10 +44,10 @@ def parse(url: str, protocol: str, *, plaintext: bool = False, password: str = "
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f'"{url}" is not a URL: {error}.') from None
+        raise ValueError(f'"{_without_password(url)}" is not a URL: {error}.') from None
     of, security, usual = _SCHEMES.get(parts.scheme, ("", "plain", 0))
     if of != protocol:
-        raise ValueError(f'"{url}" does not say how to connect; begin it with one of {kinds}.')
+        raise ValueError(f'"{_without_password(url)}" does not say how to connect; begin it with one of {kinds}.')
     user, host = unquote(parts.username or ""), parts.hostname or ""
     if parts.password is not None:
         raise ValueError("The URL carries a password; leave it out and give it with --password-stdin.")
@@ -60,6 +60,13 @@ def parse(url: str, protocol: str, *, plaintext: bool = False, password: str = "
     if security == "plain" and not plaintext and not _loopback(host):
         raise ValueError(f"{host} would get the password unencrypted; use TLS, or say --allow-plaintext.")
     return Account(protocol, security, host, port or usual, user, password)
+
+
+def _without_password(url: str) -> str:
+    """A URL that may be wrong in any way, for a sentence."""
+    before, at, host = url.rpartition("@")
+    scheme, slashes, user = before.rpartition("//")
+    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{host}"
 
 
 def _loopback(host: str) -> bool:

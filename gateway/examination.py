@@ -1,8 +1,9 @@
 """What works with a mailbox, step by step, from the name of its server to its folders."""
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from archive.post import bindings
 from archive.store.keys import InstallationKey, KeyTrouble
@@ -44,7 +45,7 @@ def examine(
 def _imap(account: Account, folders: Sequence[str], names_shown: bool, connecting: Connecting) -> Iterator[Step]:
     try:
         found = sorted({str(info[4][0]) for info in socket.getaddrinfo(account.host, account.port)})
-    except OSError:
+    except (OSError, UnicodeError):
         yield Step("name lookup", False, f"The name {account.host} cannot be found. Is it spelled right?")
         return
     yield Step("name lookup", True, f"{account.host} is {', '.join(found)}")
@@ -55,31 +56,42 @@ def _imap(account: Account, folders: Sequence[str], names_shown: bool, connectin
         return
     yield Step("TCP", True, f"{account.server} answers")
     try:
-        # TLS comes before signing in, and Mailbox says in words at which of the two it failed.
         mailbox = Mailbox(account, connecting)
     except Trouble as trouble:
-        at = "sign-in" if "password" in str(trouble) or "let" in str(trouble) else "TLS"
-        yield Step(at, False, str(trouble))
+        if trouble.signing_in:
+            yield _encrypted(account)
+        yield Step("sign-in" if trouble.signing_in else "TLS", False, str(trouble))
         return
     with mailbox:
-        encrypted = {"tls": "encrypted from the start", "starttls": "encrypted by STARTTLS", "plain": "NOT encrypted"}
-        yield Step("TLS", True, encrypted[account.security])
+        yield _encrypted(account)
         yield Step("sign-in", True, f"as {account.user}")
-        yield from _folders(mailbox, folders, names_shown)
-        offers = [name for name in ("MOVE", "UIDPLUS", "IDLE") if name in mailbox.capabilities]
-        lacks = [name for name in ("MOVE", "UIDPLUS", "IDLE") if name not in mailbox.capabilities]
-        says = f"offers {', '.join(offers) or 'none'}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
-        if mailbox.moving == "copy":
-            says += ". Originals cannot be moved: they are copied, marked and left in the watched folder"
-        yield Step("MOVE/UIDPLUS/IDLE", True, says)
-
-
-def _folders(mailbox: Mailbox, folders: Sequence[str], names_shown: bool) -> Iterator[Step]:
-    try:
         for folder in dict.fromkeys(folders):
-            yield Step("folder", True, f"{folder}: {mailbox.messages(folder)} messages")
+            yield _try("folder", partial(_counted, mailbox, folder))
         if names_shown:
-            names = [one.name for one in mailbox.folders()]
-            yield Step("folders", True, ", ".join(names))
+            yield _try("folders", lambda: ", ".join(one.name for one in mailbox.folders()))
+        yield _try("MOVE/UIDPLUS/IDLE", lambda: _offered(mailbox))
+
+
+def _encrypted(account: Account) -> Step:
+    how = {"tls": "encrypted from the start", "starttls": "encrypted by STARTTLS", "plain": "NOT encrypted"}
+    return Step("TLS", True, how[account.security])
+
+
+def _try(name: str, ask: Callable[[], str]) -> Step:
+    try:
+        return Step(name, True, ask())
     except Trouble as trouble:
-        yield Step("folder", False, str(trouble))
+        return Step(name, False, str(trouble))
+
+
+def _counted(mailbox: Mailbox, folder: str) -> str:
+    return f"{folder}: {mailbox.messages(folder)} messages"
+
+
+def _offered(mailbox: Mailbox) -> str:
+    offers = [name for name in ("MOVE", "UIDPLUS", "IDLE") if name in mailbox.capabilities]
+    lacks = [name for name in ("MOVE", "UIDPLUS", "IDLE") if name not in mailbox.capabilities]
+    says = f"offers {', '.join(offers) or 'none'}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
+    if mailbox.moving == "copy":
+        says += ". Originals cannot be moved: they are copied, marked and left in the watched folder"
+    return says

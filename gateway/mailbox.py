@@ -86,7 +86,9 @@ class Mailbox:
         self._client = self._connect()
         try:
             self._sign_in()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Trouble):
+                error.signing_in = True
             self.close()
             raise
 

@@ -5,6 +5,7 @@ class Trouble(Exception):
     """Something outside did not do what was asked; the text is a sentence for people."""
 
     permanent = False
+    signing_in = False  # whether the server was reached and did not let us in
 
 
 class Unreachable(Trouble):

@@ -124,9 +124,9 @@ def check_new(session: Session, box: Mailbox, folder: str, processed: str) -> No
     if folder == processed:
         raise BindingTrouble("The watched and the processed folder are the same; choose another processed folder.")
     for other in every(session):
-        if other.mailbox.id != box.id:
+        if other.mailbox.imap != box.imap:
             continue
-        if other.folder == folder:
+        if other.mailbox.id == box.id and other.folder == folder:
             raise BindingTrouble(f"There is a binding {other.name} already.")
         if other.processed == folder or other.folder == processed:
             raise BindingTrouble(

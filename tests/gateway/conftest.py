@@ -1,6 +1,7 @@
 """An office with mail: an archive of its own, Anna, Bernd and Clara, their processes, and mailboxes on real servers."""
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -12,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 import pytest
 from sqlalchemy import select
 
+import postroom
 from archive import installation
 from archive.front import now
 from archive.people import processes, scopes, users
@@ -108,6 +111,18 @@ class Office:
             timeout=timeout,
             check=False,
         )
+
+    def call(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """The command line in this process: as `run`, and quicker."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            mock.patch.dict(os.environ, self.environment),
+            mock.patch("sys.stdin", io.StringIO(stdin)),
+        ):
+            code = postroom.run(arguments)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command that goes on running."""

@@ -256,7 +256,10 @@ class Dovecot:
         client.normalise_times = False
         client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            client.login(_TESTER + user, self._users[user])
+            if self._users[user].isascii():
+                client.login(_TESTER + user, self._users[user])
+            else:
+                client.plain_login(_TESTER + user, self._users[user])
             yield client
         finally:
             with contextlib.suppress(Exception):  # the server may be down, or the test has signed out itself
