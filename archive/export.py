@@ -14,10 +14,11 @@ from sqlalchemy import Select, func, select
 from .front import when
 from .mail import identity
 from .people.scopes import Viewer, process_scope, user_scope
-from .post import messages
+from .post import contents, messages
+from .post.contents import Content
 from .store.archive import Archive, Session
 from .store.packs import Damaged, Place
-from .store.schema import binding, blob, mailbox, message, receipt
+from .store.schema import binding, mailbox, receipt
 
 INDEX = "index.jsonl"
 _BATCH = 500  # copies whose rows and keys are fetched at once
@@ -44,7 +45,7 @@ class _One:
     file: str
     sha256: bytes
     listed: dict[str, Any]
-    content: Place
+    content: Content
     trace: Place | None  # None: the content is the whole raw mail
 
 
@@ -99,21 +100,10 @@ def _batches(archive: Archive, visible_to: Viewer) -> Iterator[list[_One]]:
                 process_scope(one.scope_process) if one.scope_process is not None else user_scope(one.scope_user or 0)
             )
         ]
-    content, trace = blob.alias(), blob.alias()
     query: Select[Any] = (
-        select(
-            receipt,
-            message.c.blob,
-            mailbox.c.name,
-            binding.c.folder,
-            *(column.label(f"c_{column.name}") for column in content.c),
-            *(column.label(f"t_{column.name}") for column in trace.c),
-        )
-        .join(message, message.c.id == receipt.c.message)
+        select(receipt, mailbox.c.name, binding.c.folder)
         .join(binding, binding.c.id == receipt.c.binding)
         .join(mailbox, mailbox.c.id == binding.c.mailbox)
-        .join(content, content.c.id == message.c.blob)
-        .join(trace, trace.c.id == receipt.c.trace)
         .order_by(receipt.c.id)
         .limit(_BATCH)
     )
@@ -125,25 +115,22 @@ def _batches(archive: Archive, visible_to: Viewer) -> Iterator[list[_One]]:
             archive.reading() as session
         ):  # a short view for each batch, so that the database's log can be cut meanwhile
             rows = session.execute(query.where(receipt.c.id > after, receipt.c.id <= last)).all()
+            kept = contents.of(session, {row.message for row in rows})
+            traces = contents.places(session, [row.trace for row in rows])
         if not rows:
             return
-        yield [_copy(row) for row in rows]
+        yield [_copy(row, kept[row.message], traces[row.trace]) for row in rows]
         after = rows[-1].id
 
 
 def _quarantined(session: Session, one: messages.Quarantined) -> _One:
     listed = _listed(None, one, one.mailbox)
-    return _One(f"quarantine-{one.id:010}.eml", one.sha256, listed, messages.place_of(session, one.blob), None)
+    whole = Content(messages.place_of(session, one.blob), ())
+    return _One(f"quarantine-{one.id:010}.eml", one.sha256, listed, whole, None)
 
 
-def _copy(row: Any) -> _One:
-    return _One(
-        f"{row.id:010}.eml",
-        row.sha256,
-        _listed(str(row.message), row, row.name),
-        Place(row.c_id, row.c_size, row.c_stored, row.c_position),
-        Place(row.t_id, row.t_size, row.t_stored, row.t_position),
-    )
+def _copy(row: Any, content: Content, trace: Place) -> _One:
+    return _One(f"{row.id:010}.eml", row.sha256, _listed(str(row.message), row, row.name), content, trace)
 
 
 def _listed(message_id: str | None, of: Any, mailbox_name: str) -> dict[str, Any]:
@@ -158,8 +145,8 @@ def _listed(message_id: str | None, of: Any, mailbox_name: str) -> dict[str, Any
 
 
 def _write_batch(archive: Archive, folder: Path, batch: Sequence[_One], index: IO[bytes], done: Exported) -> None:
-    places = [place.blob for one in batch for place in (one.content, one.trace) if place is not None]
-    keys = archive.keys.get(places)
+    blobs = {blob for one in batch for blob in one.content.blobs} | {one.trace.blob for one in batch if one.trace}
+    keys = archive.keys.get(blobs)
     for one in batch:
         path = folder / one.file
         try:
@@ -178,12 +165,10 @@ def _write_batch(archive: Archive, folder: Path, batch: Sequence[_One], index: I
 
 
 def _pieces(archive: Archive, keys: dict[int, bytes], one: _One) -> Iterable[bytes]:
-    def read(place: Place) -> Iterator[bytes]:
-        if place.blob not in keys:
-            raise Damaged(f"The key of blob {place.blob} was destroyed.")
-        return archive.blobs.read(place, keys[place.blob])
-
-    return read(one.content) if one.trace is None else identity.join(read(one.content), b"".join(read(one.trace)))
+    content = contents.read(archive, keys, one.content)
+    if one.trace is None:
+        return content
+    return identity.join(content, b"".join(contents.read_blob(archive, keys, one.trace)))
 
 
 def _copy_out(pieces: Iterable[bytes], file: IO[bytes], one: _One) -> int:

@@ -84,9 +84,12 @@ class Front:
 
     def archive(self) -> "Archive":
         """The archive, opened and checked the first time; NotReady or KeyTrouble where it cannot be."""
+        from .store import migrate
+
         if self._archive is None:
             opened = self.open_with(self.key())
-            opened.check()
+            migrate.check(opened)
+            migrate.check_key(opened)
             self._archive = opened
         return self._archive
 

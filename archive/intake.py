@@ -17,7 +17,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from .events import log
-from .mail import identity, reader
+from .mail import cutting, identity, reader
+from .mail.cutting import Cut
 from .post import conversations, receipts
 from .post.bindings import Binding
 from .post.messages import new_id
@@ -26,7 +27,7 @@ from .store.archive import Archive, Session
 from .store.dialects import insert_counted
 from .store.keys import KeyTrouble
 from .store.packs import Place, Sealed, Writer
-from .store.schema import attachment, blob, delivery, message, message_scope, pack, quarantine, receipt
+from .store.schema import attachment, blob, delivery, leaf, message, message_scope, pack, quarantine, receipt
 from .work import tickets
 
 SUBJECT = 1000  # characters kept for lists; the whole one is in the mail
@@ -88,6 +89,7 @@ class Facts:
     attachments: tuple[tuple[str, str, str], ...]  # path, name, content type
     problems: tuple[str, ...]
     reader: int
+    encoded: tuple[tuple[int, int], ...]  # where base64 bodies stand in the content
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,12 @@ class Prepared:
     content_key: bytes
     trace: bytes
     facts: Facts
+    cuts: tuple[tuple[bytes, Cut], ...]  # what is kept apart, under its keyed hash
+
+    @property
+    def skeleton_size(self) -> int:
+        """Bytes of the content without what is cut out."""
+        return len(self.content) - sum(cut.length for _, cut in self.cuts)
 
 
 def prepare(arrival: Arrival, content_hash_key: bytes, *, read: bool = True) -> Prepared:
@@ -109,7 +117,9 @@ def prepare(arrival: Arrival, content_hash_key: bytes, *, read: bool = True) -> 
     # The content is read, not the copy: so all copies of a message read the same.
     content_key = identity.content_key(content, content_hash_key)
     read_as = facts(content) if read else unread("reading it ended the worker")
-    return Prepared(arrival, sha256, content, content_key, trace, read_as)
+    cuts = cutting.find(content, read_as.encoded)
+    named = tuple((identity.keyed_hash(cutting.decoded(content, cut), content_hash_key), cut) for cut in cuts)
+    return Prepared(arrival, sha256, content, content_key, trace, read_as, named)
 
 
 def facts(raw: identity.Raw) -> Facts:
@@ -141,6 +151,9 @@ def facts(raw: identity.Raw) -> Facts:
             ),
             problems=tuple(map(_clean, mail.problems[:20])),
             reader=reader.VERSION,
+            encoded=tuple(
+                (leaf.start, leaf.end) for leaf in mail.leaves if leaf.container is None and leaf.encoding == "base64"
+            ),
         )
     except Exception as error:  # whatever a hostile mail makes the reader do, the mail is kept
         return unread(type(error).__name__)
@@ -150,7 +163,7 @@ def unread(why: str) -> Facts:
     """What stands in the tables for a mail that could not be read."""
     problem = f"This mail could not be read ({why}); it is kept and shown as it came."
     nobody = json.dumps({"to": [], "cc": [], "reply_to": []})
-    return Facts("", "", "", nobody, None, "", (), "", "", "", (), (problem,), 0)
+    return Facts("", "", "", nobody, None, "", (), "", "", "", (), (problem,), 0, ())
 
 
 def _clean(text: str) -> str:
@@ -158,6 +171,20 @@ def _clean(text: str) -> str:
     if text.isascii():
         return text.replace("\0", "\ufffd") if "\0" in text else text
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a batch has in the pack, durable, and not recorded yet."""
+
+    skeletons: Mapping[bytes, Sealed]  # by content key
+    leaves: Mapping[bytes, Sealed]  # by their keyed hash
+    traces: Sequence[Sealed]  # one for each copy, in order
+
+    @property
+    def blobs(self) -> list[Sealed]:
+        """All of it."""
+        return [*self.skeletons.values(), *self.leaves.values(), *self.traces]
 
 
 class Intake:
@@ -220,9 +247,9 @@ class Intake:
         key = self.archive.key.content_hash_key
         prepared = [prepare(one, key, read=read) for one in arrivals]
         with self._sound():
-            contents, traces = self._keep(prepared, clock())
+            kept = self._keep(prepared, clock())
             with self.archive.intake() as session:
-                taken, unused = record(session, binding, uidvalidity, prepared, contents, traces, clock())
+                taken, unused = record(session, binding, uidvalidity, prepared, kept, clock())
             self.archive.keys.destroy(unused)
         return taken
 
@@ -236,20 +263,27 @@ class Intake:
             self.close()
             raise
 
-    def _keep(self, prepared: Sequence[Prepared], now: int) -> tuple[dict[bytes, Sealed], list[Sealed]]:
-        """Make the bytes durable, and their keys: contents not known yet, and every copy's trace."""
+    def _keep(self, prepared: Sequence[Prepared], now: int) -> Kept:
+        """Make the bytes durable, and their keys: contents and leaves not known yet, and every copy's trace."""
         with self.archive.reading() as session:
             known = set(_known(session, [one.content_key for one in prepared]))
+            fresh = [one for one in prepared if one.content_key not in known]
+            there = set(_known_leaves(session, fresh))
         writer = self.writer(now)
-        contents: dict[bytes, Sealed] = {}
-        traces: list[Sealed] = []
-        for one in prepared:
-            if one.content_key not in known and one.content_key not in contents:
-                contents[one.content_key] = writer.add([memoryview(one.content)], len(one.content))
-            traces.append(writer.add([one.trace], len(one.trace)))
+        skeletons: dict[bytes, Sealed] = {}
+        leaves: dict[bytes, Sealed] = {}
+        for one in fresh:
+            if one.content_key in skeletons:
+                continue
+            cuts = [cut for _, cut in one.cuts]
+            skeletons[one.content_key] = writer.add(cutting.skeleton(one.content, cuts), one.skeleton_size)
+            for hashed, cut in one.cuts:
+                if hashed not in there and hashed not in leaves:
+                    leaves[hashed] = writer.add(cutting.decoded(one.content, cut), cut.size)
+        kept = Kept(skeletons, leaves, [writer.add([one.trace], len(one.trace)) for one in prepared])
         writer.sync()
-        self._keep_keys([*contents.values(), *traces])
-        return contents, traces
+        self._keep_keys(kept.blobs)
+        return kept
 
     def _keep_keys(self, sealed: Iterable[Sealed]) -> None:
         keys = self.archive.keys
@@ -345,30 +379,21 @@ class Intake:
 
 
 def record(
-    session: Session,
-    binding: Binding,
-    uidvalidity: int,
-    prepared: Sequence[Prepared],
-    contents: Mapping[bytes, Sealed],
-    traces: Sequence[Sealed],
-    now: int,
+    session: Session, binding: Binding, uidvalidity: int, prepared: Sequence[Prepared], kept: Kept, now: int
 ) -> tuple[Taken, list[int]]:
     """Write a batch's rows; returns what became of it, and blobs that were kept but are not needed after all."""
     uids = [one.arrival.uid for one in prepared]
     receipted = receipts.known(session, binding.id, uidvalidity, uids)  # since the gateway looked
-    copies = [(one, trace) for one, trace in zip(prepared, traces, strict=True) if one.arrival.uid not in receipted]
+    copies = [pair for pair in zip(prepared, kept.traces, strict=True) if pair[0].arrival.uid not in receipted]
     ids = _known(session, [one.content_key for one, _ in copies])
     fresh = {one.content_key: one for one, _ in reversed(copies) if one.content_key not in ids}
     fresh = dict(reversed(fresh.items()))  # in order of arrival
     ids |= _draw(session, fresh)
 
-    used = [contents[key] for key in fresh] + [trace for _, trace in copies]
-    if used:
-        session.execute(insert(blob), [_blob_row(one) for one in used])
-    _write_messages(session, ids, fresh, contents, now)
-    numbers = _write_receipts(
-        session, binding, uidvalidity, [(one, trace, ids[one.content_key]) for one, trace in copies], now
-    )
+    used = _write_blobs(session, fresh, kept, [trace for _, trace in copies])
+    _write_messages(session, ids, fresh, kept, now)
+    listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
+    numbers = _write_receipts(session, binding, uidvalidity, listed, now)
     reached = _deliver(session, binding.scope, {ids[one.content_key]: one for one, _ in reversed(copies)}, numbers, now)
     _note_tickets(session, binding.scope, reached, now)
     log.write(session, _events(binding, uidvalidity, copies, ids, fresh), now)
@@ -381,8 +406,30 @@ def record(
         known=sorted(receipted),
         bytes=sum(len(one.arrival.raw) for one, _ in copies),
     )
-    kept = {one.place.blob for one in (*contents.values(), *traces)}
-    return taken, sorted(kept - {one.place.blob for one in used})
+    return taken, sorted({one.place.blob for one in kept.blobs} - used)
+
+
+def _known_leaves(session: Session, of: Iterable[Prepared]) -> dict[bytes, int]:
+    """The blobs that are there already of what these cut out, by keyed hash."""
+    hashes = list({hashed for one in of for hashed, _ in one.cuts})
+    found: dict[bytes, int] = {}
+    for start in range(0, len(hashes), receipts.CHUNK):
+        some = hashes[start : start + receipts.CHUNK]
+        rows = session.execute(select(blob.c.hash, blob.c.id).where(blob.c.hash.in_(some)))
+        found.update((row.hash, row.id) for row in rows)
+    return found
+
+
+def _write_blobs(session: Session, fresh: Mapping[bytes, Prepared], kept: Kept, traces: Sequence[Sealed]) -> set[int]:
+    """The rows of what is needed of the batch's blobs; returns which those are."""
+    there = _known_leaves(session, fresh.values())
+    wanted = {hashed for one in fresh.values() for hashed, _ in one.cuts if hashed not in there}
+    rows = [_blob_row(kept.skeletons[key]) for key in fresh]
+    rows += [_blob_row(kept.leaves[hashed], hashed) for hashed in sorted(wanted)]
+    rows += [_blob_row(trace) for trace in traces]
+    if rows:
+        session.execute(insert(blob), rows)
+    return {row["id"] for row in rows}
 
 
 def _known(session: Session, content_keys: Sequence[bytes]) -> dict[bytes, int]:
@@ -407,24 +454,25 @@ def _draw(session: Session, fresh: Mapping[bytes, Prepared]) -> dict[bytes, int]
             ids[key] = new_id(fresh[key].arrival.received_at)
 
 
-def _blob_row(sealed: Sealed) -> dict[str, Any]:
+def _blob_row(sealed: Sealed, hashed: bytes | None = None) -> dict[str, Any]:
     place = sealed.place
-    return {"id": place.blob, "hash": None, "size": place.size, "stored": place.stored, "position": place.position}
+    return {"id": place.blob, "hash": hashed, "size": place.size, "stored": place.stored, "position": place.position}
 
 
 def _write_messages(
     session: Session,
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
-    contents: Mapping[bytes, Sealed],
+    kept: Kept,
     now: int,
 ) -> None:
     if not fresh:
         return
+    leaf_blobs = _known_leaves(session, fresh.values())
     claims = [conversations.claim(ids[key], one.facts.message_id, one.facts.references) for key, one in fresh.items()]
     places, joined = conversations.place(session, claims, now)
     tickets.join(session, joined)
-    rows, names = [], []
+    rows, names, leaves = [], [], []
     for claim, (key, one) in zip(claims, fresh.items(), strict=True):
         place, facts = places[claim.message], one.facts
         rows.append(
@@ -432,7 +480,7 @@ def _write_messages(
                 "id": claim.message,
                 "content_key": key,
                 "identity": identity.VERSION,
-                "blob": contents[key].place.blob,
+                "blob": kept.skeletons[key].place.blob,
                 "size": len(one.arrival.raw),
                 "conversation": place.conversation,
                 "joined_by": place.joined_by,
@@ -454,9 +502,22 @@ def _write_messages(
             {"message": claim.message, "path": path, "name": name, "content_type": content_type}
             for path, name, content_type in facts.attachments
         ]
+        leaves += [
+            {
+                "message": claim.message,
+                "start": cut.start,
+                "end": cut.end,
+                "width": cut.width,
+                "crlf": cut.newline == b"\r\n",
+                "blob": leaf_blobs[hashed],
+            }
+            for hashed, cut in one.cuts
+        ]
     session.execute(insert(message), rows)
     if names:
         session.execute(insert(attachment), names)
+    if leaves:
+        session.execute(insert(leaf), leaves)
 
 
 def _write_receipts(

@@ -14,7 +14,8 @@ from sqlalchemy import bindparam, func, select, update
 from .events import log
 from .mail import identity, reader
 from .mail.second_reader import WHOLE_BELOW, SecondReader, disagreements
-from .post import messages
+from .post import contents
+from .post.contents import Content
 from .store.archive import Archive, Session
 from .store.packs import Damaged, Place
 from .store.schema import message, receipt
@@ -68,7 +69,7 @@ class _One:
     """A message to be read, and the copy of it that was received first."""
 
     message: int
-    content: Place
+    content: Content
     trace: Place
     scope: str
 
@@ -77,7 +78,7 @@ def _some(archive: Archive, limit: int) -> tuple[list[_One], dict[int, bytes]]:
     """The next messages to read and the keys of their blobs, in few statements."""
     first = select(func.min(receipt.c.id)).where(receipt.c.message == message.c.id).correlate(message).scalar_subquery()
     query = (
-        select(message.c.id, message.c.blob, receipt.c.scope, receipt.c.trace)
+        select(message.c.id, receipt.c.scope, receipt.c.trace)
         .select_from(message)
         .join(receipt, receipt.c.id == first)
         .where(message.c.second_reader.is_(None))
@@ -86,9 +87,10 @@ def _some(archive: Archive, limit: int) -> tuple[list[_One], dict[int, bytes]]:
     )
     with archive.reading() as session:
         rows = session.execute(query).all()
-        places = messages.places_of(session, [blob for row in rows for blob in (row.blob, row.trace)])
-    some = [_One(row.id, places[row.blob], places[row.trace], row.scope) for row in rows]
-    return some, archive.keys.get(places)
+        kept = contents.of(session, [row.id for row in rows])
+        traces = contents.places(session, [row.trace for row in rows])
+    some = [_One(row.id, kept[row.id], traces[row.trace], row.scope) for row in rows]
+    return some, archive.keys.get({blob for one in some for blob in (*one.content.blobs, one.trace.blob)})
 
 
 def _row(archive: Archive, keys: Mapping[int, bytes], one: _One, second: SecondReader) -> dict[str, Any]:
@@ -100,13 +102,14 @@ def _row(archive: Archive, keys: Mapping[int, bytes], one: _One, second: SecondR
 
 
 def _second_reading(archive: Archive, keys: Mapping[int, bytes], one: _One, second: SecondReader) -> dict[str, Any]:
-    trace = b"".join(_read(archive, keys, one.trace))
+    trace = b"".join(contents.read_blob(archive, keys, one.trace))
     # Of the transport headers the hops alone: the others, Bcc above all, are nobody's business but that copy's.
-    raw = _joined(b"".join(_RECEIVED.findall(identity.trace_headers(trace))), _read(archive, keys, one.content), one)
+    hops = b"".join(_RECEIVED.findall(identity.trace_headers(trace)))
+    raw = _joined(hops, contents.read(archive, keys, one.content), one)
     mail = reader.read(raw)
     read = second.read(raw, mail)
-    contents = frozenset(_digests(raw, mail)) if len(raw) <= WHOLE_BELOW else None
-    doubts = disagreements(mail, read, contents)
+    enclosed = frozenset(_digests(raw, mail)) if len(raw) <= WHOLE_BELOW else None
+    doubts = disagreements(mail, read, enclosed)
     reading: dict[str, Any] = {"defects": read.defects}
     if read.hops:  # they belong to one copy: whose it is decides who may see them
         reading |= {"scope": one.scope, "received": [asdict(hop) for hop in read.hops]}
@@ -115,12 +118,6 @@ def _second_reading(archive: Archive, keys: Mapping[int, bytes], one: _One, seco
         "b_ambiguous": json.dumps(doubts, ensure_ascii=False) if doubts else None,
         "b_reading": json.dumps(reading, ensure_ascii=False) if any(reading.values()) else None,
     }
-
-
-def _read(archive: Archive, keys: Mapping[int, bytes], place: Place) -> Iterator[bytes]:
-    if place.blob not in keys:
-        raise Damaged(f"The key of blob {place.blob} was destroyed.")
-    return archive.blobs.read(place, keys[place.blob])
 
 
 def _joined(headers: bytes, content: Iterable[bytes], one: _One) -> reader.Raw:

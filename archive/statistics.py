@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from .people.scopes import Viewer, process_scope, user_scope, visible
 from .post import messages
 from .store.archive import Archive, Session
-from .store.schema import blob, message, receipt
+from .store.schema import blob, leaf, message, receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Statistics:
     quarantined: int
     bytes_received: int  # of all copies, as they came
     bytes_stored: int  # on disk, database and index included; for one person, that person's mail in the packs alone
-    bytes_saved: int  # of further copies, which are not stored again
+    bytes_saved: int  # of further copies of mails and attachments, which are not stored again
 
 
 def count(archive: Archive, session: Session, visible_to: Viewer) -> Statistics:
@@ -40,7 +40,17 @@ def count(archive: Archive, session: Session, visible_to: Viewer) -> Statistics:
     )
     stored = _on_disk(archive, session) if visible_to.scopes is None else _in_packs(session, visible_to)
     # A message's size is that of its first copy; somebody who may see a later copy only has saved nothing by it.
-    return Statistics(message_count, copy_count, quarantined, received, stored, max(received - once, 0))
+    saved = max(received - once, 0) + _attached_again(session, visible_to)
+    return Statistics(message_count, copy_count, quarantined, received, stored, saved)
+
+
+def _attached_again(session: Session, visible_to: Viewer) -> int:
+    """Bytes of attachments that came in further messages."""
+    length = leaf.c.end - leaf.c.start
+    condition = visible(leaf.c.message, visible_to)
+    once = select(func.max(length).label("length")).where(condition).group_by(leaf.c.blob).subquery()
+    cut_out = session.scalar(select(func.sum(length)).where(condition)) or 0
+    return cut_out - (session.scalar(select(func.sum(once.c.length))) or 0)
 
 
 def _on_disk(archive: Archive, session: Session) -> int:

@@ -58,7 +58,7 @@ class Letter:
 @contextmanager
 def opened(archive: Archive, session: Session, one: Message) -> Iterator[Raw]:
     """A message's content; Damaged where it is gone or altered."""
-    pieces = messages.read_blob(archive, session, one.blob)
+    pieces = messages.content(archive, session, one.id)
     if one.size <= IN_MEMORY:
         yield b"".join(pieces)
         return

@@ -117,9 +117,7 @@ def _whole(session: Session, found: Message, copies: list[Copy]) -> IO[bytes]:
     archive = office().archive
     file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  closed by whoever reads it
     try:
-        pieces = (
-            messages.raw(archive, session, copies[0]) if copies else messages.read_blob(archive, session, found.blob)
-        )
+        pieces = messages.raw(archive, session, copies[0]) if copies else messages.content(archive, session, found.id)
         for piece in pieces:
             file.write(piece)
     except (Damaged, LookupError):

@@ -100,7 +100,7 @@ def show(front: Front, id_: int, as_email: str | None, as_lines: bool) -> None:
         if one is None:
             raise click.ClickException(f"There is no message {id_}.")
         copies = post.copies(session, id_, viewer)
-        raw = post.content(archive, session, one)
+        raw = b"".join(post.content(archive, session, id_))
     described = _describe(one, copies, raw)
     if as_lines:
         as_json(described)

@@ -23,7 +23,8 @@ def upgrade(front: Front) -> None:
         before = installation.version(archive)
         if before != migrate.HEAD:
             _upgrade(archive, before)
-        archive.check()
+        migrate.check(archive)
+        migrate.check_key(archive)
     finally:
         archive.close()
     if before == migrate.HEAD:

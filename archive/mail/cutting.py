@@ -26,6 +26,7 @@ class Cut:
     end: int
     width: int  # characters a line; the last line may be shorter
     newline: bytes
+    size: int  # decoded bytes
     plain: bytes | None = field(default=None, repr=False, compare=False)  # decoded already, where it is small
 
     @property
@@ -49,12 +50,19 @@ def _fit(mail: Raw, start: int, end: int) -> Cut | None:
         return None
     while end - start > len(newline) and mail[end - len(newline) : end] == newline:
         end -= len(newline)  # empty lines behind it stay in the skeleton
-    cut = Cut(start, end, width, newline)
+    cut = Cut(start, end, width, newline, _size(mail, start, end, width, newline))
     if cut.length <= _BLOCK:
         plain = _proven(mail[start:end], cut, True)
         return None if plain is None else replace(cut, plain=plain)
     fine = all(_proven(mail[at:stop], cut, stop == end) is not None for at, stop in _blocks(cut))
     return cut if fine else None
+
+
+def _size(mail: Raw, start: int, end: int, width: int, newline: bytes) -> int:
+    """Decoded bytes of base64 that is written as it should be."""
+    lines = (end - start - 1) // (width + len(newline))  # full ones before the last
+    padding = mail[end - 2 : end].count(b"=")
+    return (end - start - lines * len(newline)) // 4 * 3 - padding
 
 
 def _blocks(cut: Cut) -> Iterator[tuple[int, int]]:

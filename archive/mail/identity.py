@@ -119,8 +119,12 @@ def content_key(content: Raw, secret: bytes) -> bytes:
 
 
 def _streamed_key(content: Raw, secret: bytes) -> bytes:
+    return keyed_hash((content[start : start + _STEP] for start in range(0, len(content), _STEP)), secret)
+
+
+def keyed_hash(pieces: Iterable[bytes], secret: bytes) -> bytes:
+    """HMAC-SHA-256 of bytes in pieces: tells whether two are the same, useless without the key."""
     digest = hmac.new(secret, digestmod="sha256")
-    with memoryview(content) as view:
-        for start in range(0, len(view), _STEP):
-            digest.update(view[start : start + _STEP])
+    for piece in pieces:
+        digest.update(piece)
     return digest.digest()

@@ -14,6 +14,7 @@ from ..people.scopes import Viewer, visible
 from ..store.archive import Archive, Session
 from ..store.packs import Damaged, Place
 from ..store.schema import attachment, binding, blob, delivery, mailbox, message, quarantine, receipt
+from . import contents
 
 _RANDOM_BITS = 30
 _LAST_SECOND = (1 << 33) - 1  # in the year 2242
@@ -263,24 +264,17 @@ def place_of(session: Session, id_: int) -> Place:
     return Place(row.id, row.size, row.stored, row.position)
 
 
-def places_of(session: Session, ids: Iterable[int]) -> dict[int, Place]:
-    """Where blobs lie; absent where there is none."""
-    query = select(blob).where(blob.c.id.in_(list(ids)))
-    return {row.id: Place(row.id, row.size, row.stored, row.position) for row in session.execute(query)}
-
-
 def read_blob(archive: Archive, session: Session, id_: int) -> Iterator[bytes]:
     """A blob's bytes in pieces; Damaged where they are gone, altered, or their key was destroyed."""
-    where = place_of(session, id_)
-    key = archive.keys.get([id_]).get(id_)
-    if key is None:
-        raise Damaged(f"The key of blob {id_} was destroyed.")
-    return archive.blobs.read(where, key)
+    return contents.read_blob(archive, archive.keys.get([id_]), place_of(session, id_))
 
 
-def content(archive: Archive, session: Session, one: Message) -> bytes:
-    """A message's content: the mail without any copy's transport headers, in memory."""
-    return b"".join(read_blob(archive, session, one.blob))
+def content(archive: Archive, session: Session, id_: int) -> Iterator[bytes]:
+    """A message's content, the mail without any copy's transport headers, in pieces; Damaged, LookupError."""
+    found = contents.of(session, [id_]).get(id_)
+    if found is None:
+        raise LookupError(f"message {id_}")
+    return contents.read(archive, archive.keys.get(found.blobs), found)
 
 
 def trace(archive: Archive, session: Session, of: Copy) -> bytes:
@@ -293,11 +287,9 @@ def raw(archive: Archive, session: Session, of: Copy) -> Iterator[bytes]:
 
     Whoever must not give out a single wrong byte reads it to the end first.
     """
-    kept = session.scalar(select(message.c.blob).where(message.c.id == of.message))
-    if kept is None:
-        raise LookupError(f"message {of.message}")
+    kept = content(archive, session, of.message)
     digest = hashlib.sha256()
-    for piece in identity.join(read_blob(archive, session, kept), trace(archive, session, of)):
+    for piece in identity.join(kept, trace(archive, session, of)):
         digest.update(piece)
         yield piece
     if digest.digest() != of.sha256:

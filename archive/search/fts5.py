@@ -16,14 +16,6 @@ from ..people.scopes import Viewer
 from ..store.archive import Session
 from .query import Query, Term
 
-CREATE = (
-    "CREATE VIRTUAL TABLE search USING fts5(subject, people, body, names, scope, content='', "
-    "tokenize='unicode61 remove_diacritics 2')",
-    # Merged in larger steps: the index is written by the batch.
-    "INSERT INTO search(search, rank) VALUES('hashsize', 16777216)",
-    "INSERT INTO search(search, rank) VALUES('automerge', 8)",
-)
-
 _TEXT = "{subject people body names}"
 
 

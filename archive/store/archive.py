@@ -16,11 +16,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import NoSuchModuleError
 
-from . import schema
-from .keys import InstallationKey, KeyStore, KeyTrouble
+from .keys import InstallationKey, KeyStore
 from .packs import BlobStore, LocalPacks
 
 # Core only: rows in, rows out, nothing cached that another worker may have changed.
@@ -73,19 +72,6 @@ class Archive:
         """One consistent view; writes nothing and waits for nobody."""
         with self.engine.begin() as session:
             yield session
-
-    def check(self) -> None:
-        """NotReady where the database is not there, not of this version, or belongs to another key."""
-        from . import migrate
-
-        migrate.check(self)
-        with self.reading() as session:
-            kept = session.scalar(select(schema.installation.c.value).where(schema.installation.c.name == "key"))
-        if kept != self.key.fingerprint:
-            raise KeyTrouble(
-                f"The key file does not belong to the archive in {self.folder}. "
-                "Put the right one back, or write it anew from the recovery key with: postroom key restore"
-            )
 
     def close(self) -> None:
         """Give back connections."""

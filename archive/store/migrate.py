@@ -1,17 +1,17 @@
-"""The database brought to this version by alembic, and checked."""
+"""The database brought to this version by alembic, and checked before anybody uses it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
-if TYPE_CHECKING:
-    from .archive import Archive
+from .archive import Archive, NotReady
+from .keys import KeyTrouble
+from .schema import installation
 
 HEAD = "0001"  # the newest revision in migrations/versions; a test compares
 
 
-def upgrade(archive: "Archive") -> None:
+def upgrade(archive: Archive) -> None:
     """Bring the database to this version, from nothing or from any earlier one; each revision is one transaction."""
     from alembic import command
     from alembic.config import Config
@@ -24,7 +24,7 @@ def upgrade(archive: "Archive") -> None:
         command.upgrade(config, "head")
 
 
-def revision(archive: "Archive") -> str | None:
+def revision(archive: Archive) -> str | None:
     """The revision the database is at; None where it is empty."""
     with archive.reading() as session:
         if not inspect(session).has_table("alembic_version"):
@@ -33,10 +33,8 @@ def revision(archive: "Archive") -> str | None:
         return found
 
 
-def check(archive: "Archive") -> None:
+def check(archive: Archive) -> None:
     """NotReady where the database is not there or not of this version."""
-    from .archive import NotReady
-
     if archive.on_sqlite and not Path(archive.engine.url.database or "").exists():
         raise NotReady(f"{archive.folder}: no archive there. Make one with: postroom init --admin EMAIL")
     found = revision(archive)
@@ -45,4 +43,15 @@ def check(archive: "Archive") -> None:
     if found != HEAD:
         raise NotReady(
             f"The database is of version {found}, this Postroom of {HEAD}. Bring it up with: postroom upgrade"
+        )
+
+
+def check_key(archive: Archive) -> None:
+    """KeyTrouble where the archive belongs to another key."""
+    with archive.reading() as session:
+        kept = session.scalar(select(installation.c.value).where(installation.c.name == "key"))
+    if kept != archive.key.fingerprint:
+        raise KeyTrouble(
+            f"The key file does not belong to the archive in {archive.folder}. "
+            "Put the right one back, or write it anew from the recovery key with: postroom key restore"
         )

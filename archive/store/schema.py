@@ -199,7 +199,7 @@ message = Table(
     Column("id", Id, primary_key=True, autoincrement=False),
     Column("content_key", LargeBinary(32), nullable=False, unique=True),
     Column("identity", Integer, nullable=False),  # version of the rule that made the content key
-    Column("blob", Id, ForeignKey("blob.id"), nullable=False),  # the content, transport headers cut out
+    Column("blob", Id, ForeignKey("blob.id"), nullable=False),  # the skeleton: transport headers and leaves cut out
     Column("size", BigInteger, nullable=False),  # of the first copy, bytes
     Column("conversation", Id, ForeignKey("conversation.id"), nullable=False, index=True),
     Column("joined_by", String(16), nullable=False),  # why it is in that conversation: first, parent, ghost, repeated
@@ -225,6 +225,19 @@ message = Table(
         sqlite_where=text("second_reader IS NULL"),
         postgresql_where=text("second_reader IS NULL"),
     ),
+)
+
+# What was cut out of a message's content: each distinct one is a blob kept once (`archive.mail.cutting`).
+leaf = Table(
+    "leaf",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),  # in the content
+    Column("end", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False),  # characters a line
+    Column("crlf", Boolean, nullable=False),  # its lines end in CRLF, or else in LF
+    Column("blob", Id, ForeignKey("blob.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 attachment = Table(

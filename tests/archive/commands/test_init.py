@@ -7,6 +7,7 @@ import pytest
 
 import postroom
 from archive.people import users
+from archive.store import migrate
 
 from .conftest import NOON, House, Office
 
@@ -16,7 +17,7 @@ INIT = ("init", "--admin", "Anna@Demo.example", "--no-input", "--json")
 
 def admins(house: House) -> list[str]:
     archive = house.archive()
-    archive.check()
+    migrate.check_key(archive)
     with archive.reading() as session:
         found = [one.email for one in users.every(session) if one.admin]
     archive.close()
@@ -110,6 +111,7 @@ sys.path.insert(0, {root!r})
 import postroom
 from archive.commands import init
 from archive.people import users
+from archive.store import migrate
 from archive.store import migrate
 from archive.store.keys import InstallationKey, KeyStore
 init = sys.modules["archive.commands.init"]

@@ -125,6 +125,6 @@ def test_an_archive_of_another_key_is_not_opened(home: Home) -> None:
 
     with home.archive.transaction() as session:
         installation.put(session, installation.KEY, home.archive.key.fingerprint)
-    home.archive.check()
+    migrate.check_key(home.archive)
     with pytest.raises(KeyTrouble, match="postroom key restore"):
-        Archive(home.folder, InstallationKey.new()).check()
+        migrate.check_key(Archive(home.folder, InstallationKey.new()))

@@ -3,10 +3,16 @@
 import sqlalchemy as sa
 from alembic import op
 
-from archive.search import fts5
-
 revision = "0001"
 down_revision = None
+
+SEARCH = (
+    "CREATE VIRTUAL TABLE search USING fts5(subject, people, body, names, scope, content='', "
+    "tokenize='unicode61 remove_diacritics 2')",
+    # Merged in larger steps: the index is written by the batch.
+    "INSERT INTO search(search, rank) VALUES('hashsize', 16777216)",
+    "INSERT INTO search(search, rank) VALUES('automerge', 8)",
+)
 
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -239,6 +245,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_binding_next_at"), "binding", ["next_at"], unique=False)
     op.create_table(
+        "leaf",
+        sa.Column("message", Id, nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
+        sa.Column("end", sa.BigInteger(), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("crlf", sa.Boolean(), nullable=False),
+        sa.Column("blob", Id, nullable=False),
+        sa.ForeignKeyConstraint(["blob"], ["blob.id"], name=op.f("fk_leaf_blob_blob")),
+        sa.ForeignKeyConstraint(["message"], ["message.id"], name=op.f("fk_leaf_message_message")),
+        sa.PrimaryKeyConstraint("message", "start", name=op.f("pk_leaf")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_leaf_blob"), "leaf", ["blob"], unique=False)
+    op.create_table(
         "message_scope",
         sa.Column("message", Id, nullable=False),
         sa.Column("scope", sa.String(length=32), nullable=False),
@@ -354,5 +374,5 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     if op.get_bind().dialect.name == "sqlite":
-        for statement in fts5.CREATE:
+        for statement in SEARCH:
             op.execute(statement)
