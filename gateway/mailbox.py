@@ -368,34 +368,40 @@ class Mailbox:
 
     def _move(self, uids: Sequence[int], to: str) -> Moved:
         with self._answers("UID MOVE"):
-            answer = self._client.move(uid_set(uids), to)
-            copied = self._copied(answer)
-        left = frozenset(uids).intersection(self.uids("UID", uid_set(uids))) if copied is None else frozenset()
-        return Moved(frozenset(uids) - left if copied is None else copied.intersection(uids), left)
+            self._copied()
+            self._client.move(uid_set(uids), to)
+            copied = self._copied()
+        return self._looked_at(uids, frozenset(uids) if copied is None else copied, asked=copied is None)
 
     def _copy(self, uids: Sequence[int], to: str) -> Moved:
         (before,) = self.status(to, "UIDNEXT")
         with self._answers("UID COPY"):
-            answer = self._client.copy(uid_set(uids), to)
-            copied = self._copied(answer)
+            self._copied()
+            self._client.copy(uid_set(uids), to)
+            copied = self._copied()
         if copied is None:
             # Nothing is taken away on the word of OK alone: the copies have to be there.
             (after,) = self.status(to, "UIDNEXT")
-            there = frozenset(uids).intersection(self.uids("UID", uid_set(uids)))
-            if after - before < len(there):
-                return Moved(frozenset(), there)
-            copied = there
+            copied = frozenset(self.uids("UID", uid_set(uids)))
+            if after - before < len(copied.intersection(uids)):
+                return Moved(frozenset(), copied.intersection(uids))
         copied = copied.intersection(uids)
         self.finish_move(copied)
-        if "UIDPLUS" not in self.capabilities or not copied:
-            return Moved(copied, frozenset())
-        left = copied.intersection(self.uids("UID", uid_set(copied)))
-        return Moved(copied - left, left)
+        if "UIDPLUS" not in self.capabilities:
+            return Moved(copied, frozenset(uids).intersection(self.uids("UID", uid_set(uids))) - copied)
+        return self._looked_at(uids, copied, asked=True)
 
-    def _copied(self, answer: object) -> frozenset[int] | None:
-        """The UIDs of which the server says that they were copied (COPYUID, RFC 4315 3); None where it does not say."""
-        _, told = self._client._imap.response("COPYUID")  # with MOVE it comes untagged (RFC 6851 4.3)
-        found = [match[1] for match in map(_COPYUID.search, map(_bytes, [answer, *(told or ())])) if match]
+    def _looked_at(self, uids: Sequence[int], gone: frozenset[int], *, asked: bool) -> Moved:
+        """What became of mails of which `gone` should be gone; the server is asked where that is only its word."""
+        wanted = frozenset(uids)
+        unsure = wanted if asked else wanted - gone
+        still = wanted.intersection(self.uids("UID", uid_set(unsure))) if unsure else frozenset()
+        return Moved(wanted.intersection(gone) - still, still)
+
+    def _copied(self) -> frozenset[int] | None:
+        """The UIDs that the server says it copied since this was last asked; None where it does not say (COPYUID)."""
+        _, told = self._client._imap.response("COPYUID")
+        found = [match[1] for match in map(_COPYUID.match, filter(None, told)) if match]
         return frozenset(uid for one in found for uid in _uids_in(one)) if found else None
 
     def finish_move(self, uids: Iterable[int]) -> None:
@@ -445,20 +451,18 @@ def _sets(uids: Iterable[int]) -> Iterator[list[int]]:
         yield some
 
 
-# Source and target set behind a UIDVALIDITY: "[COPYUID 38505 304,319:320 3956:3958]"; imaplib cuts the code off.
-_COPYUID = re.compile(rb"^(?:\[COPYUID )?\d{1,20} ([\d:,]+) [\d:,]+", re.IGNORECASE)
-
-
-def _bytes(answer: object) -> bytes:
-    return answer if isinstance(answer, bytes) else b""
+# UIDVALIDITY of the other folder, UIDs here, UIDs there: 38505 304,319:320 3956:3958 (RFC 4315 3).
+_COPYUID = re.compile(rb"\d+ ([\d:,]+) [\d:,]+")
 
 
 def _uids_in(listed: bytes) -> Iterator[int]:
     """The UIDs of a set as servers write it: 3:5,9."""
+    total = 0
     for item in listed.split(b","):
         first, _, last = item.partition(b":")
         low, high = sorted((int(first), int(last or first)))
-        if high - low > _MANY:
+        total += high - low + 1
+        if total > _MANY:
             raise ValueError("a set of UIDs without end")
         yield from range(low, high + 1)
 

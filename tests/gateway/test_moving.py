@@ -1,6 +1,7 @@
 """How originals are moved on servers of many kinds, and how folders are named there."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -209,6 +210,21 @@ def test_a_processed_folder_that_was_removed_is_made_again(office: Office, dovec
         assert help_.server.count(help_.user, "Done") == 1
         with help_.server.connect(help_.user) as client:
             client.delete_folder("Done")
+
+
+@pytest.mark.parametrize("told", [b"1 1:4294967295 1", b"1 " + b"1:900000," * 500 + b"1 1", b"1 , ,", b"1 :: 1", b"x"])
+def test_what_a_server_says_it_copied_is_read_within_bounds(office: Office, told: bytes) -> None:
+    with Scripted() as server:
+        server.folder("INBOX").add(mail())
+        server.folder("Done")
+        server.on("UID MOVE", do=True, alter=lambda answer: b"* OK [COPYUID " + told + b"] x\r\n" + answer, times=1)
+        binding = office.watch(server)
+        started = time.monotonic()
+        office.poll(binding)
+        assert time.monotonic() - started < 2
+        office.poll_well(binding)
+        assert office.settlements() == ["moved"]
+        assert len(server.folder("Done").mails) == 1
 
 
 def test_uids_are_named_exactly() -> None:

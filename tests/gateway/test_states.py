@@ -294,3 +294,35 @@ def test_the_watched_folder_made_anew_while_the_other_one_was_looked_at_loses_no
         office.poll_well(binding)
         assert {*RAWS, mail(subject="a stranger")} <= set(everywhere(server))
         assert len(office.messages()) == 4
+
+
+def test_a_server_that_moves_only_some_and_says_so_leaves_the_others_open(office: Office, server: Scripted) -> None:
+    """COPYUID names what was moved; the rest is neither called moved nor taken away."""
+    inbox, done = server.folder("INBOX"), server.folder("Done")
+    verb = "UID MOVE" if server.can("MOVE") else "UID COPY"
+    if not server.can("UIDPLUS"):
+        server.on(verb, "OK copied", do=False, times=1)
+    else:
+
+        def some(_answer: bytes) -> bytes:
+            kept = inbox.mails[0] if inbox.mails else None
+            done.add(RAWS[0])
+            if verb == "UID MOVE" and kept is not None:
+                inbox.mails.pop(0)
+            tag = server.commands[-1]
+            assert tag.verb == verb
+            return b"* OK [COPYUID 1002 1 1] some\r\n" + _tag(_answer) + b" OK done\r\n"
+
+        server.on(verb, "OK done", do=False, alter=some, times=1)
+    binding = office.watch(server)
+    first = office.poll(binding)
+    assert "but it did not" in (first.trouble or "")
+    assert None in office.settlements()
+    assert "taken away" not in office.settlements()
+    office.poll_well(binding)
+    assert sorted(done.raws) == sorted(RAWS)
+    assert set(office.settlements()) <= {"moved", "left"}
+
+
+def _tag(answer: bytes) -> bytes:
+    return answer.rstrip().rsplit(b"\n", 1)[-1].split(b" ")[0]

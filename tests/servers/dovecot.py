@@ -274,7 +274,7 @@ class Dovecot:
     def create(self, user: str, folder: str) -> str:
         """Makes a folder, named as on the server, unless it is there; returns the name."""
         with self.connect(user) as client:
-            if not client.folder_exists(folder):
+            if not _there(client, folder):
                 client.create_folder(folder)
         return folder
 
@@ -293,7 +293,7 @@ class Dovecot:
     ) -> None:
         """Puts mails into a folder, which is made when missing, byte for byte and with the given INTERNALDATE."""
         with self.connect(user) as client:
-            if folder != "INBOX" and not client.folder_exists(folder):
+            if folder != "INBOX" and not _there(client, folder):
                 client.create_folder(folder)
             for raw in raws:
                 client.append(folder, raw, flags, when)
@@ -337,7 +337,7 @@ class Dovecot:
     def mails(self, user: str, folder: str) -> list[Mail]:
         """All mails of a folder by UID, read without changing anything; none when there is no such folder."""
         with self.connect(user) as client:
-            if not client.folder_exists(folder):
+            if not _there(client, folder):
                 return []
             client.select_folder(folder, readonly=True)
             found = []
@@ -485,6 +485,11 @@ service auth {{
 }}
 {tls}{capability}{rootless}{self._extra}
 """
+
+
+def _there(client: IMAPClient, folder: str) -> bool:
+    """Whether there is a folder of exactly this name; imapclient's own question takes * and % for wildcards."""
+    return folder.upper() == "INBOX" or any(name == folder for _, _, name in client.list_folders())
 
 
 def _short_folder() -> Path:
