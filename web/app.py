@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,7 @@ class Server:
     """Serves an application until it is closed; what is in hand then is finished."""
 
     def __init__(self, app: Flask, host: str, port: int, threads: int, *, behind_proxy: bool) -> None:
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a request waited a moment is no news
         self._server = create_server(
             app,
             host=host,
