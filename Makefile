@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench-ingest clean
+.PHONY: help demo test proof lint bench-ingest clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -21,6 +21,7 @@ PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -
 help:
 	@echo 'make demo            start Postroom with an embedded mail server and a small world (PORT=8460)'
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
+	@echo 'make proof           the crash tests in full: killed at every step and at many moments (about 20 minutes)'
 	@echo 'make lint            ruff and mypy only'
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
 	@echo 'make clean           remove .venv and everything built'
@@ -32,6 +33,10 @@ test: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd chromium strace
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS)
+
+proof: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd strace
+	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check $(CODE)
