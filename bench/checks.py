@@ -18,6 +18,7 @@ _MOST_MAILS_A_WORD = 20
 _LETTERS_READ = 8000  # of the beginning of a mail's text
 _LONGEST_MAIL_READ = 40_000_000  # bytes
 _PUNCTUATION = ".,;:!?()\"'"
+_STOPS = str.maketrans("。、", "  ")  # no space follows them
 
 
 def sha256(raw: bytes) -> str:
@@ -35,7 +36,8 @@ class Question:
 def questions(mails: Iterable[bytes]) -> tuple[list[Question], int]:
     """Words such that each mail has at least one of them, and the number of mails in which no word could be read.
 
-    A word is asked for once, although up to 20 mails contain it; all of them have to be among the answers.
+    A word is asked for once, although some mails contain it, at most 20 where there is such a word; all of them have
+    to be among the answers.
     """
     words_of = {sha256(raw): _words(raw) for raw in mails}
     having: dict[str, set[str]] = collections.defaultdict(set)
@@ -49,11 +51,13 @@ def questions(mails: Iterable[bytes]) -> tuple[list[Question], int]:
         if mail in covered:
             continue
         # Of equally rare words the first in the alphabet: the same questions in every run.
-        rare = sorted((-len(having[word]), word) for word in words if len(having[word]) <= _MOST_MAILS_A_WORD)
-        if not rare:
+        ranked = sorted((len(having[word]), word) for word in words)
+        few = [word for number, word in reversed(ranked) if number <= _MOST_MAILS_A_WORD]
+        if not ranked:
             unread += 1
             continue
-        word = rare[0][1]
+        # A mail of very common words only: the least common of them has to do.
+        word = few[0] if few else ranked[0][1]
         asked.append(Question(word, frozenset(having[word])))
         covered |= having[word]
     return asked, unread
@@ -69,7 +73,7 @@ def _words(raw: bytes) -> set[str]:
     except Exception:  # what the standard library cannot read is no less a mail: it is counted as unread
         return set()
     lines = [line for line in text[:_LETTERS_READ].splitlines()[:-1] if not line.startswith(">")]
-    words = {word.strip(_PUNCTUATION).lower() for line in lines for word in line.split()}
+    words = {word.strip(_PUNCTUATION).lower() for line in lines for word in line.translate(_STOPS).split()}
     return {word for word in words if 4 <= len(word) <= 30 and word.isalpha()}
 
 
