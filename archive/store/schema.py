@@ -250,14 +250,29 @@ attachment = Table(
     sqlite_with_rowid=False,
 )
 
+# Where imported mail came from: a file, a folder, or a binding of another archive that an export tells of.
+source = Table(
+    "source",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(16), nullable=False),  # mbox, mboxrd, maildir, folder, binding
+    Column("name", Text, nullable=False),  # the path; of a binding, its name there
+    Column("scope", String(32), nullable=False),  # whom its mail was imported for
+    Column("created_at", Time, nullable=False),
+    UniqueConstraint("kind", "name", "scope"),
+)
+
+# From a binding, with UIDVALIDITY and UID; or from a source, with the place in it.
 receipt = Table(
     "receipt",
     metadata,
     Column("id", Id, primary_key=True),
     Column("message", Id, ForeignKey("message.id"), nullable=False, index=True),
-    Column("binding", Id, ForeignKey("binding.id"), nullable=False),
-    Column("uidvalidity", BigInteger, nullable=False),
-    Column("uid", BigInteger, nullable=False),
+    Column("binding", Id, ForeignKey("binding.id")),
+    Column("uidvalidity", BigInteger),
+    Column("uid", BigInteger),
+    Column("source", Id, ForeignKey("source.id")),
+    Column("place", Text),  # an mbox's offset, a file's path, UIDVALIDITY/UID of a binding
     Column("scope", String(32), nullable=False),  # whom this copy came to; nobody else sees its transport headers
     Column("sha256", LargeBinary(32), nullable=False),  # of the copy's raw bytes
     Column("size", BigInteger, nullable=False),
@@ -265,8 +280,18 @@ receipt = Table(
     Column("received_at", Time, nullable=False),  # INTERNALDATE
     Column("taken_at", Time, nullable=False),
     Column("settled_at", Time),
-    Column("settlement", String(16)),  # moved, left, taken away, new generation
+    Column("settlement", String(16)),  # moved, left, taken away, new generation, imported
     UniqueConstraint("binding", "uidvalidity", "uid"),
+    # With the hash: a file that was changed has other mail in the same place.
+    Index(
+        "uq_receipt_source_place_sha256",
+        "source",
+        "place",
+        "sha256",
+        unique=True,
+        sqlite_where=text("source IS NOT NULL"),
+        postgresql_where=text("source IS NOT NULL"),
+    ),
     Index(
         "ix_receipt_unsettled",
         "binding",

@@ -323,12 +323,24 @@ def upgrade() -> None:
         sa.UniqueConstraint("binding", "uidvalidity", "uid", name=op.f("uq_quarantine_binding_uidvalidity_uid")),
     )
     op.create_table(
+        "source",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("scope", sa.String(length=32), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_source")),
+        sa.UniqueConstraint("kind", "name", "scope", name=op.f("uq_source_kind_name_scope")),
+    )
+    op.create_table(
         "receipt",
         sa.Column("id", Id, nullable=False),
         sa.Column("message", Id, nullable=False),
-        sa.Column("binding", Id, nullable=False),
-        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
-        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("binding", Id, nullable=True),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=True),
+        sa.Column("uid", sa.BigInteger(), nullable=True),
+        sa.Column("source", Id, nullable=True),
+        sa.Column("place", sa.Text(), nullable=True),
         sa.Column("scope", sa.String(length=32), nullable=False),
         sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
@@ -339,11 +351,20 @@ def upgrade() -> None:
         sa.Column("settlement", sa.String(length=16), nullable=True),
         sa.ForeignKeyConstraint(["binding"], ["binding.id"], name=op.f("fk_receipt_binding_binding")),
         sa.ForeignKeyConstraint(["message"], ["message.id"], name=op.f("fk_receipt_message_message")),
+        sa.ForeignKeyConstraint(["source"], ["source.id"], name=op.f("fk_receipt_source_source")),
         sa.ForeignKeyConstraint(["trace"], ["blob.id"], name=op.f("fk_receipt_trace_blob")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_receipt")),
         sa.UniqueConstraint("binding", "uidvalidity", "uid", name=op.f("uq_receipt_binding_uidvalidity_uid")),
     )
     op.create_index(op.f("ix_receipt_message"), "receipt", ["message"], unique=False)
+    op.create_index(
+        "uq_receipt_source_place_sha256",
+        "receipt",
+        ["source", "place", "sha256"],
+        unique=True,
+        sqlite_where=sa.text("source IS NOT NULL"),
+        postgresql_where=sa.text("source IS NOT NULL"),
+    )
     op.create_index(
         "ix_receipt_unsettled",
         "receipt",
