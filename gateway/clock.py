@@ -75,25 +75,13 @@ class Clock:
         try:
             poller = poller or self._make_poller()
             self._report(poller.poll(binding))
-        except Exception:
-            # A fault of ours costs this pass; the binding is tried again when its time comes.
+        except Exception:  # the archive itself: the next tick tries
             _log.exception("poll failed", binding=binding)
-            self._put_off(binding)
         finally:
             with self._guard:
                 if poller is not None:
                     self._idle.append(poller)
                 del self._at_work[binding]
-
-    def _put_off(self, binding: int) -> None:
-        try:
-            with self._archive.intake() as session:
-                one = bindings.get(session, binding)
-                trouble = "Postroom stumbled over this binding; its log tells more. It is tried again."
-                again = now() + one.every * 1000
-                bindings.failed(session, one, now(), trouble=trouble, permanent=False, next_at=again)
-        except Exception:  # the database itself: the next tick tries
-            _log.exception("binding could not be put off", binding=binding)
 
     def stop(self, within: float = 4.0) -> None:
         """Finish the mail in hand and stop; what is not done after so many seconds is left to the next start."""

@@ -501,6 +501,11 @@ def _login_trouble(account: Account, answer: str) -> Trouble:
 
 
 def _folder_trouble(folder: str, error: Exception) -> Trouble:
+    answer = str(error).upper()
+    if any(code in answer for code in ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]")):
+        return Unreachable(f'The folder "{quoted(folder)}" cannot be opened at the moment: {quoted(error)}.')
+    if "[NOPERM]" in answer:
+        return Refused(f'The folder "{quoted(folder)}" may not be opened: {quoted(error)}.')
     return Refused(
         f'The folder "{quoted(folder)}" is not there (any more): {quoted(error)}. Make it again, or bind another.'
     )

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import structlog
+
 from archive.events import log
 from archive.intake import Intake, Taken
 from archive.post import bindings, receipts
@@ -25,9 +27,16 @@ from .workers import Order, Workers
 
 MOVE_AT = 4000  # originals that have been archived are moved when so many wait
 MOVE_AFTER = 10.0  # or the first of them has waited so many seconds
+FLAGGED = "A person flagged it as deleted; it is left alone."
+AGAIN = (
+    "A mail of this number (UID) was archived and moved before, and the server shows one again, as after a backup was "
+    "put back. Move it out of the folder and in again, and it is taken."
+)
 WORTH_WORKERS = 200  # mails, or
 WORTH_WORKERS_BYTES = 16 << 20  # bytes to take before other cores are worth starting
 LONGEST_BACKOFF = 3600  # seconds between tries when they keep failing
+
+_log = structlog.get_logger()
 
 
 @dataclass
@@ -112,12 +121,20 @@ class Poller:
                         session, one, self.clock(), waiting=visit.waiting, empty=empty, moving=visit.moving
                     )
         except Trouble as trouble:
-            now = self.clock()
-            with archive_answers(self.archive.folder), self.archive.intake() as session:
-                again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent)
-                sentence = str(trouble)
-                bindings.failed(session, one, now, trouble=sentence, permanent=trouble.permanent, next_at=again)
+            self._failed(one, trouble)
             raise
+        except Exception:  # a fault of ours costs this binding this pass, and nobody else anything
+            _log.exception("poll failed", binding=one.name)
+            self.close()
+            stumbled = Unreachable("Postroom stumbled over this binding; its log tells more. It is tried again.")
+            self._failed(one, stumbled)
+            raise stumbled from None
+
+    def _failed(self, one: Binding, trouble: Trouble) -> None:
+        now = self.clock()
+        again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent)
+        with archive_answers(self.archive.folder), self.archive.intake() as session:
+            bindings.failed(session, one, now, trouble=str(trouble), permanent=trouble.permanent, next_at=again)
 
     def intake(self) -> Intake:
         """This process's own way into the archive."""
@@ -206,12 +223,15 @@ class _Visit:
             quarantined = receipts.in_quarantine(session, id_, uidvalidity)
             held = receipts.held_back(session, id_, uidvalidity)
             left = receipts.left(session, id_, uidvalidity)
-        listed = deleted - known
+            again = receipts.met_again(session, id_, uidvalidity, known)
+        flagged = deleted - known
+        listed = flagged | again
         if listed != left:
+            now = self._poller.clock()
             with self._archive.intake() as session:
                 receipts.no_longer_left(session, id_, uidvalidity, left - listed)
-                reason = "A person flagged it as deleted; it is left alone."
-                receipts.leave_alone(session, id_, uidvalidity, listed - left, reason, self._poller.clock())
+                receipts.leave_alone(session, id_, uidvalidity, flagged - left, FLAGGED, now)
+                receipts.leave_alone(session, id_, uidvalidity, again - left, AGAIN, now)
         self.waiting = len((listed | quarantined).intersection(uids))
         self._withheld = sorted(self._looked_at.intersection(uids) - known - listed - quarantined)
         wanted = [uid for uid in fresh if uid not in known and uid not in deleted and uid not in held]

@@ -14,6 +14,7 @@ MOVED = "moved"
 LEFT = "left"  # the server can neither MOVE nor expunge by UID: a marked copy stays
 TAKEN_AWAY = "taken away"  # by someone else, before we moved it (state S5)
 NEW_GENERATION = "new generation"  # UIDVALIDITY changed: the original goes by another UID now
+IMPORTED = "imported"  # from a file, which stays where it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,20 @@ def known(session: Session, binding: int, uidvalidity: int, uids: Iterable[int])
     for some in chunks(uids):
         query = select(receipt.c.uid).where(
             receipt.c.binding == binding, receipt.c.uidvalidity == uidvalidity, receipt.c.uid.in_(some)
+        )
+        found.update(session.scalars(query))
+    return found
+
+
+def met_again(session: Session, binding: int, uidvalidity: int, uids: Iterable[int]) -> set[int]:
+    """Which of these UIDs, all of them in the watched folder, have a receipt that says they are not."""
+    found: set[int] = set()
+    for some in chunks(uids):
+        query = select(receipt.c.uid).where(
+            receipt.c.binding == binding,
+            receipt.c.uidvalidity == uidvalidity,
+            receipt.c.uid.in_(some),
+            receipt.c.settlement != LEFT,
         )
         found.update(session.scalars(query))
     return found

@@ -140,6 +140,32 @@ def test_mail_in_quarantine_keeps_its_place_under_its_new_uid(
     assert sorted(office.raws()) == sorted(RAWS)
 
 
+def test_a_number_that_comes_back_after_a_backup_was_put_back_is_listed_and_nothing_is_lost(
+    office: Office, scripted: Scripted
+) -> None:
+    """A restored folder gives UIDs a second time under the old UIDVALIDITY; what they name now is not archived yet."""
+    inbox = scripted.folder("INBOX")
+    inbox.add(RAWS[0])
+    binding = office.watch(scripted)
+    office.poll_well(binding)
+    inbox.uidnext = 1
+    inbox.add(RAWS[1])
+    office.poll_well(binding)
+    (listed,) = office.rows("left_alone")
+    assert (listed.uid, "put back" in listed.reason) == (1, True)
+    assert office.binding(binding).waiting == 1
+    assert inbox.raws == [RAWS[1]]
+    quiet = office.everything()
+    office.poll_well(binding)
+    assert office.everything() == quiet
+    # As told: out of the folder and in again.
+    inbox.mails.clear()
+    inbox.add(RAWS[1])
+    assert office.poll_well(binding).archived == 1
+    assert office.rows("left_alone") == []
+    assert sorted(office.raws()) == sorted(RAWS[:2])
+
+
 def test_a_server_without_uidvalidity_is_refused(office: Office, scripted: Scripted) -> None:
     scripted.folder("INBOX").add(RAWS[0])
     scripted.on(

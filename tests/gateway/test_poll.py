@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+import pytest
+
 from archive.post import messages
 
 from ..conftest import Account
@@ -122,6 +124,21 @@ def test_mail_flagged_as_deleted_that_is_expunged_by_its_owner_is_forgotten(
     office.poll_well(binding)
     assert office.rows("left_alone") == []
     assert office.binding(binding).waiting == 0
+
+
+def test_a_fault_of_ours_is_one_bindings_trouble(
+    office: Office, dovecot: MakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    help_ = dovecot("helpdesk")
+    help_.server.deliver(help_.user, "INBOX", mail())
+    binding = office.watch(help_)
+    with monkeypatch.context() as patch:
+        patch.setattr("archive.post.receipts.in_quarantine", lambda *_: 1 / 0)
+        outcome = office.poll(binding)
+    assert "stumbled over this binding" in (outcome.trouble or "")
+    assert office.binding(binding).trouble == outcome.trouble
+    assert not office.binding(binding).permanent
+    assert office.poll_well(binding).archived == 1
 
 
 def test_a_poll_goes_on_until_nothing_is_left_to_take(office: Office, dovecot: MakeAccount) -> None:

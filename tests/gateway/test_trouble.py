@@ -278,6 +278,22 @@ def test_a_watched_folder_that_is_gone(office: Office, dovecot: MakeAccount) -> 
     recovers(office, binding)
 
 
+@pytest.mark.parametrize(
+    ("answer", "says", "permanent"),
+    [
+        ("NO [SERVERBUG] internal error", "cannot be opened at the moment", False),
+        ("NO [UNAVAILABLE] later", "cannot be opened at the moment", False),
+        ("NO [NOPERM] not yours", "may not be opened", True),
+        ("NO no such mailbox", "is not there", True),
+    ],
+)
+def test_a_watched_folder_that_cannot_be_opened(
+    office: Office, scripted: Scripted, answer: str, says: str, permanent: bool
+) -> None:
+    scripted.on("SELECT", answer)
+    assert says in fails(office, office.watch(scripted), permanent=permanent)
+
+
 def test_answers_that_make_no_sense(office: Office, scripted: Scripted) -> None:
     scripted.folder("INBOX").add(mail())
     binding = office.watch(scripted)
