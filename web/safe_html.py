@@ -80,8 +80,18 @@ def _well_nested(markup: str) -> str:
         return ""  # nothing but comments
     if any("depth" in fault.message for fault in parser.error_log):
         raise TooTangled("nested too deeply")
+    _paint_body(tree)
     _fold_quotes(tree)
     return str(lxml.etree.tostring(tree, method="html", encoding="unicode"))
+
+
+def _paint_body(tree: "lxml.html.HtmlElement") -> None:
+    """Say the body's colours as a style: the element that will stand for it knows no others."""
+    for body in tree.iter("body"):
+        said = (("background-color", body.get("bgcolor")), ("color", body.get("text")))
+        style = "".join(f"{name}: {value};" for name, value in said if value)
+        if style:
+            body.set("style", style + body.get("style", ""))
 
 
 def _fold_quotes(tree: "lxml.html.HtmlElement") -> None:
