@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 
 from .front import when
 from .mail import identity
 from .people.scopes import Viewer, process_scope, user_scope
-from .post import contents, messages
+from .post import contents, messages, sources
 from .post.contents import Content
 from .store.archive import Archive, Session
 from .store.packs import Damaged, Place
-from .store.schema import binding, mailbox, receipt
+from .store.schema import receipt
 
 INDEX = "index.jsonl"
 _BATCH = 500  # copies whose rows and keys are fetched at once
@@ -100,13 +100,8 @@ def _batches(archive: Archive, visible_to: Viewer) -> Iterator[list[_One]]:
                 process_scope(one.scope_process) if one.scope_process is not None else user_scope(one.scope_user or 0)
             )
         ]
-    query: Select[Any] = (
-        select(receipt, mailbox.c.name, binding.c.folder)
-        .join(binding, binding.c.id == receipt.c.binding)
-        .join(mailbox, mailbox.c.id == binding.c.mailbox)
-        .order_by(receipt.c.id)
-        .limit(_BATCH)
-    )
+    query = messages.with_origin(select(receipt, *messages.ORIGIN).select_from(receipt))
+    query = query.order_by(receipt.c.id).limit(_BATCH)
     if visible_to.scopes is not None:
         query = query.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
     after = 0
@@ -124,24 +119,29 @@ def _batches(archive: Archive, visible_to: Viewer) -> Iterator[list[_One]]:
 
 
 def _quarantined(session: Session, one: messages.Quarantined) -> _One:
-    listed = _listed(None, one, one.mailbox)
+    name = f"{one.mailbox}/{one.folder}"
+    listed = _listed(None, messages.Origin(sources.BINDING, name, None, one.uidvalidity, one.uid, False), one)
     whole = Content(messages.place_of(session, one.blob), ())
     return _One(f"quarantine-{one.id:010}.eml", one.sha256, listed, whole, None)
 
 
 def _copy(row: Any, content: Content, trace: Place) -> _One:
-    return _One(f"{row.id:010}.eml", row.sha256, _listed(str(row.message), row, row.name), content, trace)
+    return _One(f"{row.id:010}.eml", row.sha256, _listed(str(row.message), messages.origin(row), row), content, trace)
 
 
-def _listed(message_id: str | None, of: Any, mailbox_name: str) -> dict[str, Any]:
-    return {
+def _listed(message_id: str | None, origin: messages.Origin, of: Any) -> dict[str, Any]:
+    bound = origin.kind == sources.BINDING
+    listed: dict[str, Any] = {
         "message": message_id,
-        "binding": f"{mailbox_name}/{of.folder}",
-        "folder": of.folder,
-        "uidvalidity": of.uidvalidity,
-        "uid": of.uid,
+        "binding": origin.name if bound else None,
+        "folder": origin.folder,
+        "uidvalidity": origin.uidvalidity,
+        "uid": origin.uid,
         "received": when(of.received_at),
     }
+    if not bound:
+        listed["source"] = {"kind": origin.kind, "name": origin.name, "place": origin.place}
+    return listed
 
 
 def _write_batch(archive: Archive, folder: Path, batch: Sequence[_One], index: IO[bytes], done: Exported) -> None:
@@ -154,7 +154,7 @@ def _write_batch(archive: Archive, folder: Path, batch: Sequence[_One], index: I
                 done.bytes += _copy_out(_pieces(archive, keys, one), file, one)
         except Damaged as error:
             path.unlink()
-            done.damaged.append(f"{one.file} is left out ({one.listed['binding']}, UID {one.listed['uid']}): {error}")
+            done.damaged.append(f"{one.file} is left out ({_place(one.listed)}): {error}")
             continue
         entry = {"file": one.file, "sha256": one.sha256.hex(), **one.listed}
         index.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
@@ -162,6 +162,12 @@ def _write_batch(archive: Archive, folder: Path, batch: Sequence[_One], index: I
             done.quarantined += 1
         else:
             done.copies += 1
+
+
+def _place(listed: dict[str, Any]) -> str:
+    if "source" in listed:
+        return f"{listed['source']['name']}, {listed['source']['place']}"
+    return f"{listed['binding']}, UID {listed['uid']}"
 
 
 def _pieces(archive: Archive, keys: dict[int, bytes], one: _One) -> Iterable[bytes]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -19,7 +19,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from .events import log
 from .mail import cutting, identity, reader
 from .mail.cutting import Cut
-from .post import conversations, receipts
+from .post import conversations, receipts, sources
 from .post.bindings import Binding
 from .post.messages import new_id
 from .search import fts5
@@ -43,9 +43,87 @@ ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyT
 class Arrival:
     """A copy as the mail server gave it."""
 
-    uid: int
+    uid: int  # of imported mail, any number of its own
     raw: identity.Raw
     received_at: int  # INTERNALDATE, UTC ms
+    wanted_id: int | None = None  # the id its message had in the archive it was exported from
+
+
+class Origin(Protocol):
+    """Where the copies of a batch come from."""
+
+    @property
+    def scope(self) -> str:
+        """Whom they come to."""
+
+    def actor(self, uid: int) -> str:
+        """As events name what brought this copy."""
+
+    def known(self, session: Session, prepared: "Sequence[Prepared]") -> set[int]:
+        """The UIDs of those that have a receipt already."""
+
+    def place(self, uid: int) -> Mapping[str, Any]:
+        """What a receipt says of where this copy was."""
+
+    def told(self, uid: int) -> Mapping[str, Any]:
+        """What the event says of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A watched folder under one UIDVALIDITY."""
+
+    binding: Binding
+    uidvalidity: int
+
+    @property
+    def scope(self) -> str:
+        """See `Origin.scope`."""
+        return self.binding.scope
+
+    def actor(self, _uid: int) -> str:
+        """See `Origin.actor`."""
+        return self.binding.actor
+
+    def known(self, session: Session, prepared: "Sequence[Prepared]") -> set[int]:
+        """See `Origin.known`."""
+        return receipts.known(session, self.binding.id, self.uidvalidity, [one.arrival.uid for one in prepared])
+
+    def place(self, uid: int) -> Mapping[str, Any]:
+        """See `Origin.place`."""
+        return {"binding": self.binding.id, "uidvalidity": self.uidvalidity, "uid": uid}
+
+    def told(self, uid: int) -> Mapping[str, Any]:
+        """See `Origin.told`."""
+        return {"uidvalidity": self.uidvalidity, "uid": uid}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Files. What comes from them was there before: nothing may ever be sent because of it."""
+
+    scope: str
+    places: Mapping[int, tuple[int, str]]  # by the number each arrival has: source and place in it
+    now: int  # UTC ms
+
+    def actor(self, uid: int) -> str:
+        """See `Origin.actor`."""
+        return f"source:{self.places[uid][0]}"
+
+    def known(self, session: Session, prepared: "Sequence[Prepared]") -> set[int]:
+        """See `Origin.known`."""
+        wanted = {one.arrival.uid: (*self.places[one.arrival.uid], one.sha256) for one in prepared}
+        there = sources.receipted(session, wanted.values())
+        return {uid for uid, place in wanted.items() if place in there}
+
+    def place(self, uid: int) -> Mapping[str, Any]:
+        """See `Origin.place`; the original stays where it is, so the receipt is settled."""
+        source, place = self.places[uid]
+        return {"source": source, "place": place, "settled_at": self.now, "settlement": receipts.IMPORTED}
+
+    def told(self, uid: int) -> Mapping[str, Any]:
+        """See `Origin.told`."""
+        return {"imported": True, "place": self.places[uid][1]}
 
 
 @dataclass(slots=True)
@@ -56,6 +134,7 @@ class Taken:
     copies: list[int] = field(default_factory=list)  # further copies of known ones
     known: list[int] = field(default_factory=list)  # recorded by somebody else since the gateway looked
     quarantined: list[int] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)  # imported mail that could not be recorded, and why
     bytes: int = 0
 
     @property
@@ -69,6 +148,7 @@ class Taken:
         self.copies += other.copies
         self.known += other.known
         self.quarantined += other.quarantined
+        self.refused |= other.refused
         self.bytes += other.bytes
 
 
@@ -213,43 +293,75 @@ class Intake:
 
         Without `read` it is kept and recorded as a mail that cannot be read.
         """
+        return self._take_all(Watched(binding, uidvalidity), arrivals, clock, read, lambda: None)
+
+    def take_files(
+        self,
+        origin: Imported,
+        arrivals: Sequence[Arrival],
+        clock: Callable[[], int],
+        *,
+        read: bool = True,
+        turn: Callable[[], None] = lambda: None,
+    ) -> Taken:
+        """As `take`, of imported mail; what fails alone is refused, for its file stays where it is.
+
+        `turn` is called when all bytes are durable and returns when this batch may be recorded; it may be called again.
+        """
+        return self._take_all(origin, arrivals, clock, read, turn)
+
+    def _take_all(
+        self,
+        origin: Watched | Imported,
+        arrivals: Sequence[Arrival],
+        clock: Callable[[], int],
+        read: bool,
+        turn: Callable[[], None],
+    ) -> Taken:
         try:
-            return self._take(binding, uidvalidity, arrivals, clock, read=read)
+            return self._take(origin, arrivals, clock, read, turn)
         except ARCHIVE_FAULTS:
             raise
         except Exception:
             taken = Taken()
             for one in arrivals:
-                taken.add(self._take_alone(binding, uidvalidity, one, clock, read=read))
+                taken.add(self._take_alone(origin, one, clock, read, turn))
             return taken
 
     def _take_alone(
-        self, binding: Binding, uidvalidity: int, arrival: Arrival, clock: Callable[[], int], *, read: bool
+        self,
+        origin: Watched | Imported,
+        arrival: Arrival,
+        clock: Callable[[], int],
+        read: bool,
+        turn: Callable[[], None],
     ) -> Taken:
         try:
-            return self._take(binding, uidvalidity, [arrival], clock, read=read)
+            return self._take(origin, [arrival], clock, read, turn)
         except ARCHIVE_FAULTS:
             raise
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"[:500]
-            self._quarantine(binding, uidvalidity, arrival, reason, clock())
+            if isinstance(origin, Imported):
+                return Taken(refused={arrival.uid: reason})
+            self._quarantine(origin.binding, origin.uidvalidity, arrival, reason, clock())
             return Taken(quarantined=[arrival.uid], bytes=len(arrival.raw))
 
     def _take(
         self,
-        binding: Binding,
-        uidvalidity: int,
+        origin: Watched | Imported,
         arrivals: Sequence[Arrival],
         clock: Callable[[], int],
-        *,
-        read: bool = True,
+        read: bool,
+        turn: Callable[[], None],
     ) -> Taken:
         key = self.archive.key.content_hash_key
         prepared = [prepare(one, key, read=read) for one in arrivals]
         with self._sound():
             kept = self._keep(prepared, clock())
+            turn()
             with self.archive.intake() as session:
-                taken, unused = record(session, binding, uidvalidity, prepared, kept, clock())
+                taken, unused = record(session, origin, prepared, kept, clock())
             self.archive.keys.destroy(unused)
         return taken
 
@@ -379,11 +491,11 @@ class Intake:
 
 
 def record(
-    session: Session, binding: Binding, uidvalidity: int, prepared: Sequence[Prepared], kept: Kept, now: int
+    session: Session, origin: Watched | Imported, prepared: Sequence[Prepared], kept: Kept, now: int
 ) -> tuple[Taken, list[int]]:
     """Write a batch's rows; returns what became of it, and blobs that were kept but are not needed after all."""
     uids = [one.arrival.uid for one in prepared]
-    receipted = receipts.known(session, binding.id, uidvalidity, uids)  # since the gateway looked
+    receipted = origin.known(session, prepared)  # since the gateway looked
     copies = [pair for pair in zip(prepared, kept.traces, strict=True) if pair[0].arrival.uid not in receipted]
     ids = _known(session, [one.content_key for one, _ in copies])
     fresh = {one.content_key: one for one, _ in reversed(copies) if one.content_key not in ids}
@@ -393,11 +505,12 @@ def record(
     used = _write_blobs(session, fresh, kept, [trace for _, trace in copies])
     _write_messages(session, ids, fresh, kept, now)
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
-    numbers = _write_receipts(session, binding, uidvalidity, listed, now)
-    reached = _deliver(session, binding.scope, {ids[one.content_key]: one for one, _ in reversed(copies)}, numbers, now)
-    _note_tickets(session, binding.scope, reached, now)
-    log.write(session, _events(binding, uidvalidity, copies, ids, fresh), now)
-    _resolve_quarantine(session, binding, uidvalidity, prepared, now)
+    numbers = _write_receipts(session, origin, listed, now)
+    reached = _deliver(session, origin.scope, {ids[one.content_key]: one for one, _ in reversed(copies)}, numbers, now)
+    _note_tickets(session, origin.scope, reached, now)
+    log.write(session, _events(origin, copies, ids, fresh), now)
+    if isinstance(origin, Watched):
+        _resolve_quarantine(session, origin.binding, origin.uidvalidity, prepared, now)
 
     first = {one.arrival.uid for one in fresh.values()}
     taken = Taken(
@@ -444,7 +557,7 @@ def _known(session: Session, content_keys: Sequence[bytes]) -> dict[bytes, int]:
 
 def _draw(session: Session, fresh: Mapping[bytes, Prepared]) -> dict[bytes, int]:
     """An id for each new message; one that clashes is drawn again."""
-    ids = {key: new_id(one.arrival.received_at) for key, one in fresh.items()}
+    ids = {key: one.arrival.wanted_id or new_id(one.arrival.received_at) for key, one in fresh.items()}
     while True:
         taken = set(session.scalars(select(message.c.id).where(message.c.id.in_(ids.values()))))
         clashing = [key for key, id_ in ids.items() if id_ in taken]
@@ -521,16 +634,14 @@ def _write_messages(
 
 
 def _write_receipts(
-    session: Session, binding: Binding, uidvalidity: int, copies: Sequence[tuple[Prepared, Sealed, int]], now: int
+    session: Session, origin: Origin, copies: Sequence[tuple[Prepared, Sealed, int]], now: int
 ) -> dict[int, int]:
     """A receipt for each copy; returns the number of the first one of each message."""
     rows: list[dict[str, Any]] = [
         {
             "message": id_,
-            "binding": binding.id,
-            "uidvalidity": uidvalidity,
-            "uid": one.arrival.uid,
-            "scope": binding.scope,
+            **origin.place(one.arrival.uid),
+            "scope": origin.scope,
             "sha256": one.sha256,
             "size": len(one.arrival.raw),
             "trace": trace.place.blob,
@@ -605,16 +716,16 @@ def _note_tickets(session: Session, scope: str, reached: Sequence[tuple[int, Pre
 
 
 def _events(
-    binding: Binding,
-    uidvalidity: int,
+    origin: Origin,
     copies: Sequence[tuple[Prepared, Sealed]],
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
 ) -> Iterator[log.Event]:
     for one, _ in copies:
         kind = "message.archived" if fresh.get(one.content_key) is one else "copy.received"
-        details = {"uidvalidity": uidvalidity, "uid": one.arrival.uid, "sha256": one.sha256.hex()}
-        yield log.Event(kind, binding.actor, f"message:{ids[one.content_key]}", details)
+        uid = one.arrival.uid
+        details = {**origin.told(uid), "sha256": one.sha256.hex()}
+        yield log.Event(kind, origin.actor(uid), f"message:{ids[one.content_key]}", details)
 
 
 def _renumber_quarantined(session: Session, binding: Binding, uidvalidity: int, arrival: Arrival) -> None:

@@ -167,7 +167,9 @@ def _tell(described: dict[str, Any]) -> None:
     facts += [
         (
             "Copy",
-            f"receipt {one['receipt']}, {one['binding']}, UID {one['uid']}, {one['settlement'] or 'not moved yet'}",
+            f"receipt {one['receipt']}, {one['binding']}"
+            + (f", UID {one['uid']}" if one["uid"] is not None else "")
+            + f", {one['settlement'] or 'not moved yet'}",
         )
         for one in described["copies"]
     ]

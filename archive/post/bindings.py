@@ -264,7 +264,8 @@ def counts(session: Session) -> dict[int, dict[str, int]]:
             found.setdefault(row[0], {})[name] = row[1]
 
     number = func.count()
-    note("received", select(receipt.c.binding, number).group_by(receipt.c.binding))
+    bound = receipt.c.binding.is_not(None)
+    note("received", select(receipt.c.binding, number).where(bound).group_by(receipt.c.binding))
     note(
         "unsettled", select(receipt.c.binding, number).where(receipt.c.settled_at.is_(None)).group_by(receipt.c.binding)
     )

@@ -13,8 +13,8 @@ from ..mail import identity
 from ..people.scopes import Viewer, visible
 from ..store.archive import Archive, Session
 from ..store.packs import Damaged, Place
-from ..store.schema import attachment, binding, blob, delivery, mailbox, message, quarantine, receipt
-from . import contents
+from ..store.schema import attachment, binding, blob, delivery, mailbox, message, quarantine, receipt, source
+from . import contents, sources
 
 _RANDOM_BITS = 30
 _LAST_SECOND = (1 << 33) - 1  # in the year 2242
@@ -52,16 +52,63 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a copy came from: a binding, here or (imported) in another archive, or a file that was imported."""
+
+    kind: str  # as `archive.post.sources` has them
+    name: str
+    place: str | None  # of a file: where in it
+    uidvalidity: int | None
+    uid: int | None
+    imported: bool
+
+    @property
+    def title(self) -> str:
+        """As people are told."""
+        return sources.title(self.kind, self.name)
+
+    @property
+    def folder(self) -> str | None:
+        """Of a binding: the watched folder."""
+        return self.name.partition("/")[2] if self.kind == sources.BINDING else None
+
+
+# What a query of receipts has to join, and its columns, for `origin`.
+ORIGIN = (
+    mailbox.c.name.label("mailbox_name"),
+    binding.c.folder,
+    source.c.kind.label("source_kind"),
+    source.c.name.label("source_name"),
+)
+
+
+def with_origin(query: Select[Any]) -> Select[Any]:
+    """A query of receipts joined to where each came from."""
+    return (
+        query.outerjoin(binding, binding.c.id == receipt.c.binding)
+        .outerjoin(mailbox, mailbox.c.id == binding.c.mailbox)
+        .outerjoin(source, source.c.id == receipt.c.source)
+    )
+
+
+def origin(row: Any) -> Origin:
+    """Where a copy came from, from a row of such a query."""
+    if row.source_kind is None:
+        name = f"{row.mailbox_name}/{row.folder}"
+        return Origin(sources.BINDING, name, None, row.uidvalidity, row.uid, False)
+    if row.source_kind == sources.BINDING:
+        return Origin(sources.BINDING, row.source_name, None, *sources.numbers(row.place), True)
+    return Origin(row.source_kind, row.source_name, row.place, None, None, True)
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """A receipt, as people see it."""
 
     receipt: int
     message: int
     scope: str
-    mailbox: str
-    folder: str
-    uidvalidity: int
-    uid: int
+    origin: Origin
     sha256: bytes
     size: int
     trace: int
@@ -72,8 +119,23 @@ class Copy:
 
     @property
     def binding(self) -> str:
-        """The binding's name."""
-        return f"{self.mailbox}/{self.folder}"
+        """Where it came from, as people are told."""
+        return self.origin.title
+
+    @property
+    def folder(self) -> str | None:
+        """The watched folder; None where the copy comes from a file."""
+        return self.origin.folder
+
+    @property
+    def uidvalidity(self) -> int | None:
+        """Of the watched folder."""
+        return self.origin.uidvalidity
+
+    @property
+    def uid(self) -> int | None:
+        """In the watched folder."""
+        return self.origin.uid
 
 
 def get(session: Session, id_: int, visible_to: Viewer) -> Message | None:
@@ -109,34 +171,30 @@ def of_conversation(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message handed to a scope, and the binding it came from."""
+    """A message handed to a scope, and where it came from."""
 
     message: int
     scope: str
     at: int
-    mailbox: str
-    folder: str
+    origin: Origin
 
     @property
     def binding(self) -> str:
-        """The binding's name."""
-        return f"{self.mailbox}/{self.folder}"
+        """Where it came from, as people are told."""
+        return self.origin.title
 
 
 def deliveries(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict[int, list[Delivery]]:
     """To which of the viewer's own scopes each of these messages came; whom else it reached is nobody's business."""
-    query = (
-        select(delivery, mailbox.c.name.label("mailbox_name"), binding.c.folder)
-        .join(receipt, receipt.c.id == delivery.c.receipt)
-        .join(binding, binding.c.id == receipt.c.binding)
-        .join(mailbox, mailbox.c.id == binding.c.mailbox)
-        .where(delivery.c.message.in_(list(ids)))
-        .order_by(delivery.c.message, delivery.c.scope)
+    columns = (receipt.c.uidvalidity, receipt.c.uid, receipt.c.place, *ORIGIN)
+    query: Select[Any] = with_origin(
+        select(delivery, *columns).select_from(delivery).join(receipt, receipt.c.id == delivery.c.receipt)
     )
+    query = query.where(delivery.c.message.in_(list(ids))).order_by(delivery.c.message, delivery.c.scope)
     found: dict[int, list[Delivery]] = {}
     for row in session.execute(query):
         if visible_to.sees(row.scope):
-            one = Delivery(row.message, row.scope, row.at, row.mailbox_name, row.folder)
+            one = Delivery(row.message, row.scope, row.at, origin(row))
             found.setdefault(row.message, []).append(one)
     return found
 
@@ -183,20 +241,14 @@ def every_copy(session: Session, visible_to: Viewer, after: int = 0, limit: int 
 def _copies(
     session: Session, condition: "ColumnElement[bool]", visible_to: Viewer, limit: int | None = None
 ) -> Iterator[Copy]:
-    query: Select[Any] = (
-        select(receipt, mailbox.c.name.label("mailbox_name"), binding.c.folder)
-        .join(binding, binding.c.id == receipt.c.binding)
-        .join(mailbox, mailbox.c.id == binding.c.mailbox)
-        .where(condition)
-        .order_by(receipt.c.id)
-        .limit(limit)
-    )
+    query = with_origin(select(receipt, *ORIGIN).select_from(receipt))
+    query = query.where(condition).order_by(receipt.c.id).limit(limit)
     if visible_to.scopes is not None:
         query = query.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
     for row in session.execute(query):
         yield Copy(
-            row.id, row.message, row.scope, row.mailbox_name, row.folder, row.uidvalidity, row.uid, row.sha256,
-            row.size, row.trace, row.received_at, row.taken_at, row.settled_at, row.settlement,
+            row.id, row.message, row.scope, origin(row), row.sha256, row.size, row.trace, row.received_at,
+            row.taken_at, row.settled_at, row.settlement,
         )  # fmt: skip
 
 
