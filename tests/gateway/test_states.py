@@ -147,8 +147,9 @@ def everywhere(server: Scripted) -> list[bytes]:
     return sorted([*server.folder("INBOX").raws, *server.folder("Done").raws])
 
 
+@pytest.mark.parametrize("at", [(Mover, "flush"), (Mailbox, "move")], ids=["before", "after the position is kept"])
 def test_an_earlier_copy_in_the_processed_folder_is_no_proof_for_a_later_mail(
-    office: Office, server: Scripted, monkeypatch: pytest.MonkeyPatch
+    office: Office, server: Scripted, monkeypatch: pytest.MonkeyPatch, at: tuple[type, str]
 ) -> None:
     """The same mail comes a second time, and the pass ends before it is moved: the original must not be expunged
     because of the first copy."""
@@ -156,7 +157,7 @@ def test_an_earlier_copy_in_the_processed_folder_is_no_proof_for_a_later_mail(
     office.poll_well(binding)
     stay = 3 if server.folder("INBOX").mails else 0
     server.folder("INBOX").add(RAWS[0])
-    interrupted(office, binding, monkeypatch, "flush")
+    interrupted(office, binding, monkeypatch, at[1], at[0])
     verbs = len(server.commands)
     assert office.poll_well(binding).moved == 1
     assert server.folder("Done").raws.count(RAWS[0]) == 2
@@ -251,7 +252,12 @@ def test_the_processed_folder_made_anew_meanwhile_is_searched_from_its_beginning
     office: Office, help_: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     binding = office.watch(help_)
+    help_.server.deliver(help_.user, "Done", *(mail(subject=f"older {number}") for number in range(4)))
     interrupted(office, binding, monkeypatch, "settle")
+    with help_.server.connect(help_.user) as client:
+        client.select_folder("Done")
+        client.delete_messages([1, 2, 3, 4])
+        client.uid_expunge([1, 2, 3, 4])
     help_.server.change_uidvalidity(help_.user, "Done")
     office.poll_well(binding)
     assert office.settlements() == ["moved"] * 3
