@@ -167,13 +167,13 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
     at, as_text, pictures = _number("at"), _number("text"), _number("pictures")
     everywhere = {one.scope for deliveries in reached.values() for one in deliveries}
     mails = []
-    for one in some:
+    for one, letter in zip(some, letters.letters(office().archive, session, some), strict=True):
         came_to = reached.get(one.id, [])
         new = seen is None or any(delivery.at > seen for delivery in came_to)
         partly = {delivery.scope for delivery in came_to} != everywhere
         mails.append(
             Shown(
-                letters.letter(office().archive, session, one),
+                letter,
                 new or one.id in (at, as_text, pictures, some[-1].id),
                 one.id == as_text,
                 mail_frame.address(who.user.id, one.id, pictures=one.id == pictures),

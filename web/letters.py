@@ -2,14 +2,15 @@
 
 import mimetypes
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 
 from archive.mail import reader
 from archive.mail.reader import Leaf, Limits, Mail, Raw
-from archive.post import messages
+from archive.post import contents, messages
+from archive.post.contents import Content
 from archive.post.messages import Message
 from archive.store.archive import Archive, Session
 from archive.store.packs import Damaged
@@ -58,8 +59,13 @@ class Letter:
 @contextmanager
 def opened(archive: Archive, session: Session, one: Message) -> Iterator[Raw]:
     """A message's content; Damaged where it is gone or altered."""
-    pieces = messages.content(archive, session, one.id)
-    if one.size <= IN_MEMORY:
+    with _opened(messages.content(archive, session, one.id), one.size) as raw:
+        yield raw
+
+
+@contextmanager
+def _opened(pieces: Iterator[bytes], size: int) -> Iterator[Raw]:
+    if size <= IN_MEMORY:
         yield b"".join(pieces)
         return
     with tempfile.TemporaryFile() as file:
@@ -69,10 +75,18 @@ def opened(archive: Archive, session: Session, one: Message) -> Iterator[Raw]:
             yield mapped
 
 
-def letter(archive: Archive, session: Session, one: Message) -> Letter:
-    """The message for a page; one whose bytes are damaged says so instead of failing the page."""
+def letters(archive: Archive, session: Session, some: Sequence[Message]) -> list[Letter]:
+    """The messages for a page; one whose bytes are damaged says so instead of failing the page."""
+    places = contents.of(session, [one.id for one in some])
+    keys = archive.keys.get([blob for place in places.values() for blob in place.blobs])
+    return [_letter(archive, keys, places.get(one.id), one) for one in some]
+
+
+def _letter(archive: Archive, keys: Mapping[int, bytes], place: Content | None, one: Message) -> Letter:
     try:
-        with opened(archive, session, one) as raw:
+        if place is None:
+            raise LookupError(one.id)
+        with _opened(contents.read(archive, keys, place), place.size) as raw:
             return _read(raw, one)
     except (Damaged, LookupError):
         trouble = gettext("The kept bytes of this mail are gone or were altered. Tell whoever looks after Postroom.")
