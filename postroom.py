@@ -7,6 +7,7 @@ workers started by `multiprocessing` import this file again.
 import contextlib
 import importlib
 import io
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ COMMANDS = {
     "messages": ("archive.commands.messages", "Archived messages."),
     "search": ("archive.commands.search", "Find messages, newest first."),
     "inspect": ("archive.commands.inspect", "Show how Postroom reads raw mails, without an archive."),
+    "import": ("archive.commands.import_", "Bring in mail from mboxes, Maildirs, folders and exports."),
     "export": ("archive.commands.export", "Write every received copy to a folder, byte for byte."),
     "reread": ("archive.commands.reread", "Read archived mail with the second reader."),
     "stats": ("archive.commands.stats", "How much is archived, and what it takes."),
@@ -53,6 +55,7 @@ SERVICES = ("serve", "gateway", "web", "demo")  # run on, and log what happens; 
 # Failures whose text is a sentence for people. Named, not imported: who raised one has imported it.
 SENTENCES = (
     "archive.export.ExportTrouble",
+    "archive.importing.workers.Failed",
     "archive.people.processes.ProcessTrouble",
     "archive.people.users.UserTrouble",
     "archive.post.bindings.BindingTrouble",
@@ -79,7 +82,8 @@ class Commands(click.Group):
         module = COMMANDS[cmd_name][0]
         package = module.split(".", maxsplit=1)[0]
         try:
-            command: click.Command | None = getattr(importlib.import_module(module), cmd_name, None)
+            attribute = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+            command: click.Command | None = getattr(importlib.import_module(module), attribute, None)
         except ModuleNotFoundError as error:
             if (error.name or "").split(".", maxsplit=1)[0] != package:
                 raise
