@@ -1,0 +1,476 @@
+"""Imports: everything there is taken once, byte for byte, whatever it stands in, and what is not is named."""
+
+import hashlib
+import json
+import mailbox
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from archive import intake
+from archive.importing import run, taking
+from archive.importing.finding import Skip
+from archive.importing.run import Import, Summary
+from archive.importing.workers import _work as true_work
+from archive.people.scopes import MACHINE, process_scope
+from archive.post import messages
+
+from ... import world
+from ...world import HOSTILE, copy_for, large, mail, mails
+from ..home import NOON, Home, numbered
+
+ROOT = Path(__file__).parents[3]
+FROM = b"From anna@demo.example Mon Oct  5 08:00:00 2026\n"
+
+
+def imported(home: Home, *paths: Path, quoting: str = "auto", workers: int = 0) -> tuple[Summary, list[Skip]]:
+    skips: list[Skip] = []
+    scope = process_scope(home.ids["process helpdesk"])
+    one = Import(home.archive, scope, home.clock, skips.append, workers=workers)
+    return one.run(paths, quoting), skips  # type: ignore[arg-type]
+
+
+def well(home: Home, *paths: Path, quoting: str = "auto", workers: int = 0) -> tuple[int, int, int]:
+    """As `imported`, where everything is taken: new messages, further copies, known ones."""
+    summary, skips = imported(home, *paths, quoting=quoting, workers=workers)
+    assert skips == []
+    return summary.counts.archived, summary.counts.copies, summary.counts.known
+
+
+def mbox(path: Path, *raws: bytes) -> Path:
+    path.write_bytes(b"".join(FROM + raw + b"\n" for raw in raws))
+    return path
+
+
+def folder(path: Path, raws: Sequence[bytes]) -> Path:
+    path.mkdir()
+    for number, raw in enumerate(raws):
+        (path / f"{number:05}.eml").write_bytes(raw)
+    return path
+
+
+def kept(home: Home) -> list[bytes]:
+    return [raw for _, raw in sorted(home.raws().items())]
+
+
+class TestWhereMailStands:
+    def test_an_mbox(self, home: Home, tmp_path: Path) -> None:
+        raws = numbered(range(5))
+        path = mbox(tmp_path / "old", *raws)
+        assert well(home, path) == (5, 0, 0)
+        assert kept(home) == raws
+        assert home.find("anna", "word3") == ["mail 3"]
+        assert home.find("bernd", "word3") == []
+        assert home.rows("SELECT kind, name FROM source") == [("mbox", str(path))]
+        assert [row[0] for row in home.rows("SELECT place FROM receipt ORDER BY id")][:2] == [
+            "0",
+            str(len(FROM) + len(raws[0]) + 1),
+        ]
+
+    def test_an_mbox_of_the_standard_library(self, home: Home, tmp_path: Path) -> None:
+        """It quotes (mboxo), so what comes back is what stands in the file."""
+        box = mailbox.mbox(tmp_path / "box")
+        for text in ("From here on\n", "> and\n\nFrom there\n", "plain\n"):
+            box.add(b"Subject: x\n\n" + text.encode())
+        box.flush()
+        assert well(home, tmp_path / "box") == (3, 0, 0)
+        assert kept(home) == [
+            b"Subject: x\n\n>From here on\n",
+            b"Subject: x\n\n> and\n\n>From there\n",
+            b"Subject: x\n\nplain\n",
+        ]
+
+    def test_quoting_is_undone_where_somebody_says_it_may_be(self, home: Home, tmp_path: Path) -> None:
+        path = mbox(tmp_path / "old", b"Subject: x\n\n>From me\n>>From you\n> From\n")
+        assert well(home, path, quoting="mboxrd") == (1, 0, 0)
+        assert kept(home) == [b"Subject: x\n\nFrom me\n>From you\n> From\n"]
+        assert home.rows("SELECT kind FROM source") == [("mboxrd",)]
+
+    def test_a_maildir_whose_flags_change_and_whose_mail_is_seen(self, home: Home, tmp_path: Path) -> None:
+        box = tmp_path / "Maildir"
+        for part in ("cur", "new", "tmp", ".Sent/cur", ".Sent/new", ".Sent/tmp"):
+            (box / part).mkdir(parents=True)
+        one, two, three, half = numbered(range(4))
+        (box / "cur" / "1700000000.M1.host:2,S").write_bytes(one)
+        (box / "new" / "1700000001.M2.host").write_bytes(two)
+        (box / ".Sent" / "cur" / "1700000002.M3.host:2,").write_bytes(three)
+        (box / "tmp" / "1700000003.M4.host").write_bytes(half)
+        (box / "dovecot-uidlist").write_text("3 V1\n")
+        summary, skips = imported(home, box)
+        assert (summary.counts.archived, summary.failed, summary.passed_over) == (3, 0, 1)
+        assert [Path(one.what).name for one in skips] == ["dovecot-uidlist"]
+        assert kept(home) == [one, two, three]
+        assert [row[0] for row in home.rows("SELECT received_at FROM receipt ORDER BY id")] == [
+            1_700_000_000_000, 1_700_000_001_000, 1_700_000_002_000,
+        ]  # fmt: skip
+        (box / "cur" / "1700000000.M1.host:2,S").rename(box / "cur" / "1700000000.M1.host:2,RS")
+        (box / "new" / "1700000001.M2.host").rename(box / "cur" / "1700000001.M2.host:2,")
+        assert imported(home, box)[0].counts.known == 3
+        assert home.count("receipt") == 3
+
+    def test_folders_in_folders_with_mails_an_mbox_and_other_things(self, home: Home, tmp_path: Path) -> None:
+        top = folder(tmp_path / "top", numbered(range(2)))
+        folder(top / "inner", numbered(range(2, 4)))
+        mbox(top / "inner" / "Inbox", *numbered(range(4, 6)))
+        (top / "inner" / "picture.png").write_bytes(b"\x89PNG")
+        (top / "00000.EML").write_bytes(numbered([6])[0])
+        (top / "link.eml").symlink_to("/etc/passwd")
+        os.mkfifo(top / "pipe")
+        (top / "loop").symlink_to(top)
+        summary, skips = imported(home, top)
+        assert sorted(kept(home)) == sorted(numbered(range(7)))
+        assert (summary.failed, summary.passed_over) == (2, 2)
+        assert {Path(one.what).name for one in skips} == {"picture.png", "link.eml", "pipe", "loop"}
+
+    def test_one_mail(self, home: Home, tmp_path: Path) -> None:
+        (tmp_path / "one.eml").write_bytes(FROM + b"Subject: x\n\nbody\n")
+        (tmp_path / "two.txt").write_bytes(numbered([2])[0])
+        (tmp_path / "none.pdf").write_bytes(b"%PDF-1.7\n")
+        summary, skips = imported(home, *(tmp_path / name for name in ("one.eml", "two.txt", "none.pdf", "gone")))
+        assert kept(home) == [FROM + b"Subject: x\n\nbody\n", numbered([2])[0]]
+        assert summary.failed == 2
+        assert [one.why for one in skips] == [
+            "It is no mail, no mbox and no export.",
+            "There is no such file or folder.",
+        ]
+
+    def test_a_name_that_is_no_text(self, home: Home, tmp_path: Path) -> None:
+        path = os.fsencode(tmp_path) + b"/K\xfcche"
+        Path(os.fsdecode(path)).mkdir()
+        Path(os.fsdecode(path + b"/\xfc.eml")).write_bytes(numbered([1])[0])
+        mbox(Path(os.fsdecode(path + b"/\xe4")), numbered([2])[0])
+        assert well(home, Path(os.fsdecode(path))) == (2, 0, 0)
+        assert well(home, Path(os.fsdecode(path))) == (0, 0, 2)
+
+
+class TestAgain:
+    def test_importing_again_changes_nothing_but_the_log(self, home: Home, tmp_path: Path) -> None:
+        path = mbox(tmp_path / "old", *numbered(range(5)))
+        well(home, path)
+        blobs = (home.folder / "blobs").stat().st_mtime_ns, home.count("blob"), home.count("receipt")
+        assert well(home, path) == (0, 0, 5)
+        assert ((home.folder / "blobs").stat().st_mtime_ns, home.count("blob"), home.count("receipt")) == blobs
+
+    def test_a_file_that_grew_brings_what_is_new(self, home: Home, tmp_path: Path) -> None:
+        well(home, mbox(tmp_path / "old", *numbered(range(5))))
+        assert well(home, mbox(tmp_path / "old", *numbered(range(8)))) == (3, 0, 5)
+
+    def test_a_file_that_was_packed_brings_known_mail_and_loses_none(self, home: Home, tmp_path: Path) -> None:
+        well(home, mbox(tmp_path / "old", *numbered(range(5))))
+        same_length = mbox(tmp_path / "old", *numbered([9, 1]))
+        assert well(home, same_length) == (1, 0, 1)
+        assert sorted(kept(home)) == sorted(numbered([*range(5), 9]))
+
+    def test_known_mail_is_a_further_copy(self, home: Home, tmp_path: Path) -> None:
+        raws = numbered(range(3))
+        home.take("Helpdesk", *raws)
+        assert well(home, mbox(tmp_path / "old", *raws, copy_for("x@demo.example", raws[0]))) == (0, 4, 0)
+        assert (home.count("message"), home.count("receipt"), home.count("delivery")) == (3, 7, 3)
+
+    def test_the_same_mail_twice_in_a_file_is_two_copies(self, home: Home, tmp_path: Path) -> None:
+        assert well(home, mbox(tmp_path / "old", *numbered([1, 1]))) == (1, 1, 0)
+
+    @pytest.mark.parametrize("after", [1, 3, 8])
+    def test_killed_in_the_middle_it_goes_on(self, home: Home, tmp_path: Path, after: int) -> None:
+        raws = numbered(range(60))
+        path = mbox(tmp_path / "old", *raws)
+        home.close()
+        code = f"""
+import os, signal
+from pathlib import Path
+from archive import intake
+from archive.importing import taking
+from tests.archive.home import Home
+from tests.archive.importing.test_import import well
+
+left, record = [{after}], intake.record
+def killing(*given):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return record(*given)
+intake.record = killing
+taking.BATCH_MAILS = 5
+well(Home(Path({str(home.folder)!r}), {home.ids!r}), Path({str(path)!r}))
+"""
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == -9, done.stderr
+        assert home.count("receipt") == (after - 1) * 5
+        archived, _, known = well(home, path)
+        assert (archived, known) == (60 - (after - 1) * 5, (after - 1) * 5)
+        assert kept(home) == raws
+
+
+class TestWorkers:
+    def test_they_record_in_the_order_of_the_file(
+        self, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(taking, "BATCH_MAILS", 20)
+        raws = [*numbered(range(200)), large(9 << 20), *numbered(range(200, 300))]
+        assert well(home, mbox(tmp_path / "old", *raws), workers=2) == (301, 0, 0)
+        assert kept(home) == raws
+        assert well(home, tmp_path / "old", workers=2) == (0, 0, 301)
+
+    def test_a_mail_that_ends_every_worker_is_kept_unread_and_its_neighbours_are_archived(
+        self, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("archive.importing.workers._work", deadly_work)
+        raws = [mail(subject="fine"), mail(subject="kill the reader"), mail(subject="fine too")]
+        assert well(home, mbox(tmp_path / "old", *raws), workers=2) == (3, 0, 0)
+        assert kept(home) == raws
+        assert [row[0] > 0 for row in home.rows("SELECT reader FROM message ORDER BY id")].count(False) == 1
+
+    def test_one_that_is_killed_costs_nothing(
+        self, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(taking, "BATCH_MAILS", 10)
+        monkeypatch.setattr("archive.importing.workers._work", dying_work)
+        raws = numbered(range(100))
+        (tmp_path / "died").mkdir()
+        monkeypatch.setenv("DIED", str(tmp_path / "died" / "one"))
+        archived, _, known = well(home, mbox(tmp_path / "old", *raws), workers=2)
+        assert (tmp_path / "died" / "one").exists()
+        assert archived + known == 100
+        assert kept(home) == raws
+
+
+def deadly_work(*arguments: object) -> None:
+    """A worker in which reading one mail ends the process."""
+    read = intake.facts
+
+    def facts(raw: object) -> object:
+        if b"kill the reader" in bytes(raw):  # type: ignore[call-overload]
+            os._exit(11)
+        return read(raw)  # type: ignore[arg-type]
+
+    intake.facts = facts  # type: ignore[assignment]
+    true_work(*arguments)  # type: ignore[arg-type]
+
+
+def dying_work(*arguments: object) -> None:
+    """A worker that dies when it has just recorded its second batch; but one only."""
+    record, calls = intake.record, []
+
+    def recorded(*given: object) -> object:
+        calls.append(1)
+        done = record(*given)  # type: ignore[arg-type]
+        if len(calls) == 2 and not Path(os.environ["DIED"]).exists():
+            Path(os.environ["DIED"]).touch()
+            os._exit(9)
+        return done
+
+    intake.record = recorded  # type: ignore[assignment]
+    true_work(*arguments)  # type: ignore[arg-type]
+
+
+class TestWhatIsNotTaken:
+    def test_a_mail_that_cannot_be_recorded_is_named_and_tried_again(
+        self, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = mbox(tmp_path / "old", *numbered(range(3)))
+        record = intake.record
+
+        def failing(session: object, origin: object, prepared: Sequence[intake.Prepared], *rest: object) -> object:
+            if any(b"word1" in bytes(one.arrival.raw) for one in prepared):
+                raise ValueError("a fault of ours")
+            return record(session, origin, prepared, *rest)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as broken:
+            broken.setattr(intake, "record", failing)
+            summary, skips = imported(home, path)
+        assert (summary.counts.archived, summary.failed) == (2, 1)
+        (one,) = skips
+        assert "byte" in one.what
+        assert "ValueError: a fault of ours" in one.why
+        assert home.count("quarantine") == 0
+        assert well(home, path) == (1, 0, 2)
+
+    @pytest.mark.needs("root")
+    def test_a_file_that_goes_away_or_shrinks_in_between_is_named(self, home: Home, tmp_path: Path) -> None:
+        top = folder(tmp_path / "top", numbered(range(3)))
+        found = run.find(top)
+        items = [one for one in found if not isinstance(one, Skip)]
+        (top / "00000.eml").unlink()
+        (top / "00001.eml").write_bytes(b"")
+        answer = taking.take(
+            home.intake, process_scope(1), taking.Batch(tuple(items), _sources(home, len(items))), home.clock
+        )
+        assert answer.archived == 1
+        assert [one.why for one in answer.skipped] == [
+            "It cannot be read: No such file or directory.",
+            "It cannot be read: it is shorter than it was.",
+        ]
+
+
+def _sources(home: Home, count: int) -> tuple[int, ...]:
+    from archive.post import sources
+
+    with home.archive.transaction() as session:
+        return (sources.at(session, "folder", "top", process_scope(1), NOON),) * count
+
+
+class TestWhenItCame:
+    @pytest.mark.parametrize(
+        ("head", "separator", "seconds"),
+        [
+            (b"Received: by a; Mon, 2 Nov 2026 11:00:00 +0100\nReceived: by b; Mon, 2 Nov 2020 11:00:00 +0100\n"
+             b"Date: Mon, 2 Nov 2020 09:00:00 +0000\n", FROM, 1_793_613_600),
+            (b"Received: nonsense\nDate: Mon, 2 Nov 2020 09:00:00 +0000\n", FROM, 1_791_187_200),
+            (b"Received: by a;\n\tThu, 2 Nov 2090 11:00:00 +0000\nDate: Mon, 2 Nov 2020 09:00:00 +0000\n",
+             b"From x Mon Nov  2 12:00:00 1900\n", 1_604_307_600),
+            (b"Subject: nothing\n", b"From x Thu Nov  2 12:00:00 2090\n", NOON // 1000),
+            (b"Date: Fri, 1 Jan 1960 00:00:00 +0000\n", b"From x\n", NOON // 1000),
+        ],
+    )  # fmt: skip
+    def test_the_best_witness_is_believed(
+        self, home: Home, tmp_path: Path, head: bytes, separator: bytes, seconds: int
+    ) -> None:
+        (tmp_path / "old").write_bytes(separator + head + b"\nbody\n")
+        well(home, tmp_path / "old")
+        ((received, id_),) = home.rows("SELECT received_at, message FROM receipt")
+        assert received // 1000 == seconds
+        assert id_ >> 30 == seconds
+
+
+class TestExports:
+    def exported(self, home: Home, path: Path) -> list[dict[str, object]]:
+        from archive import export
+
+        export.write(home.archive, path, MACHINE, lambda _: None)
+        return [json.loads(line) for line in (path / "index.jsonl").read_text().splitlines()]
+
+    def threads(self, home: Home) -> set[frozenset[int]]:
+        by_conversation: dict[int, set[int]] = {}
+        for id_, conversation in home.rows("SELECT id, conversation FROM message"):
+            by_conversation.setdefault(conversation, set()).add(id_)
+        return {frozenset(ids) for ids in by_conversation.values()}
+
+    @pytest.mark.parametrize("zipped", [False, True])
+    def test_the_whole_world_and_hostile_mail_come_back_as_they_were(
+        self, home: Home, furnished_home: Home, tmp_path: Path, zipped: bool
+    ) -> None:
+        """Bytes, receipts, ids and threads; and an export of the import is the export."""
+        home.take("Helpdesk", *(one.raw for one in mails(world.NOON)), *(make() for make in HOSTILE.values()))
+        home.take("Sales", *(one.raw for one in mails(world.NOON) if one.address.startswith("sales")), large(9 << 20))
+        well(home, mbox(tmp_path / "old", *numbered(range(3))))
+        before = self.exported(home, tmp_path / "out")
+        source = tmp_path / "out"
+        if zipped:
+            source = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path / "out"))
+        other = furnished_home.copy_to(tmp_path / "other")
+        try:
+            assert sum(well(other, source)) == len(before)
+            assert kept(other) == kept(home)
+            assert self.threads(other) == self.threads(home)
+            assert self.exported(other, tmp_path / "again") == before
+            assert well(other, source) == (0, 0, len(before))
+            shutil.move(tmp_path / "out", tmp_path / "moved")
+            assert well(other, tmp_path / "moved") == (0, 0, len(before))
+            assert home.count("quarantine") == 0
+        finally:
+            other.close()
+
+    def test_into_the_archive_it_came_from_it_brings_nothing(self, home: Home, tmp_path: Path) -> None:
+        home.take("Helpdesk", *numbered(range(5)))
+        self.exported(home, tmp_path / "out")
+        assert well(home, tmp_path / "out") == (0, 0, 5)
+
+    def test_where_it_came_from_is_told_to_people(self, home: Home, furnished_home: Home, tmp_path: Path) -> None:
+        home.take("Helpdesk", *numbered([1]))
+        self.exported(home, tmp_path / "out")
+        other = furnished_home.copy_to(tmp_path / "other")
+        well(other, tmp_path / "out", mbox(tmp_path / "old", *numbered([2])))
+        with other.archive.reading() as session:
+            one, two = messages.every_copy(session, other.viewer("anna"))
+            told = messages.deliveries(session, [one.message, two.message], other.viewer("anna"))
+        assert (one.binding, one.folder, one.uid, one.uidvalidity) == ("office/Helpdesk", "Helpdesk", 1, 7)
+        assert (two.binding, two.folder, two.uid, two.uidvalidity) == ("old", None, None, None)
+        assert [told[id_][0].binding for id_ in (one.message, two.message)] == ["office/Helpdesk", "old"]
+        other.close()
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b"nonsense", b"[]", b"{}", b'{"file": "../data.key"}', b'{"file": ".."}', b'{"file": 5}',
+            b'{"file": "0000000001.eml"}', b"[" * 5000, b"\xff",
+            b'{"file": "0000000001.eml", "sha256": "00", "message": "x", "binding": "a/b", "uidvalidity": 1, '
+            b'"uid": -1}',
+        ],
+    )  # fmt: skip
+    def test_a_line_that_is_not_ours_is_named_and_the_others_are_taken(
+        self, home: Home, furnished_home: Home, tmp_path: Path, line: bytes
+    ) -> None:
+        home.take("Helpdesk", *numbered(range(3)))
+        self.exported(home, tmp_path / "out")
+        index = tmp_path / "out" / "index.jsonl"
+        lines = index.read_bytes().splitlines(keepends=True)
+        index.write_bytes(line + b"\n" + b"".join(lines))
+        other = furnished_home.copy_to(tmp_path / "other")
+        summary, skips = imported(other, tmp_path / "out")
+        assert (summary.counts.archived, summary.failed) == (3, 1)
+        assert skips[0].what.endswith("line 1 of index.jsonl")
+        other.close()
+
+    def test_altered_missing_and_unlisted_files_are_named(
+        self, home: Home, furnished_home: Home, tmp_path: Path
+    ) -> None:
+        home.take("Helpdesk", *numbered(range(4)))
+        one, two, *_ = self.exported(home, tmp_path / "out")
+        (tmp_path / "out" / str(one["file"])).write_bytes(b"Subject: forged\n\n")
+        (tmp_path / "out" / str(two["file"])).unlink()
+        (tmp_path / "out" / "more.eml").write_bytes(b"Subject: more\n\n")
+        other = furnished_home.copy_to(tmp_path / "other")
+        summary, skips = imported(other, tmp_path / "out")
+        assert (summary.counts.archived, summary.failed) == (2, 3)
+        assert sorted(one.why for one in skips) == [
+            "Its bytes are not those that were exported.",
+            f"The file {two['file']} is not there.",
+            "index.jsonl does not list it.",
+        ]
+        other.close()
+
+    def test_a_zip_of_something_else_and_half_a_zip(self, home: Home, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "other.zip", "w") as made:
+            made.writestr("a.eml", b"Subject: x\n\n")
+        (tmp_path / "half.zip").write_bytes((tmp_path / "other.zip").read_bytes()[:60])
+        _, skips = imported(home, tmp_path / "other.zip", tmp_path / "half.zip")
+        assert [one.why.split(":")[0] for one in skips] == ["There is no index.jsonl in it", "It cannot be read"]
+
+    def test_an_export_cut_short_is_refused(self, home: Home, tmp_path: Path) -> None:
+        folder(tmp_path / "out", numbered(range(2)))
+        (tmp_path / "out" / ".index.jsonl").touch()
+        summary, (skip,) = imported(home, tmp_path / "out")
+        assert (summary.counts.archived, summary.failed) == (0, 1)
+        assert "cut short" in skip.why
+
+
+def test_imports_are_events_that_say_so(home: Home, tmp_path: Path) -> None:
+    """What later sends because of events has to pass these over."""
+    path = mbox(tmp_path / "old", *numbered(range(2)))
+    well(home, path)
+    rows = home.rows("SELECT kind, actor, details FROM event JOIN event_detail ON event = id ORDER BY id")
+    assert [row[0] for row in rows[-4:]] == [
+        "import.started",
+        "message.archived",
+        "message.archived",
+        "import.finished",
+    ]
+    for kind, actor, details in rows[-3:-1]:
+        assert (kind, actor) == ("message.archived", "source:1")
+        assert json.loads(details)["imported"] is True
+    assert json.loads(rows[-1][2])["archived"] == 2
+    assert home.rows("SELECT DISTINCT settlement FROM receipt WHERE settled_at IS NOT NULL") == [("imported",)]
+
+
+def test_hostile_mail_in_every_kind_of_place(home: Home, tmp_path: Path) -> None:
+    raws = [make() for make in HOSTILE.values()]
+    assert sum(well(home, folder(tmp_path / "mails", raws))) == len(raws)
+    assert sorted(kept(home)) == sorted(raws)
+    hashes = {hashlib.sha256(raw).hexdigest() for raw in raws}
+    assert {row[0].hex() for row in home.rows("SELECT sha256 FROM receipt")} == hashes
