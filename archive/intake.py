@@ -10,19 +10,21 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from .events import log
+from .events import log, proof
 from .mail import cutting, identity, reader
 from .mail.cutting import Cut
 from .post import conversations, receipts, sources
 from .post.bindings import Binding
 from .post.messages import new_id
-from .search import fts5
+from .search import index, marks
+from .search.words import Words
 from .store.archive import Archive, Session
 from .store.dialects import insert_counted
 from .store.keys import KeyTrouble
@@ -164,7 +166,9 @@ class Facts:
     message_id: str
     references: tuple[str, ...]
     snippet: str
-    people: str
+    sender: str
+    to: str
+    copied: str
     body: str
     attachments: tuple[tuple[str, str, str], ...]  # path, name, content type
     problems: tuple[str, ...]
@@ -212,7 +216,6 @@ def facts(raw: identity.Raw) -> Facts:
         named = {
             kind: [(_clean(one.name), _clean(one.address)) for one in some[:PEOPLE]] for kind, some in people.items()
         }
-        everybody = (*mail.from_, *mail.to, *mail.cc)[: 3 * PEOPLE]
         return Facts(
             subject=_clean(mail.subject)[:SUBJECT],
             from_name=_clean(sender.name)[:SUBJECT],
@@ -222,7 +225,9 @@ def facts(raw: identity.Raw) -> Facts:
             message_id=_clean(mail.message_id or "")[:SUBJECT],
             references=mail.references,
             snippet=" ".join(_clean(body[:_SNIPPET_FROM]).split())[:SNIPPET],
-            people=_clean("\n".join(f"{one.name} {one.address}" for one in everybody)),
+            sender=_listed(mail.from_),
+            to=_listed(mail.to),
+            copied=_listed(mail.cc),
             body=_clean(body),
             attachments=tuple(
                 (leaf.path, _clean(leaf.name or "")[:SUBJECT], _clean(leaf.content_type)[:200])
@@ -243,7 +248,11 @@ def unread(why: str) -> Facts:
     """What stands in the tables for a mail that could not be read."""
     problem = f"This mail could not be read ({why}); it is kept and shown as it came."
     nobody = json.dumps({"to": [], "cc": [], "reply_to": []})
-    return Facts("", "", "", nobody, None, "", (), "", "", "", (), (problem,), 0, ())
+    return Facts("", "", "", nobody, None, "", (), "", "", "", "", "", (), (problem,), 0, ())
+
+
+def _listed(people: Sequence[reader.Address]) -> str:
+    return _clean("\n".join(f"{one.name} {one.address}" for one in people[:PEOPLE]))
 
 
 def _clean(text: str) -> str:
@@ -409,12 +418,14 @@ class Intake:
             & (quarantine.c.uid == arrival.uid)
         )
         with self.archive.intake() as session:
-            _renumber_quarantined(session, binding, uidvalidity, arrival)
+            _renumber_quarantined(session, binding, uidvalidity, arrival, now)
             again = session.execute(
                 update(quarantine)
                 .where(where)
                 .values(tries=quarantine.c.tries + 1, last_at=now, reason=reason, again=False)
             )
+            if again.rowcount:
+                _tell_quarantine(session, "quarantine.failed_again", where, binding.actor, {"reason": reason}, now)
         if again.rowcount:
             return
         with self._sound():
@@ -445,7 +456,9 @@ class Intake:
             }
             session.execute(insert(quarantine), [row])
             details = {"uid": arrival.uid, "uidvalidity": uidvalidity, "reason": reason}
-            log.write(session, [log.Event("message.quarantined", binding.actor, binding.actor, details)], now)
+            made = proof.stored(session, "quarantine", quarantine.c.blob == sealed.place.blob)
+            made["blob"] = {str(sealed.place.blob): proof.digest("blob", _blob_row(sealed))}
+            log.write(session, [log.Event("message.quarantined", binding.actor, binding.actor, details, made)], now)
 
     def writer(self, now: int) -> Writer:
         """The pack this worker appends to: one that nobody else writes, or a new one."""
@@ -502,13 +515,16 @@ def record(
     fresh = dict(reversed(fresh.items()))  # in order of arrival
     ids |= _draw(session, fresh)
 
-    used = _write_blobs(session, fresh, kept, [trace for _, trace in copies])
-    _write_messages(session, ids, fresh, kept, now)
+    made: dict[int, proof.Digests] = {one.arrival.uid: {} for one, _ in copies}  # what each copy's event answers for
+    used = _write_blobs(session, fresh, kept, copies, made)
+    _write_messages(session, origin, ids, fresh, kept, made, now)
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
-    numbers = _write_receipts(session, origin, listed, now)
-    reached = _deliver(session, origin.scope, {ids[one.content_key]: one for one, _ in reversed(copies)}, numbers, now)
-    _note_tickets(session, origin.scope, reached, now)
-    log.write(session, _events(origin, copies, ids, fresh), now)
+    numbers = _write_receipts(session, origin, listed, made, now)
+    bringing = {ids[one.content_key]: one for one, _ in reversed(copies)}
+    reached = _deliver(session, origin.scope, bringing, numbers, made, now)
+    _index(session, origin, ids, fresh, [one for one, _ in copies])
+    _note_tickets(session, origin.scope, reached, made, now)
+    log.write(session, _events(origin, copies, ids, fresh, made), now)
     if isinstance(origin, Watched):
         _resolve_quarantine(session, origin.binding, origin.uidvalidity, prepared, now)
 
@@ -533,16 +549,28 @@ def _known_leaves(session: Session, of: Iterable[Prepared]) -> dict[bytes, int]:
     return found
 
 
-def _write_blobs(session: Session, fresh: Mapping[bytes, Prepared], kept: Kept, traces: Sequence[Sealed]) -> set[int]:
+def _write_blobs(
+    session: Session,
+    fresh: Mapping[bytes, Prepared],
+    kept: Kept,
+    copies: Sequence[tuple[Prepared, Sealed]],
+    made: Mapping[int, proof.Digests],
+) -> set[int]:
     """The rows of what is needed of the batch's blobs; returns which those are."""
     there = _known_leaves(session, fresh.values())
-    wanted = {hashed for one in fresh.values() for hashed, _ in one.cuts if hashed not in there}
-    rows = [_blob_row(kept.skeletons[key]) for key in fresh]
-    rows += [_blob_row(kept.leaves[hashed], hashed) for hashed in sorted(wanted)]
-    rows += [_blob_row(trace) for trace in traces]
-    if rows:
-        session.execute(insert(blob), rows)
-    return {row["id"] for row in rows}
+    wanted = {hashed: one for one in reversed(list(fresh.values())) for hashed, _ in one.cuts if hashed not in there}
+    of = [(one, _blob_row(kept.skeletons[key])) for key, one in fresh.items()]
+    of += [(one, _blob_row(kept.leaves[hashed], hashed)) for hashed, one in sorted(wanted.items(), key=_first)]
+    of += [(one, _blob_row(trace)) for one, trace in copies]
+    if of:
+        session.execute(insert(blob), [row for _, row in of])
+    for one, row in of:
+        made[one.arrival.uid].setdefault("blob", {})[str(row["id"])] = proof.digest("blob", row)
+    return {row["id"] for _, row in of}
+
+
+def _first(pair: tuple[bytes, object]) -> bytes:
+    return pair[0]
 
 
 def _known(session: Session, content_keys: Sequence[bytes]) -> dict[bytes, int]:
@@ -574,49 +602,57 @@ def _blob_row(sealed: Sealed, hashed: bytes | None = None) -> dict[str, Any]:
 
 def _write_messages(
     session: Session,
+    origin: Origin,
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
     kept: Kept,
+    made: Mapping[int, proof.Digests],
     now: int,
 ) -> None:
     if not fresh:
         return
     leaf_blobs = _known_leaves(session, fresh.values())
     claims = [conversations.claim(ids[key], one.facts.message_id, one.facts.references) for key, one in fresh.items()]
-    places, joined = conversations.place(session, claims, now)
-    tickets.join(session, joined)
-    rows, names, leaves = [], [], []
+    actor = origin.actor(next(iter(fresh.values())).arrival.uid)
+    places, joined = conversations.place(session, claims, actor, now)
+    if joined:
+        log.write(session, [log.Event("tickets.joined", actor, "archive", rows=tickets.join(session, joined))], now)
+    messages, names, leaves = [], [], []
     for claim, (key, one) in zip(claims, fresh.items(), strict=True):
         place, facts = places[claim.message], one.facts
-        rows.append(
-            {
-                "id": claim.message,
-                "content_key": key,
-                "identity": identity.VERSION,
-                "blob": kept.skeletons[key].place.blob,
-                "size": len(one.arrival.raw),
-                "conversation": place.conversation,
-                "joined_by": place.joined_by,
-                "parent": claim.references[0] if claim.references else None,
-                "message_id": facts.message_id,
-                "subject": facts.subject,
-                "from_name": facts.from_name,
-                "from_address": facts.from_address,
-                "recipients": facts.recipients,
-                "date": facts.date,
-                "arrived_at": one.arrival.received_at,
-                "snippet": facts.snippet,
-                "attachments": len(facts.attachments),
-                "problems": json.dumps(facts.problems, ensure_ascii=False) if facts.problems else None,
-                "reader": facts.reader,
-            }
-        )
-        names += [
-            {"message": claim.message, "path": path, "name": name, "content_type": content_type}
-            for path, name, content_type in facts.attachments
-        ]
-        leaves += [
-            {
+        row = {
+            "id": claim.message,
+            "content_key": key,
+            "identity": identity.VERSION,
+            "blob": kept.skeletons[key].place.blob,
+            "size": len(one.arrival.raw),
+            "conversation": place.conversation,
+            "joined_by": place.joined_by,
+            "parent": claim.references[0] if claim.references else None,
+            "message_id": facts.message_id,
+            "subject": facts.subject,
+            "from_name": facts.from_name,
+            "from_address": facts.from_address,
+            "recipients": facts.recipients,
+            "date": facts.date,
+            "arrived_at": one.arrival.received_at,
+            "snippet": facts.snippet,
+            "attachments": len(facts.attachments),
+            "problems": json.dumps(facts.problems, ensure_ascii=False) if facts.problems else None,
+            "reader": facts.reader,
+        }
+        messages.append(row)
+        of_message = made[one.arrival.uid]
+        of_message["message"] = {proof.SUBJECT: proof.digest("message", row)}
+        if place.conversation == claim.message:
+            began = {"id": claim.message, "created_at": now}
+            of_message["conversation"] = {proof.SUBJECT: proof.digest("conversation", began)}
+        for path, name, content_type in facts.attachments:
+            row = {"message": claim.message, "path": path, "name": name, "content_type": content_type}
+            names.append(row)
+            of_message.setdefault("attachment", {})[f"{proof.SUBJECT}/{path}"] = proof.digest("attachment", row)
+        for hashed, cut in one.cuts:
+            row = {
                 "message": claim.message,
                 "start": cut.start,
                 "end": cut.end,
@@ -624,9 +660,9 @@ def _write_messages(
                 "crlf": cut.newline == b"\r\n",
                 "blob": leaf_blobs[hashed],
             }
-            for hashed, cut in one.cuts
-        ]
-    session.execute(insert(message), rows)
+            leaves.append(row)
+            of_message.setdefault("leaf", {})[f"{proof.SUBJECT}/{cut.start}"] = proof.digest("leaf", row)
+    session.execute(insert(message), messages)
     if names:
         session.execute(insert(attachment), names)
     if leaves:
@@ -634,7 +670,11 @@ def _write_messages(
 
 
 def _write_receipts(
-    session: Session, origin: Origin, copies: Sequence[tuple[Prepared, Sealed, int]], now: int
+    session: Session,
+    origin: Origin,
+    copies: Sequence[tuple[Prepared, Sealed, int]],
+    made: Mapping[int, proof.Digests],
+    now: int,
 ) -> dict[int, int]:
     """A receipt for each copy; returns the number of the first one of each message."""
     rows: list[dict[str, Any]] = [
@@ -651,13 +691,19 @@ def _write_receipts(
         for one, trace, id_ in copies
     ]
     numbers: dict[int, int] = {}
-    for row, number in zip(rows, insert_counted(session, receipt, rows), strict=True):
+    for row, number, (one, _, _) in zip(rows, insert_counted(session, receipt, rows), copies, strict=True):
         numbers.setdefault(row["message"], number)
+        made[one.arrival.uid]["receipt"] = {str(number): proof.digest("receipt", row)}
     return numbers
 
 
 def _deliver(
-    session: Session, scope: str, messages: Mapping[int, Prepared], receipt_of: Mapping[int, int], now: int
+    session: Session,
+    scope: str,
+    messages: Mapping[int, Prepared],
+    receipt_of: Mapping[int, int],
+    made: Mapping[int, proof.Digests],
+    now: int,
 ) -> list[tuple[int, Prepared]]:
     """Hand messages to a scope that has not got them yet, and let it find them; returns those."""
     had: dict[int, set[str]] = {}
@@ -671,31 +717,55 @@ def _deliver(
     session.execute(insert(message_scope), [{"message": id_, "scope": scope} for id_, _ in reached])
     rows = [{"message": id_, "scope": scope, "receipt": receipt_of[id_], "at": now} for id_, _ in reached]
     session.execute(insert(delivery), rows)
-    fts5.add(session, [(_words(id_, one), frozenset({scope})) for id_, one in reached if id_ not in had])
-    again = _indexed(session, [(id_, one) for id_, one in reached if id_ in had])
-    fts5.change_scopes(session, [(w, frozenset(had[w.message]), frozenset(had[w.message] | {scope})) for w in again])
+    for (_, one), handed in zip(reached, rows, strict=True):
+        of_message, key = made[one.arrival.uid], f"{proof.SUBJECT}/{scope}"
+        of_message["message_scope"] = {key: proof.NOTHING_ELSE}
+        of_message["delivery"] = {key: proof.digest("delivery", handed)}
     return reached
 
 
-def _indexed(session: Session, messages: Sequence[tuple[int, Prepared]]) -> list[fts5.Words]:
-    """The words under which messages stand in the index: what another copy yields, if it was read by the same reader.
-
-    One that another version of the reader put there is left out: it is found by its new scope when it is indexed anew.
-    """
+def _index(
+    session: Session,
+    origin: Watched | Imported,
+    ids: Mapping[bytes, int],
+    fresh: Mapping[bytes, Prepared],
+    copies: Iterable[Prepared],
+) -> None:
+    """Let new messages be found, and known ones also by where else they came."""
+    new = []
+    for key, one in fresh.items():
+        binding = origin.place(one.arrival.uid).get("binding")
+        marked = marks.of_new(origin.scope, binding, len(one.arrival.raw), len(one.facts.attachments))
+        new.append((words(ids[key], one.facts), marked))
+    index.add(session, new)
+    again = {ids[one.content_key]: one for one in copies if one.content_key not in fresh}
     read_by: dict[int, int] = {}
-    for some in receipts.chunks(id_ for id_, _ in messages):
+    for some in receipts.chunks(again):
         query = select(message.c.id, message.c.reader).where(message.c.id.in_(some))
         read_by.update((row.id, row.reader) for row in session.execute(query))
-    as_then = [(id_, one if read_by[id_] else replace(one, facts=unread(""))) for id_, one in messages]
-    return [_words(id_, one) for id_, one in as_then if one.facts.reader == read_by[id_]]
+    index.mark(session, {id_: partial(_words_then, id_, one.facts, read_by[id_]) for id_, one in again.items()})
 
 
-def _words(id_: int, one: Prepared) -> fts5.Words:
-    facts = one.facts
-    return fts5.Words(id_, facts.subject, facts.people, facts.body, "\n".join(name for _, name, _ in facts.attachments))
+def _words_then(id_: int, now: Facts, read_by: int) -> Words | None:
+    """The words a message was indexed by, as another copy yields them; None where that was read differently."""
+    if not read_by:
+        return words(id_, unread(""))
+    return words(id_, now) if now.reader == read_by else None
 
 
-def _note_tickets(session: Session, scope: str, reached: Sequence[tuple[int, Prepared]], now: int) -> None:
+def words(id_: int, facts: Facts) -> Words:
+    """What a message is found by at once."""
+    names = "\n".join(name for _, name, _ in facts.attachments)
+    return Words(id_, facts.subject, facts.sender, facts.to, facts.copied, facts.body, names)
+
+
+def _note_tickets(
+    session: Session,
+    scope: str,
+    reached: Sequence[tuple[int, Prepared]],
+    made: Mapping[int, proof.Digests],
+    now: int,
+) -> None:
     conversation_of: dict[int, int] = {}
     for some in receipts.chunks(id_ for id_, _ in reached):
         query = select(message.c.id, message.c.conversation).where(message.c.id.in_(some))
@@ -712,7 +782,9 @@ def _note_tickets(session: Session, scope: str, reached: Sequence[tuple[int, Pre
         )
         for id_, one in sorted(reached, key=lambda pair: pair[0])
     ]
-    tickets.note(session, arrived, now)
+    brought_by = {id_: one.arrival.uid for id_, one in reached}
+    for id_, digests in tickets.note(session, arrived, now).items():
+        made[brought_by[id_]]["ticket"] = digests
 
 
 def _events(
@@ -720,15 +792,24 @@ def _events(
     copies: Sequence[tuple[Prepared, Sealed]],
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
+    made: Mapping[int, proof.Digests],
 ) -> Iterator[log.Event]:
     for one, _ in copies:
         kind = "message.archived" if fresh.get(one.content_key) is one else "copy.received"
         uid = one.arrival.uid
         details = {**origin.told(uid), "sha256": one.sha256.hex()}
-        yield log.Event(kind, origin.actor(uid), f"message:{ids[one.content_key]}", details)
+        yield log.Event(kind, origin.actor(uid), f"message:{ids[one.content_key]}", details, made[uid])
 
 
-def _renumber_quarantined(session: Session, binding: Binding, uidvalidity: int, arrival: Arrival) -> None:
+def _tell_quarantine(
+    session: Session, kind: str, where: ColumnElement[bool], actor: str, details: Mapping[str, Any], now: int
+) -> None:
+    """The event of what has just changed in quarantine."""
+    made = proof.stored(session, "quarantine", where)
+    log.write(session, [log.Event(kind, actor, actor, details, made)], now)
+
+
+def _renumber_quarantined(session: Session, binding: Binding, uidvalidity: int, arrival: Arrival, now: int) -> None:
     """UIDVALIDITY changed: a mail in quarantine that is met again under its new UID is the same one."""
     ours = (quarantine.c.binding == binding.id) & quarantine.c.resolved_at.is_(None)
     here = (quarantine.c.uidvalidity == uidvalidity) & (quarantine.c.uid == arrival.uid)
@@ -739,6 +820,8 @@ def _renumber_quarantined(session: Session, binding: Binding, uidvalidity: int, 
     if before is not None:
         moved = update(quarantine).where(quarantine.c.id == before)
         session.execute(moved.values(uidvalidity=uidvalidity, uid=arrival.uid))
+        details = {"uid": arrival.uid, "uidvalidity": uidvalidity}
+        _tell_quarantine(session, "quarantine.renumbered", quarantine.c.id == before, binding.actor, details, now)
 
 
 def _resolve_quarantine(
@@ -755,7 +838,9 @@ def _resolve_quarantine(
         row.id for row in waiting if (row.uid in uids if row.uidvalidity == uidvalidity else row.sha256 in contents)
     ]
     for some in receipts.chunks(done):
-        session.execute(update(quarantine).where(quarantine.c.id.in_(some)).values(resolved_at=now))
+        here = quarantine.c.id.in_(some)
+        session.execute(update(quarantine).where(here).values(resolved_at=now))
+        _tell_quarantine(session, "quarantine.resolved", here, binding.actor, {}, now)
 
 
 def try_again(session: Session, id_: int, actor: str, now: int) -> bool:
@@ -764,5 +849,6 @@ def try_again(session: Session, id_: int, actor: str, now: int) -> bool:
         update(quarantine).where(quarantine.c.id == id_, quarantine.c.resolved_at.is_(None)).values(again=True)
     )
     if done.rowcount:
-        log.write(session, [log.Event("quarantine.tried_again", actor, f"quarantine:{id_}")], now)
+        made = proof.of_ids(session, "quarantine", [id_])
+        log.write(session, [log.Event("quarantine.tried_again", actor, f"quarantine:{id_}", rows=made)], now)
     return bool(done.rowcount)

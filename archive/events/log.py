@@ -17,6 +17,8 @@ from ..store.archive import Session
 from ..store.dialects import insert_counted
 from ..store.schema import event, event_detail
 
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 OPERATOR = "operator"  # whoever runs commands on the machine
 
 
@@ -28,6 +30,7 @@ class Event:
     actor: str  # user:3, operator, binding:2
     subject: str  # message:123
     details: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)  # as `proof.Digests`
 
 
 def write(session: Session, events: Iterable[Event], now: int) -> None:
@@ -36,7 +39,8 @@ def write(session: Session, events: Iterable[Event], now: int) -> None:
     details: list[dict[str, Any]] = []
     for one in events:
         salt = os.urandom(16)
-        text = json.dumps(one.details, ensure_ascii=False, sort_keys=True) if one.details else "{}"
+        said = {**one.details, "rows": one.rows} if one.rows else one.details
+        text = _encode(said) if said else "{}"
         commitment = hashlib.sha256(salt + text.encode()).digest()
         rows.append({"at": now, "kind": one.kind, "actor": one.actor, "subject": one.subject, "commitment": commitment})
         details.append({"salt": salt, "details": text})

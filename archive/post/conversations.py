@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select, update
 
+from ..events import log, proof
 from ..store.archive import Session
 from ..store.dialects import insert_missing
 from ..store.schema import conversation, message, thread
@@ -59,7 +60,7 @@ class _Lead:
     message: int | None  # None: a ghost
 
 
-def place(session: Session, claims: Sequence[Claim], now: int) -> tuple[dict[int, Place], dict[int, int]]:
+def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tuple[dict[int, Place], dict[int, int]]:
     """Put a batch of new messages into conversations, in the order given; a conversation has its first message's id.
 
     Also returns conversations that turned out to be part of others and are no more: a message that others had
@@ -83,7 +84,7 @@ def place(session: Session, claims: Sequence[Claim], now: int) -> tuple[dict[int
     joined = {gone: into for gone, into in joined.items() if gone not in places}  # those were never written
     fresh = [{"id": id_, "created_at": now} for id_, found in places.items() if found.conversation == id_]
     insert_missing(session, conversation, fresh)
-    _keep_joined(session, joined)
+    _keep_joined(session, joined, actor, now)
     _keep(session, leads, before)
     return places, joined
 
@@ -102,7 +103,7 @@ def _join(gone: int, into: int, joined: dict[int, int], leads: dict[bytes, _Lead
             places[message_id] = Place(into, PARENT if place.joined_by == FIRST else place.joined_by)
 
 
-def _keep_joined(session: Session, joined: Mapping[int, int]) -> None:
+def _keep_joined(session: Session, joined: Mapping[int, int], actor: str, now: int) -> None:
     # Rare, and a walk over all Message-IDs: an index by conversation would cost every mail more than this costs a few.
     listed = list(joined)
     for start in range(0, len(listed), 500):
@@ -117,9 +118,13 @@ def _keep_joined(session: Session, joined: Mapping[int, int]) -> None:
                 rows,
             )
     for gone, into in joined.items():
+        moved = list(session.scalars(select(message.c.id).where(message.c.conversation == gone)))
         here = update(message).where(message.c.conversation == gone)
         session.execute(here.where(message.c.joined_by == FIRST).values(conversation=into, joined_by=PARENT))
         session.execute(here.values(conversation=into))
+        made = proof.of_ids(session, "message", moved)
+        details = {"into": str(into)}
+        log.write(session, [log.Event("conversation.joined", actor, f"conversation:{gone}", details, made)], now)
 
 
 def _decide(claim: Claim, leads: dict[bytes, _Lead]) -> Place:

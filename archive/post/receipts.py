@@ -100,7 +100,14 @@ def leave_alone(session: Session, binding: int, uidvalidity: int, uids: Iterable
     fresh = wanted - left(session, binding, uidvalidity)
     if fresh:
         rows = [
-            {"binding": binding, "uidvalidity": uidvalidity, "uid": uid, "reason": reason, "seen_at": now}
+            {
+                "binding": binding,
+                "uidvalidity": uidvalidity,
+                "uid": uid,
+                "outcome": "left",
+                "reason": reason,
+                "seen_at": now,
+            }
             for uid in sorted(fresh)
         ]
         session.execute(insert(left_alone), rows)

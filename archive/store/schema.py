@@ -163,6 +163,7 @@ pack = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("created_at", Time, nullable=False),
+    Column("sealed", BigInteger, nullable=False, default=0),  # bytes from its beginning that seals answer for
 )
 
 blob = Table(
@@ -321,15 +322,27 @@ quarantine = Table(
     UniqueConstraint("binding", "uidvalidity", "uid"),
 )
 
-# Mail in a watched folder that is not taken, and why: flagged \Deleted by a person, for example.
+# Mail in a watched folder that is not taken, and why: flagged \Deleted by a person, or the server does not give it.
 left_alone = Table(
     "left_alone",
     metadata,
     Column("binding", Id, ForeignKey("binding.id"), primary_key=True),
     Column("uidvalidity", BigInteger, primary_key=True),
     Column("uid", BigInteger, primary_key=True),
+    Column("outcome", String(16), nullable=False),  # left, or waiting: tried again by the next pass
     Column("reason", Text, nullable=False),
     Column("seen_at", Time, nullable=False),
+)
+
+# Mail that was seen in a watched folder and was there no more before it could be taken.
+gone = Table(
+    "gone",
+    metadata,
+    Column("binding", Id, ForeignKey("binding.id"), primary_key=True),
+    Column("uidvalidity", BigInteger, primary_key=True),
+    Column("uid", BigInteger, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", Time, nullable=False),  # when that was noticed
 )
 
 # --- who may see, who works on it -------------------------------------------------------------------------------
@@ -382,6 +395,38 @@ seen = Table(
     sqlite_with_rowid=False,
 )
 
+# --- search -----------------------------------------------------------------------------------------------------
+
+# How each message stands in the search index (`archive.search.index`); one that is not here is not there.
+indexed = Table(
+    "indexed",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),  # of what made its row in the index
+    Column("marks", Text, nullable=False),  # in that row; none: it is not in the index
+    Column("full", Boolean, nullable=False),  # with stems, beginnings and the text of attachments
+    Column("waiting", Boolean, nullable=False),  # to be put there anew
+    Index("ix_indexed_waiting", "message", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
+)
+
+# The text of attachments, kept once for each distinct one: a row of the index is taken out by what it was made from.
+enclosed_text = Table(
+    "enclosed_text",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),  # keyed, of the attachment
+    Column("text", LargeBinary, nullable=False),  # zstandard of UTF-8; empty: there is none, or none to be had
+    sqlite_with_rowid=False,
+)
+
+enclosed = Table(
+    "enclosed",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),  # in the order in which they stand in the mail
+    Column("hash", LargeBinary(32), ForeignKey("enclosed_text.hash"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 # --- events -----------------------------------------------------------------------------------------------------
 
 event = Table(
@@ -402,4 +447,30 @@ event_detail = Table(
     Column("event", Id, ForeignKey("event.id"), primary_key=True, autoincrement=False),
     Column("salt", LargeBinary(16), nullable=False),
     Column("details", Text, nullable=False),  # JSON; may be erased while the log stays verifiable
+)
+
+# Batches of events, chained: each head depends on every event before it (`archive.events.chain`).
+seal = Table(
+    "seal",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),  # 1, 2, 3 … without gaps
+    Column("at", Time, nullable=False),
+    Column("events", Text, nullable=False),  # ids, as ranges: 1-500,502
+    Column("last", BigInteger, nullable=False),  # the newest event sealed so far
+    Column("missing", Text, nullable=False),  # ids before it that were not there and may still be committed
+    Column("leaves", LargeBinary, nullable=False),  # 16 bytes for each event, then for each stretch
+    Column("root", LargeBinary(32), nullable=False),
+    Column("head", LargeBinary(32), nullable=False),
+)
+
+# The bytes of a pack, a stretch at a time, as they were when they were sealed: checked without any key.
+stretch = Table(
+    "stretch",
+    metadata,
+    Column("pack", Id, ForeignKey("pack.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("end", BigInteger, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),  # SHA-256
+    Column("seal", Id, ForeignKey("seal.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
 )

@@ -6,12 +6,14 @@ messages that this scope may see.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import Column, Row, and_, bindparam, func, or_, select, tuple_, update
 
+from ..events import proof
 from ..people.scopes import Viewer
 from ..store.archive import Session
-from ..store.dialects import insert_missing
+from ..store.dialects import insert_counted, insert_missing
 from ..store.schema import seen, ticket
 
 OPEN = "open"
@@ -50,15 +52,19 @@ class Ticket:
     unread: bool
 
 
-def note(session: Session, arrivals: Sequence[Arrived], now: int) -> None:
-    """Write the tickets of a batch: a new one, or the latest activity on the one that is there."""
+def note(session: Session, arrivals: Sequence[Arrived], now: int) -> dict[int, dict[str, str | None]]:
+    """Write the tickets of a batch: a new one, or the latest activity on the one that is there.
+
+    Returns the digests of these tickets for the log (`archive.events.proof`), by the last message of each.
+    """
     by_ticket: dict[tuple[str, int], list[Arrived]] = {}
     for one in arrivals:
         by_ticket.setdefault((one.scope, one.conversation), []).append(one)
     there = _there(session, by_ticket)
+    digests: dict[int, dict[str, str | None]] = {}
     fresh = [_row(key, came, now) for key, came in by_ticket.items() if key not in there]
-    if fresh:
-        session.execute(insert(ticket), fresh)
+    for row, id_ in zip(fresh, insert_counted(session, ticket, fresh), strict=True):
+        digests.setdefault(row["last_message"], {})[str(id_)] = proof.digest("ticket", row)
     again = []
     for key in there:
         row = _row(key, by_ticket[key], now)
@@ -88,17 +94,27 @@ def note(session: Session, arrivals: Sequence[Arrived], now: int) -> None:
             ),
             again,
         )
+        for now_there in _rows(session, there):
+            of_last = digests.setdefault(now_there.last_message, {})
+            of_last[str(now_there.id)] = proof.digest("ticket", now_there._mapping)
+    return digests
 
 
-def join(session: Session, conversations: Mapping[int, int]) -> None:
-    """Conversations became part of others: each scope's tickets on the two are one. Unread in one is unread."""
+def join(session: Session, conversations: Mapping[int, int]) -> proof.Digests:
+    """Conversations became part of others: each scope's tickets on the two are one. Unread in one is unread.
+
+    Returns the digests of what changed, for the log.
+    """
+    changed: set[int] = set()
     for gone, into in conversations.items():
         kept = {row.scope: row for row in session.execute(select(ticket).where(ticket.c.conversation == into))}
         for row in session.execute(select(ticket).where(ticket.c.conversation == gone)).all():
+            changed.add(row.id)
             other = kept.get(row.scope)
             if other is None:
                 session.execute(update(ticket).where(ticket.c.id == row.id).values(conversation=into))
                 continue
+            changed.add(other.id)
             later = max(row, other, key=lambda one: (one.last_at, one.id))
             session.execute(
                 update(ticket)
@@ -120,23 +136,27 @@ def join(session: Session, conversations: Mapping[int, int]) -> None:
             session.execute(update(seen).where(seen.c.ticket == other.id).values(at=later.last_at))
             session.execute(seen.delete().where(seen.c.ticket == row.id))
             session.execute(ticket.delete().where(ticket.c.id == row.id))
+    return proof.of_ids(session, "ticket", sorted(changed))
 
 
 def _there(session: Session, keys: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+    return {(row.scope, row.conversation) for row in _rows(session, keys, ticket.c.scope, ticket.c.conversation)}
+
+
+def _rows(session: Session, keys: Iterable[tuple[str, int]], *columns: Column[Any]) -> list[Row[Any]]:
     by_scope: dict[str, list[int]] = {}
     for scope, conversation in keys:
         by_scope.setdefault(scope, []).append(conversation)
-    found: set[tuple[str, int]] = set()
+    found: list[Row[Any]] = []
     for scope, conversations in by_scope.items():
         for start in range(0, len(conversations), 500):
-            query = select(ticket.c.conversation).where(
-                ticket.c.scope == scope, ticket.c.conversation.in_(conversations[start : start + 500])
-            )
-            found.update((scope, one) for one in session.scalars(query))
+            some = conversations[start : start + 500]
+            query = select(*columns) if columns else select(ticket)
+            found += session.execute(query.where(ticket.c.scope == scope, ticket.c.conversation.in_(some)))
     return found
 
 
-def _row(key: tuple[str, int], came: Sequence[Arrived], now: int) -> dict[str, object]:
+def _row(key: tuple[str, int], came: Sequence[Arrived], now: int) -> dict[str, Any]:
     last = came[-1]
     return {
         "scope": key[0],

@@ -57,6 +57,7 @@ def upgrade() -> None:
         "pack",
         sa.Column("id", Id, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pack")),
     )
     op.create_table(
@@ -296,10 +297,21 @@ def upgrade() -> None:
         sa.Column("binding", Id, nullable=False),
         sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
         sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["binding"], ["binding.id"], name=op.f("fk_left_alone_binding_binding")),
         sa.PrimaryKeyConstraint("binding", "uidvalidity", "uid", name=op.f("pk_left_alone")),
+    )
+    op.create_table(
+        "gone",
+        sa.Column("binding", Id, nullable=False),
+        sa.Column("uidvalidity", sa.BigInteger(), nullable=False),
+        sa.Column("uid", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["binding"], ["binding.id"], name=op.f("fk_gone_binding_binding")),
+        sa.PrimaryKeyConstraint("binding", "uidvalidity", "uid", name=op.f("pk_gone")),
     )
     op.create_table(
         "quarantine",
@@ -394,6 +406,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message", "scope", name=op.f("pk_delivery")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "seal",
+        sa.Column("id", Id, autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.Text(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("missing", sa.Text(), nullable=False),
+        sa.Column("leaves", sa.LargeBinary(), nullable=False),
+        sa.Column("root", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("head", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_seal")),
+    )
+    op.create_table(
+        "stretch",
+        sa.Column("pack", Id, nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
+        sa.Column("end", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("seal", Id, nullable=False),
+        sa.ForeignKeyConstraint(["pack"], ["pack.id"], name=op.f("fk_stretch_pack_pack")),
+        sa.ForeignKeyConstraint(["seal"], ["seal.id"], name=op.f("fk_stretch_seal_seal")),
+        sa.PrimaryKeyConstraint("pack", "start", name=op.f("pk_stretch")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_stretch_seal"), "stretch", ["seal"], unique=False)
     if op.get_bind().dialect.name == "sqlite":
         for statement in SEARCH:
             op.execute(statement)

@@ -1,0 +1,130 @@
+"""Digests of rows: by them events say exactly which rows they made true, so that any other row can be told.
+
+An event that writes or deletes rows names them in its details, under "rows": by table and key, the digest of each row
+as it stands afterwards, null where it is gone. Replaying the log gives the digest that every row must have now.
+Digests stand in the details, which are salted and can be erased, because whoever guesses a row could confirm it.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Select, Table, or_, select
+
+from ..store import schema
+from ..store.archive import Session
+
+Digests = dict[str, dict[str, str | None]]  # by table, by key
+
+SUBJECT = "~"  # in a key: the id of the event's subject
+NOTHING_ELSE = "+"  # stands for the digest of a row that is nothing but its key
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A table whose rows events answer for."""
+
+    table: Table
+    id: str  # the column by which its rows are walked, an integer
+    rest: tuple[str, ...] = ()  # what else belongs to the key
+    without: frozenset[str] = frozenset()  # columns no event answers for, or that others do
+    only: frozenset[str] | None = None
+    covered: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        key = {self.id, *self.rest}
+        names = sorted(column.name for column in self.table.c if column.name not in key | self.without)
+        object.__setattr__(self, "covered", tuple(n for n in names if self.only is None or n in self.only))
+
+    def key(self, row: Any) -> str:
+        """A row's key as events write it."""
+        return "/".join(str(getattr(row, name)) for name in (self.id, *self.rest))
+
+    def rows(self) -> Select[Any]:
+        """All rows that have to be answered for, in the order of their first key column."""
+        query = select(self.table).order_by(self.table.c[self.id])
+        if self.only is not None:  # a part of a row, there when it is not empty
+            query = query.where(or_(*(self.table.c[name].is_not(None) for name in sorted(self.only))))
+        return query
+
+
+_SECOND_READING = frozenset({"second_reader", "second_reading", "ambiguous"})
+# What was settled, when and how, is told by events of its own; of imported mail it is part of the receipt.
+_SETTLED = frozenset({"settled_at", "settlement"})
+# How a watched folder is doing changes with every pass, and is true of the moment only.
+_OPERATION = frozenset(
+    {
+        "next_at", "checked_at", "succeeded_at", "waiting", "empty_polls", "trouble", "trouble_since", "permanent",
+        "failures", "uidvalidity", "moving", "processed_uidvalidity", "processed_uidnext",
+    }
+)  # fmt: skip
+
+PROVED: Mapping[str, Proved] = {
+    "user": Proved(schema.user, "id"),
+    "process": Proved(schema.process, "id"),
+    "process_address": Proved(schema.process_address, "process", ("address",)),
+    "membership": Proved(schema.membership, "process", ("user",)),
+    "mailbox": Proved(schema.mailbox, "id"),
+    "binding": Proved(schema.binding, "id", without=_OPERATION),
+    "source": Proved(schema.source, "id"),
+    "blob": Proved(schema.blob, "id"),
+    "conversation": Proved(schema.conversation, "id"),
+    "message": Proved(schema.message, "id", without=_SECOND_READING),
+    "second_reading": Proved(schema.message, "id", only=_SECOND_READING),
+    "leaf": Proved(schema.leaf, "message", ("start",)),
+    "attachment": Proved(schema.attachment, "message", ("path",)),
+    "receipt": Proved(schema.receipt, "id"),
+    "quarantine": Proved(schema.quarantine, "id"),
+    "left_alone": Proved(schema.left_alone, "binding", ("uidvalidity", "uid")),
+    "gone": Proved(schema.gone, "binding", ("uidvalidity", "uid")),
+    "delivery": Proved(schema.delivery, "message", ("scope",)),
+    "message_scope": Proved(schema.message_scope, "message", ("scope",)),
+    "ticket": Proved(schema.ticket, "id"),
+}
+_COVERED = {name: proved.covered for name, proved in PROVED.items()}
+_RECEIPT_OF_A_BINDING = tuple(name for name in _COVERED["receipt"] if name not in _SETTLED)
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=bytes.hex, check_circular=False).encode
+
+
+def digest(table: str, row: Mapping[str, Any] | RowMapping) -> str:
+    """128 bits of SHA-256 of what a row says beside its key, as 22 letters.
+
+    A column that is null does not count, so that later versions may add columns that are null in earlier rows.
+    """
+    covered = _COVERED[table]
+    if not covered:
+        return NOTHING_ELSE
+    if table == "receipt" and row.get("binding") is not None:
+        covered = _RECEIPT_OF_A_BINDING
+    said = {name: row[name] for name in covered if row.get(name) is not None}
+    return base64.b64encode(hashlib.sha256(_encode(said).encode()).digest()[:16])[:22].decode()
+
+
+def stored(session: Session, table: str, where: "ColumnElement[bool]") -> Digests:
+    """The digests of rows as they stand now, for the event that has just changed them."""
+    proved = PROVED[table]
+    found = session.execute(select(proved.table).where(where))
+    return {table: {proved.key(row): digest(table, row._mapping) for row in found}}
+
+
+def of_ids(session: Session, table: str, ids: Iterable[int]) -> Digests:
+    """As `stored`, of the rows with these ids; null where there is none any more."""
+    wanted = list(ids)
+    found: dict[str, str | None] = dict.fromkeys(map(str, wanted))
+    column = PROVED[table].table.c[PROVED[table].id]
+    for start in range(0, len(wanted), 500):
+        found |= stored(session, table, column.in_(wanted[start : start + 500]))[table]
+    return {table: found}
+
+
+def joined(*some: Digests) -> Digests:
+    """The digests of several tables together."""
+    found: Digests = {}
+    for one in some:
+        for table, digests in one.items():
+            found.setdefault(table, {}).update(digests)
+    return found
