@@ -139,11 +139,15 @@ def test_workers_end_within_a_second_of_their_parent(office: Office, scripted: S
         assert all(map(alive, children))
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
     deadline = time.monotonic() + 1.0
     while any(map(alive, children)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not any(map(alive, children))
+    left = [child for child in children if alive(child)]
+    for child in left:
+        os.kill(child, signal.SIGKILL)
+    process.communicate()
+    assert left == []
     code, (outcome,) = office.poll_by_command()
     assert code == 0, outcome
     assert len(office.messages()) == len(office.copies()) == 600
