@@ -5,7 +5,7 @@ What fails is a value in the outcome and stops nobody else. `poll` goes on until
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,7 +19,7 @@ from archive.store.keys import KeyTrouble
 
 from . import leases
 from .accounts import Account, parse
-from .mailbox import Connecting, Mailbox
+from .mailbox import CHUNK, Connecting, Mailbox
 from .mover import Mover
 from .taking import archive_answers, cut, take
 from .trouble import Busy, Refused, Trouble, Unreachable, quoted
@@ -168,10 +168,10 @@ class _Visit:
             mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock)
             try:
                 self._settle_open(mailbox, mover)
-                while not self._poller.stopping.is_set() and (sizes := self._to_take(mailbox)):
-                    self._looked_at.update(sizes)
-                    self._outcome.seen += len(sizes)
-                    self._take(account, mailbox, mover, sizes)
+                while not self._poller.stopping.is_set() and (uids := self._to_take(mailbox)):
+                    self._looked_at.update(uids)
+                    self._outcome.seen += len(uids)
+                    self._take(account, mailbox, mover, uids)
                     mover.flush()
             finally:
                 self._outcome.moved = mover.moved
@@ -212,8 +212,8 @@ class _Visit:
             self._outcome.known = mover.resolve(left_open, set(mailbox.uids()))
             mover.flush()
 
-    def _to_take(self, mailbox: Mailbox) -> dict[int, int]:
-        """UIDs without an outcome yet, with their sizes."""
+    def _to_take(self, mailbox: Mailbox) -> list[int]:
+        """UIDs without an outcome yet."""
         uids = mailbox.uids()
         fresh = [uid for uid in uids if uid not in self._looked_at]
         deleted = set(mailbox.uids("DELETED")) if uids else set()
@@ -235,11 +235,10 @@ class _Visit:
         self.waiting = len((listed | quarantined).intersection(uids))
         self._withheld = sorted(self._looked_at.intersection(uids) - known - listed - quarantined)
         wanted = [uid for uid in fresh if uid not in known and uid not in deleted and uid not in held]
-        sizes = mailbox.sizes(wanted)
-        return {uid: sizes.get(uid, 0) for uid in wanted}
+        return wanted
 
-    def _take(self, account: Account, mailbox: Mailbox, mover: Mover, sizes: dict[int, int]) -> None:
-        total = len(sizes)
+    def _take(self, account: Account, mailbox: Mailbox, mover: Mover, uids: list[int]) -> None:
+        total = len(uids)
 
         def done(taken: Taken) -> None:
             self._outcome.add(taken)
@@ -249,12 +248,13 @@ class _Visit:
                 mover.flush()
                 self._moved_at = time.monotonic()
 
+        sizes = _sizes(mailbox, uids)
         workers = self._poller.workers
-        if (
-            workers is not None
-            and workers.free()
-            and (total >= WORTH_WORKERS or sum(sizes.values()) >= WORTH_WORKERS_BYTES)
-        ):
+        many = total >= WORTH_WORKERS
+        if not many:
+            listed = list(sizes)
+            many, sizes = sum(size for _, size in listed) >= WORTH_WORKERS_BYTES, iter(listed)
+        if many and workers is not None and workers.free():
             connecting, binding, uidvalidity = self._poller.connecting, self._binding, self._uidvalidity
             orders = (Order(account, connecting, binding, uidvalidity, batch) for batch in cut(sizes))
             workers.run(orders, done, self._poller.stopping)
@@ -263,6 +263,14 @@ class _Visit:
                 if self._poller.stopping.is_set():
                     return
                 done(take(self._poller.intake(), mailbox, self._binding, self._uidvalidity, batch, self._poller.clock))
+
+
+def _sizes(mailbox: Mailbox, uids: list[int]) -> Iterator[tuple[int, int]]:
+    """UIDs with their sizes, asked for by and by; one that the server is silent about counts as empty."""
+    for start in range(0, len(uids), CHUNK):
+        some = uids[start : start + CHUNK]
+        sizes = mailbox.sizes(some)
+        yield from ((uid, sizes.get(uid, 0)) for uid in some)
 
 
 def retry_at(now: int, every: int, failures: int, *, permanent: bool) -> int:

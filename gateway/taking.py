@@ -2,7 +2,7 @@
 
 import errno
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -29,19 +29,19 @@ class Batch:
     fatal: bool = False  # one mail that ended a worker: taken without being read
 
 
-def cut(sizes: Mapping[int, int]) -> Iterator[Batch]:
-    """Pure: UIDs in batches that are worth a transaction and fit into memory."""
+def cut(sizes: Iterable[tuple[int, int]]) -> Iterator[Batch]:
+    """Pure: UIDs, each with its size in bytes, in batches that are worth a transaction and fit into memory."""
     uids: list[int] = []
     size = 0
-    for uid in sorted(sizes):
-        if sizes[uid] >= LARGE:
-            yield Batch((uid,), sizes[uid], large=True)
+    for uid, one in sizes:
+        if one >= LARGE:
+            yield Batch((uid,), one, large=True)
             continue
-        if uids and (len(uids) == BATCH_MAILS or size + sizes[uid] > BATCH_BYTES):
+        if uids and (len(uids) == BATCH_MAILS or size + one > BATCH_BYTES):
             yield Batch(tuple(uids), size)
             uids, size = [], 0
         uids.append(uid)
-        size += sizes[uid]
+        size += one
     if uids:
         yield Batch(tuple(uids), size)
 

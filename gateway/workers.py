@@ -5,12 +5,13 @@ hangs costs its batch a second try, mail by mail; a mail that ends a worker alon
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -69,14 +70,15 @@ class Workers:
 
     def run(self, orders: Iterable[Order], done: Callable[[Taken], None], stopping: threading.Event) -> None:
         """Have everything taken, telling `done` of each batch; Trouble at the first that server or archive fail."""
-        waiting = deque(orders)
+        waiting: deque[Order] = deque()  # to be tried again
         with self._busy:
             try:
-                self._workers = [self._spawn() for _ in range(min(self._count, len(waiting)))]
-                while (waiting and not stopping.is_set()) or any(worker.orders for worker in self._workers):
+                self._workers = [self._spawn() for _ in range(self._count)]
+                # Made one by one as they are handed out: sizes are asked for while the first mails are taken already.
+                coming = itertools.takewhile(lambda _: not stopping.is_set(), orders)
+                while self._hand_out(waiting, coming) or any(worker.orders for worker in self._workers):
                     if stopping.is_set():
                         self._stop_soon(waiting)
-                    self._hand_out(waiting)
                     self._hear(waiting, done)
             finally:
                 self._end_all()  # whatever one is still at is not settled; nothing is lost
@@ -89,16 +91,23 @@ class Workers:
         theirs.close()
         return _Worker(process, ours)
 
-    def _hand_out(self, waiting: deque[Order]) -> None:
-        for _ in range(_AHEAD):
+    def _hand_out(self, waiting: deque[Order], coming: Iterator[Order]) -> bool:
+        """Give work to whoever has room; whether there was any."""
+        given = False
+        for depth in range(1, _AHEAD + 1):
             for worker in self._workers:
-                if waiting and len(worker.orders) < _AHEAD:
-                    order = waiting.popleft()
-                    worker.orders.append(order)
-                    if len(worker.orders) == 1:
-                        worker.until = _until(order.batch)
-                    with contextlib.suppress(OSError):  # it died in between; `_hear` sees it too
-                        worker.pipe.send(order)
+                if len(worker.orders) >= depth:
+                    continue
+                order = waiting.popleft() if waiting else next(coming, None)
+                if order is None:
+                    return given
+                given = True
+                worker.orders.append(order)
+                if len(worker.orders) == 1:
+                    worker.until = _until(order.batch)
+                with contextlib.suppress(OSError):  # it died in between; `_hear` sees it too
+                    worker.pipe.send(order)
+        return given
 
     def _hear(self, waiting: deque[Order], done: Callable[[Taken], None]) -> None:
         busy = [worker for worker in self._workers if worker.orders]

@@ -186,6 +186,8 @@ class KeyStore:
     def destroy(self, blobs: Iterable[int]) -> None:
         """Make blobs unreadable for good; harmless to repeat."""
         wanted = list(blobs)
+        if not wanted:
+            return
         with self._engine.execution_options(writes=True).begin() as session:
             for start in range(0, len(wanted), 500):
                 session.execute(delete(blob_key).where(blob_key.c.blob.in_(wanted[start : start + 500])))
