@@ -1,27 +1,39 @@
-"""Everything that was received, written out as files: each copy byte for byte, and an index that says what each is."""
+"""What was received, written out as files, each copy byte for byte: mails with an index, a zip of them, an mbox, a
+Maildir. The first two say all that is known of each copy and are imported as they were."""
 
 import ctypes
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from sqlalchemy import func, select
 
 from .front import when
+from .importing import mbox
+from .importing.finding import OURS
 from .mail import identity
 from .people.scopes import Viewer, process_scope, user_scope
 from .post import contents, messages, sources
 from .post.contents import Content
+from .search import fts5
+from .search.query import Query
 from .store.archive import Archive, Session
 from .store.packs import Damaged, Place
 from .store.schema import receipt
 
 INDEX = "index.jsonl"
+MBOX = "postroom.mbox"
+ZIP = "postroom.zip"
+_UNFINISHED = ".unfinished"
 _BATCH = 500  # copies whose rows and keys are fetched at once
+_LAST_SECOND = (1 << 33) - 1  # in the year 2242
+_IN_MEMORY = 4 << 20  # bytes up to which a mail is read once, larger ones twice: to be checked, and to be written
 
 
 class ExportTrouble(Exception):
@@ -44,9 +56,21 @@ class _One:
 
     file: str
     sha256: bytes
+    size: int
+    received_at: int
     listed: dict[str, Any]
     content: Content
     trace: Place | None  # None: the content is the whole raw mail
+
+
+class _Form(Protocol):
+    """A way to write copies into a folder. What was begun and not finished never looks complete."""
+
+    def add(self, one: _One, pieces: Iterable[bytes], last: bytes) -> None:
+        """Write one more copy, whose bytes have been checked; `last` is the last of them."""
+
+    def finish(self) -> None:
+        """All of it is durable and complete when this returns."""
 
 
 def expected(session: Session, visible_to: Viewer) -> int:
@@ -57,24 +81,38 @@ def expected(session: Session, visible_to: Viewer) -> int:
     return session.scalar(query) or 0
 
 
-def write(archive: Archive, folder: Path, visible_to: Viewer, told: Callable[[int], None]) -> Exported:
-    """Write every copy that may be seen, and the index, for the owner alone; durable when it returns.
+def matching(session: Session, asked: Query, visible_to: Viewer) -> set[int]:
+    """The messages that a query finds."""
+    found: set[int] = set()
+    before: int | None = None
+    while some := fts5.find(session, asked, visible_to, before, _BATCH):
+        found.update(some)
+        before = min(some)
+    return found
 
-    The folder is made, or exists and is empty (ExportTrouble else). Each file is checked against its receipt's
-    SHA-256; one that is damaged is left out and reported. The index gets its name last: where it stands, the export
-    is complete. `told` hears how many copies have been dealt with.
+
+def write(
+    archive: Archive,
+    folder: Path,
+    visible_to: Viewer,
+    told: Callable[[int], None],
+    form: str = "eml",
+    only: set[int] | None = None,
+) -> Exported:
+    """Write every copy that may be seen (`only`: of these messages), for the owner alone; durable when it returns.
+
+    The folder is made, or exists and is empty (ExportTrouble else). Each copy is checked against its receipt's
+    SHA-256 before it is written; one that is damaged is left out and reported. The file, index or folder that makes
+    an export what it is gets its name last: where it stands, the export is complete. `told` hears how many copies have
+    been dealt with.
     """
     _make_empty(folder)
     done = Exported()
-    unfinished = folder / f".{INDEX}"
-    with _create(unfinished) as index:
-        for batch in _batches(archive, visible_to):
-            _write_batch(archive, folder, batch, index, done)
-            told(done.copies + done.quarantined + len(done.damaged))
-        index.flush()
-        os.fsync(index.fileno())
-    _sync(folder)
-    unfinished.rename(folder / INDEX)
+    made = FORMS[form](folder)
+    for batch in _batches(archive, visible_to, only):
+        _write_batch(archive, batch, made, done)
+        told(done.copies + done.quarantined + len(done.damaged))
+    made.finish()
     _sync(folder)
     return done
 
@@ -89,13 +127,14 @@ def _make_empty(folder: Path) -> None:
             raise ExportTrouble(f"{folder} is not empty. Name a new or an empty folder.") from None
 
 
-def _batches(archive: Archive, visible_to: Viewer) -> Iterator[list[_One]]:
+def _batches(archive: Archive, visible_to: Viewer, only: set[int] | None) -> Iterator[list[_One]]:
     """Quarantined mails, then copies by receipt, those that were there at the start."""
     with archive.reading() as session:
         last: int = session.scalar(select(func.max(receipt.c.id))) or 0
+        held = messages.quarantined(session) if only is None else []
         yield [
             _quarantined(session, one)
-            for one in messages.quarantined(session)
+            for one in held
             if visible_to.sees(
                 process_scope(one.scope_process) if one.scope_process is not None else user_scope(one.scope_user or 0)
             )
@@ -109,24 +148,26 @@ def _batches(archive: Archive, visible_to: Viewer) -> Iterator[list[_One]]:
         with (
             archive.reading() as session
         ):  # a short view for each batch, so that the database's log can be cut meanwhile
-            rows = session.execute(query.where(receipt.c.id > after, receipt.c.id <= last)).all()
+            some = session.execute(query.where(receipt.c.id > after, receipt.c.id <= last)).all()
+            rows = [row for row in some if only is None or row.message in only]
             kept = contents.of(session, {row.message for row in rows})
             traces = contents.places(session, [row.trace for row in rows])
-        if not rows:
+        if not some:
             return
         yield [_copy(row, kept[row.message], traces[row.trace]) for row in rows]
-        after = rows[-1].id
+        after = some[-1].id
 
 
 def _quarantined(session: Session, one: messages.Quarantined) -> _One:
     name = f"{one.mailbox}/{one.folder}"
     listed = _listed(None, messages.Origin(sources.BINDING, name, None, one.uidvalidity, one.uid, False), one)
     whole = Content(messages.place_of(session, one.blob), ())
-    return _One(f"quarantine-{one.id:010}.eml", one.sha256, listed, whole, None)
+    return _One(f"quarantine-{one.id:010}.eml", one.sha256, one.size, one.received_at, listed, whole, None)
 
 
 def _copy(row: Any, content: Content, trace: Place) -> _One:
-    return _One(f"{row.id:010}.eml", row.sha256, _listed(str(row.message), messages.origin(row), row), content, trace)
+    listed = _listed(str(row.message), messages.origin(row), row)
+    return _One(f"{row.id:010}.eml", row.sha256, row.size, row.received_at, listed, content, trace)
 
 
 def _listed(message_id: str | None, origin: messages.Origin, of: Any) -> dict[str, Any]:
@@ -144,20 +185,17 @@ def _listed(message_id: str | None, origin: messages.Origin, of: Any) -> dict[st
     return listed
 
 
-def _write_batch(archive: Archive, folder: Path, batch: Sequence[_One], index: IO[bytes], done: Exported) -> None:
+def _write_batch(archive: Archive, batch: Sequence[_One], form: _Form, done: Exported) -> None:
     blobs = {blob for one in batch for blob in one.content.blobs} | {one.trace.blob for one in batch if one.trace}
     keys = archive.keys.get(blobs)
     for one in batch:
-        path = folder / one.file
         try:
-            with _create(path) as file:
-                done.bytes += _copy_out(_pieces(archive, keys, one), file, one)
+            pieces, last = _checked(archive, keys, one)
         except Damaged as error:
-            path.unlink()
             done.damaged.append(f"{one.file} is left out ({_place(one.listed)}): {error}")
             continue
-        entry = {"file": one.file, "sha256": one.sha256.hex(), **one.listed}
-        index.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+        form.add(one, pieces, last)
+        done.bytes += one.size
         if one.trace is None:
             done.quarantined += 1
         else:
@@ -177,16 +215,129 @@ def _pieces(archive: Archive, keys: dict[int, bytes], one: _One) -> Iterable[byt
     return identity.join(content, b"".join(contents.read_blob(archive, keys, one.trace)))
 
 
-def _copy_out(pieces: Iterable[bytes], file: IO[bytes], one: _One) -> int:
-    """The bytes written; Damaged where they are not what was received."""
+def _checked(archive: Archive, keys: dict[int, bytes], one: _One) -> tuple[Iterable[bytes], bytes]:
+    """The bytes and the last of them; Damaged where they are not what was received."""
     digest = hashlib.sha256()
-    size = 0
-    for piece in pieces:
+    last = b""
+    held: list[bytes] = []
+    for piece in _pieces(archive, keys, one):
         digest.update(piece)
-        size += file.write(piece)
+        last = piece[-1:] or last
+        if one.size <= _IN_MEMORY:
+            held.append(piece)
     if digest.digest() != one.sha256:
         raise Damaged("Its bytes are not what was received.")
-    return size
+    return (held if one.size <= _IN_MEMORY else _pieces(archive, keys, one)), last
+
+
+class _Folder:
+    """A file for each copy, and an index."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._index = _create(folder / f".{INDEX}")
+
+    def add(self, one: _One, pieces: Iterable[bytes], last: bytes) -> None:
+        """See `_Form.add`."""
+        with _create(self._folder / one.file) as file:
+            file.writelines(pieces)
+        self._index.write(_line(one))
+
+    def finish(self) -> None:
+        """See `_Form.finish`."""
+        self._index.close()
+        _sync(self._folder)
+        (self._folder / f".{INDEX}").rename(self._folder / INDEX)
+
+
+def _line(one: _One) -> bytes:
+    entry = {"file": one.file, "sha256": one.sha256.hex(), **one.listed}
+    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+
+
+class _Zip:
+    """The same in one file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = _create(folder / _UNFINISHED)
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED)
+        self._index = _create(folder / f".{INDEX}")
+
+    def add(self, one: _One, pieces: Iterable[bytes], last: bytes) -> None:
+        """See `_Form.add`."""
+        self._write(one.file, one.received_at, one.size, pieces)
+        self._index.write(_line(one))
+
+    def finish(self) -> None:
+        """See `_Form.finish`."""
+        self._index.close()
+        unfinished = self._folder / f".{INDEX}"
+        with unfinished.open("rb") as index:
+            pieces = iter(lambda: index.read(1 << 20), b"")
+            self._write(INDEX, time.time_ns() // 1_000_000, unfinished.stat().st_size, pieces)
+        self._zip.close()
+        self._file.close()
+        unfinished.unlink()
+        _sync(self._folder)
+        (self._folder / _UNFINISHED).rename(self._folder / ZIP)
+
+    def _write(self, name: str, at: int, size: int, pieces: Iterable[bytes]) -> None:
+        moment = time.gmtime(min(max(at // 1000, 315_532_800), 4_354_819_198))  # a zip knows 1980 to 2107 only
+        info = zipfile.ZipInfo(name, moment[:6])
+        info.compress_type = zipfile.ZIP_DEFLATED
+        info.external_attr = 0o600 << 16
+        with self._zip.open(info, "w", force_zip64=size > 1 << 30) as member:
+            for piece in pieces:
+                member.write(piece)
+
+
+class _Mbox:
+    """One file, quoted as mboxrd; its separators say so, and when each copy was received."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = _create(folder / _UNFINISHED)
+
+    def add(self, one: _One, pieces: Iterable[bytes], last: bytes) -> None:
+        """See `_Form.add`."""
+        cut = last != b"\n"
+        self._file.write(mbox.separator(one.received_at, cut=cut))
+        self._file.writelines(mbox.quoted(pieces))
+        self._file.write(b"\n\n" if cut else b"\n")
+
+    def finish(self) -> None:
+        """See `_Form.finish`."""
+        self._file.close()
+        _sync(self._folder)
+        (self._folder / _UNFINISHED).rename(self._folder / MBOX)
+
+
+class _Maildir:
+    """A file for each copy, named by when it was received."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for part in ("tmp", "new", "cur"):
+            (folder / _UNFINISHED / part).mkdir(mode=0o700, parents=True)
+
+    def add(self, one: _One, pieces: Iterable[bytes], last: bytes) -> None:
+        """See `_Form.add`."""
+        name = f"{max(one.received_at, 0) // 1000:010}.{Path(one.file).stem}{OURS}:2,"
+        path = self._folder / _UNFINISHED / "cur" / name
+        with _create(path) as file:
+            file.writelines(pieces)
+        os.utime(path, (min(max(one.received_at // 1000, 0), _LAST_SECOND),) * 2)
+
+    def finish(self) -> None:
+        """See `_Form.finish`."""
+        _sync(self._folder)
+        for part in ("tmp", "new", "cur"):
+            (self._folder / _UNFINISHED / part).rename(self._folder / part)
+        (self._folder / _UNFINISHED).rmdir()
+
+
+FORMS: Mapping[str, Callable[[Path], _Form]] = {"eml": _Folder, "mbox": _Mbox, "maildir": _Maildir, "zip": _Zip}
 
 
 def _create(path: Path) -> IO[bytes]:

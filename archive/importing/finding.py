@@ -10,7 +10,7 @@ import stat
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -19,6 +19,7 @@ from ..post import sources
 from . import mbox
 
 INDEX = "index.jsonl"
+OURS = ".postroom"  # ends the names of the files in a Maildir that we exported, which tell when each was received
 _LONGEST_LINE = 1 << 20  # bytes of a line of an index
 _HEADER = b"!\"#$%&'()*+,-./0123456789;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 
@@ -39,7 +40,7 @@ class Item:
     quoted: bool = False  # as mboxrd: to be undone
     cut: bool = False  # its last line end is not its own
     came_at: int | None = None  # seconds since 1970, by the separator or the file's name
-    received_at: int | None = None  # UTC ms, as an export tells
+    received_at: int | None = None  # UTC ms, as an export of ours tells
     sha256: str | None = None  # as an export tells
     wanted_id: int | None = None  # of its message, as an export tells
 
@@ -207,7 +208,10 @@ def _maildir(root: Path, folder: str) -> Found:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 yield Skip(_text(path), "It is no file; links are not followed.")
                 continue
-            yield _mail(Path(path), sources.MAILDIR, _text(root), _text(below / unique), came_at)
+            one = _mail(Path(path), sources.MAILDIR, _text(root), _text(below / unique), came_at)
+            if came_at is not None and unique.endswith(OURS):
+                one = replace(one, received_at=came_at * 1000)
+            yield one
         except FileNotFoundError:
             yield Skip(_text(path), "It was moved away in between; import again.")
         except OSError as error:
@@ -230,6 +234,7 @@ def _mbox(path: Path, quoting: Quoting) -> Found:
                 quoted=undo,
                 cut=one.separator.sender == mbox.CUT,
                 came_at=one.separator.at,
+                received_at=one.separator.at * 1000 if ours and one.separator.at is not None else None,
             )
 
 

@@ -126,6 +126,43 @@ def test_an_export_cut_short_has_no_index(office: Office) -> None:
     assert not (office.folder / "out" / "index.jsonl").exists()
 
 
+def test_what_a_search_finds_is_exported(office: Office) -> None:
+    office.take(office.helpdesk, QUESTION, *(world.mail(subject=f"Number {i}") for i in range(700)))
+    office.take(office.sales, COPY, OFFER)
+    lines = exported(office, "--query", "printer")
+    assert [one["binding"] for one in lines] == ["office/Helpdesk", "office/Sales"]
+    shutil.rmtree(office.folder / "out")
+    assert len(exported(office, "--query", "number", "--as", "anna@demo.example")) == 700
+    shutil.rmtree(office.folder / "out")
+    assert exported(office, "--query", "offer", "--as", "anna@demo.example") == []
+    assert json.loads(office.events("archive.read")[0].details)["arguments"]["query"] == "printer"
+
+
+@pytest.mark.parametrize(
+    ("form", "complete"), [("zip", "postroom.zip"), ("mbox", "postroom.mbox"), ("maildir", "cur new tmp")]
+)
+def test_other_forms_are_for_the_owner_alone_and_nothing_lies_beside_them(
+    office: Office, form: str, complete: str
+) -> None:
+    office.take(office.helpdesk, QUESTION, OFFER)
+    said = office.postroom("export", "out", "--format", form, "--json")
+    assert said.object == {"folder": "out", "copies": 2, "quarantined": 0, "bytes": len(QUESTION + OFFER), "damaged": 0}
+    assert sorted(path.name for path in (office.folder / "out").iterdir()) == complete.split()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (office.folder / "out").rglob("*"))
+
+
+@pytest.mark.parametrize("form", ["zip", "mbox", "maildir"])
+def test_other_forms_cut_short_do_not_look_complete(office: Office, form: str) -> None:
+    office.take(office.helpdesk, *(world.mail(subject=f"Number {i}", text="x" * 20_000) for i in range(700)))
+    with subprocess.Popen(
+        office.command("export", "out", "--format", form), env=office.environ(), cwd=office.folder
+    ) as process:
+        while not (office.folder / "out" / ".unfinished").exists():
+            assert process.poll() is None
+        process.kill()
+    assert {path.name for path in (office.folder / "out").iterdir()} <= {".unfinished", ".index.jsonl"}
+
+
 def test_exporting_is_noted(office: Office) -> None:
     exported(office, "--as", "anna@demo.example")
     (event,) = office.events("archive.read")

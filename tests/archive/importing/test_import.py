@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from archive import intake
+from archive import export, intake
 from archive.importing import run, taking
 from archive.importing.finding import Skip
 from archive.importing.run import Import, Summary
@@ -184,7 +184,7 @@ class TestAgain:
         code = f"""
 import os, signal
 from pathlib import Path
-from archive import intake
+from archive import export, intake
 from archive.importing import taking
 from tests.archive.home import Home
 from tests.archive.importing.test_import import well
@@ -340,8 +340,6 @@ class TestWhenItCame:
 
 class TestExports:
     def exported(self, home: Home, path: Path) -> list[dict[str, object]]:
-        from archive import export
-
         export.write(home.archive, path, MACHINE, lambda _: None)
         return [json.loads(line) for line in (path / "index.jsonl").read_text().splitlines()]
 
@@ -351,9 +349,9 @@ class TestExports:
             by_conversation.setdefault(conversation, set()).add(id_)
         return {frozenset(ids) for ids in by_conversation.values()}
 
-    @pytest.mark.parametrize("zipped", [False, True])
+    @pytest.mark.parametrize("form", ["eml", "zip"])
     def test_the_whole_world_and_hostile_mail_come_back_as_they_were(
-        self, home: Home, furnished_home: Home, tmp_path: Path, zipped: bool
+        self, home: Home, furnished_home: Home, tmp_path: Path, form: str
     ) -> None:
         """Bytes, receipts, ids and threads; and an export of the import is the export."""
         home.take("Helpdesk", *(one.raw for one in mails(world.NOON)), *(make() for make in HOSTILE.values()))
@@ -361,8 +359,9 @@ class TestExports:
         well(home, mbox(tmp_path / "old", *numbered(range(3))))
         before = self.exported(home, tmp_path / "out")
         source = tmp_path / "out"
-        if zipped:
-            source = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", tmp_path / "out"))
+        if form == "zip":
+            export.write(home.archive, tmp_path / "zip", MACHINE, lambda _: None, form)
+            source = tmp_path / "zip" / export.ZIP
         other = furnished_home.copy_to(tmp_path / "other")
         try:
             assert sum(well(other, source)) == len(before)
@@ -370,11 +369,37 @@ class TestExports:
             assert self.threads(other) == self.threads(home)
             assert self.exported(other, tmp_path / "again") == before
             assert well(other, source) == (0, 0, len(before))
-            shutil.move(tmp_path / "out", tmp_path / "moved")
+            shutil.move(source, tmp_path / "moved")
             assert well(other, tmp_path / "moved") == (0, 0, len(before))
-            assert home.count("quarantine") == 0
         finally:
             other.close()
+
+    @pytest.mark.parametrize("form", ["mbox", "maildir"])
+    def test_mbox_and_maildir_keep_bytes_times_and_threads(
+        self, home: Home, furnished_home: Home, tmp_path: Path, form: str
+    ) -> None:
+        """They have no place for bindings and UIDs, nor for milliseconds; a Maildir is read by time."""
+        raws = [*(one.raw for one in mails(world.NOON)), *(make() for make in HOSTILE.values())]
+        raws += [FROM + b"Subject: x\n\n" + FROM + b">" + FROM, b"no end", b"\n\n", large(9 << 20)]
+        raws.append(large(9 << 20) + b"\n\n".join([b"", FROM, b">" + FROM, b"From "]))
+        home.take("Helpdesk", *raws)
+        export.write(home.archive, tmp_path / "out", MACHINE, lambda _: None, form)
+        other = furnished_home.copy_to(tmp_path / "other")
+        assert sum(well(other, tmp_path / "out" / export.MBOX if form == "mbox" else tmp_path / "out")) == len(raws)
+        assert kept(other) == raws == kept(home)
+        received = "SELECT received_at FROM receipt ORDER BY id"
+        assert other.rows(received) == home.rows(received)
+        assert {len(one) for one in self.threads(other)} == {len(one) for one in self.threads(home)}
+        other.close()
+
+    def test_what_other_programs_make_of_our_mbox_and_maildir(self, home: Home, tmp_path: Path) -> None:
+        raws = numbered(range(3))
+        home.take("Helpdesk", *raws)
+        for form in ("mbox", "maildir"):
+            export.write(home.archive, tmp_path / form, MACHINE, lambda _: None, form)
+        boxes = (mailbox.mbox(tmp_path / "mbox" / export.MBOX), mailbox.Maildir(tmp_path / "maildir"))
+        for box in boxes:
+            assert sorted(one["Subject"] for one in box) == ["mail 0", "mail 1", "mail 2"]
 
     def test_into_the_archive_it_came_from_it_brings_nothing(self, home: Home, tmp_path: Path) -> None:
         home.take("Helpdesk", *numbered(range(5)))
