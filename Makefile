@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof lint bench-ingest clean
+.PHONY: help demo test proof lint bench-ingest bench-search clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -24,6 +24,7 @@ help:
 	@echo 'make proof           the crash tests in full: killed at every step and at many moments (about 20 minutes)'
 	@echo 'make lint            ruff and mypy only'
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
+	@echo 'make bench-search    measure the search (COUNT=20000), see docs/benchmarks.md'
 	@echo 'make clean           remove .venv and everything built'
 
 demo: $(VENV)/.demo
@@ -46,6 +47,10 @@ lint: $(VENV)/.test
 bench-ingest: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd isync notmuch
 	@$(BIN)/python -m bench.ingest --count $(COUNT) $(if $(MAILS),--mails '$(MAILS)')
+
+bench-search: $(VENV)/.test
+	@tests/setup/packages notmuch maildir-utils
+	@$(BIN)/python -m bench.search --count $(COUNT)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis

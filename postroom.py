@@ -44,6 +44,7 @@ COMMANDS = {
     "import": ("archive.commands.import_", "Bring in mail from mboxes, Maildirs, folders and exports."),
     "export": ("archive.commands.export", "Write every received copy to a folder, byte for byte."),
     "reread": ("archive.commands.reread", "Read archived mail with the second reader."),
+    "reindex": ("archive.commands.reindex", "Bring the search index up to date, or make it anew."),
     "stats": ("archive.commands.stats", "How much is archived, and what it takes."),
     "key": ("archive.commands.key", "The installation's key and its recovery key."),
     "upgrade": ("archive.commands.upgrade", "Bring the database to this version."),

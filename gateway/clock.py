@@ -11,15 +11,20 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from archive.events import sealer
+from archive.events.chain import Seal
 from archive.front import now
 from archive.post import bindings
 from archive.store.archive import Archive
 
 from .poller import Outcome, Poller
+from .reindexing import Reindexing
 from .rereading import Rereading
 
 TICK = 1  # seconds between looks at what is due
+SEAL_EVERY = 5  # seconds between looks at what became true and is not sealed
 REREAD_EVERY = 10  # seconds between looks at what has to be read a second time
+REINDEX_EVERY = 5  # seconds between looks at what is not in the search index in full
 
 _log = structlog.get_logger()
 
@@ -44,12 +49,18 @@ class Clock:
         self._at_work: dict[int, threading.Thread] = {}
         self._guard = threading.Lock()
         self._rereading = Rereading(archive, stopping)
+        self._reindexing = Reindexing(archive, stopping)
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
         self._scheduler.add_job(
             self._dispatch, "interval", seconds=TICK, id="dispatch", next_run_time=datetime.now(UTC)
         )
         self._scheduler.add_job(self._rereading.work, "interval", seconds=REREAD_EVERY, id="reread")
+        self._scheduler.add_job(self._seal, "interval", seconds=SEAL_EVERY, id="seal")
+        self._scheduler.add_job(self._reindexing.work, "interval", seconds=REINDEX_EVERY, id="reindex")
+
+    def _seal(self) -> None:
+        sealer.seal_all(self._archive, now, told=_log_seal)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -95,6 +106,11 @@ class Clock:
         with self._guard:
             for poller in self._idle:
                 poller.close()
+
+
+def _log_seal(one: Seal, events: int) -> None:
+    """The head stands in the log as well: one more place from which nobody can cut it off."""
+    _log.info("sealed", seal=one.id, events=events, last=one.last, head=one.head.hex())
 
 
 def _log_outcome(outcome: Outcome) -> None:

@@ -1,0 +1,136 @@
+"""The words of a message as they are indexed: folded, as stems in every language, and by how they begin.
+
+FTS5 folds case and the accents that can be taken off a letter; what it leaves (ł, ß, ё …) is folded here, in mail and
+query alike. Stems are made of each word by the stemmers of all languages, with and without its accents, for nobody
+knows the language of a word, and people leave accents out. All of this is a function of the text and of VERSION: an
+index row is taken out by making its words again.
+"""
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+import snowballstemmer  # type: ignore[import-untyped]
+
+from .. import extraction
+from ..mail import reader
+
+LANGUAGES = {"en": "english", "cs": "czech", "pl": "polish", "es": "spanish", "ru": "russian"}
+SHORTEST_PREFIX = 2  # letters
+PREPARED_PREFIX = 3  # up to so many letters a beginning is a token of its own
+
+_OURS = 1  # goes up whenever what is made of a text changes
+_PARTS = (
+    _OURS,
+    reader.VERSION,
+    extraction.VERSION,
+    metadata.version("snowballstemmer"),
+    metadata.version("PyStemmer"),
+    *LANGUAGES,
+)
+VERSION = zlib.crc32(repr(_PARTS).encode()) & 0x7FFF_FFFF
+"""Names what made a row of the index; another version's row is made anew (`archive.reindexing`)."""
+
+_FOLDED = {
+    "ł": "l", "Ł": "l", "ё": "е", "Ё": "е", "ß": "ss", "ẞ": "ss", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d",
+    "æ": "ae", "Æ": "ae", "œ": "oe", "Œ": "oe", "ı": "i", "ﬁ": "fi", "ﬂ": "fl",
+    "\N{SOFT HYPHEN}": "", "\N{ZERO WIDTH SPACE}": "",
+}  # fmt: skip
+_TOKEN = re.compile(r"[^\W_]+")
+_LONGEST_STEMMED = 40
+_SHORTEST_STEMMED = 3
+_CACHED = 200_000  # words
+
+_LATIN = [snowballstemmer.stemmer(LANGUAGES[one]) for one in ("en", "cs", "pl", "es")]
+_CYRILLIC = [snowballstemmer.stemmer(LANGUAGES["ru"])]
+for _one in (*_LATIN, *_CYRILLIC):
+    _one.maxCacheSize = 0  # ours holds what all of them say
+_known: dict[str, frozenset[str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is indexed of one message; stems, beginnings and the text of attachments only where it is `full`."""
+
+    message: int
+    subject: str
+    sender: str
+    recipients: str
+    copied: str
+    body: str
+    names: str  # of attachments
+    enclosed: str = ""  # text of attachments
+    full: bool = False
+
+
+def fold(text: str) -> str:
+    """Text without what FTS5 leaves of accents; composed (NFC), or an accent behind its letter would end the word."""
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFC", text)
+    for letter, plain in _FOLDED.items():
+        if letter in text:
+            text = text.replace(letter, plain)
+    return text
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a folded text as FTS5 takes them apart, in small letters."""
+    return _TOKEN.findall(text.lower())
+
+
+def stems(text: str) -> str:
+    """The stems of a folded text's words, each once, without those that are words of it as they stand."""
+    found: set[str] = set()
+    for word in set(tokens(text)):
+        found |= stems_of(word)
+    return " ".join(sorted(found))
+
+
+def stems_of(word: str) -> frozenset[str]:
+    """The stems of a folded word in small letters, in all languages, with and without accents; not the word itself."""
+    known = _known.get(word)
+    if known is None:
+        if len(_known) >= _CACHED:
+            _known.clear()
+        known = _known[word] = _stems_of(word)
+    return known
+
+
+def _stems_of(word: str) -> frozenset[str]:
+    if not (_SHORTEST_STEMMED <= len(word) <= _LONGEST_STEMMED and word.isalpha()):
+        return frozenset()
+    plain = without_accents(word)
+    stemmers = _CYRILLIC if "\u0400" <= word[0] < "\u0500" else _LATIN if plain[0] < "\u0370" else ()
+    made = {without_accents(one.stemWord(form)) for one in stemmers for form in {word, plain}}
+    return frozenset(made - {plain, ""})
+
+
+def without_accents(word: str) -> str:
+    """A folded word as FTS5 keeps it: Latin letters without accents, others as they are (й is not и)."""
+    if word.isascii():
+        return word
+    return "".join(_base(letter) for letter in word)
+
+
+def _base(letter: str) -> str:
+    base = unicodedata.normalize("NFD", letter)[0]
+    return base if base.isascii() else letter
+
+
+def beginnings(texts: Iterable[str]) -> str:
+    """How the words of folded texts begin, two letters and three, each once."""
+    found: set[str] = set()
+    for text in texts:
+        some = set(tokens(text))
+        found.update(word[:2] for word in some)
+        found.update(word[:3] for word in some)
+    return " ".join(sorted(one for one in found if len(one) > 1))
+
+
+def finditer(text: str) -> Iterator[re.Match[str]]:
+    """The words of a text where they stand in it."""
+    return _TOKEN.finditer(text)

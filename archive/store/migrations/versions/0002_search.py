@@ -1,0 +1,61 @@
+"""The search index with fields, stems and beginnings; every message is indexed anew, in the background."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+SEARCH = (
+    "CREATE VIRTUAL TABLE search USING fts5(subject, sender, recipients, copied, body, names, enclosed, subject_stems, "
+    "stems, beginnings, marks, content='', tokenize='unicode61 remove_diacritics 2')",
+    # Merged in larger steps: the index is written by the batch.
+    "INSERT INTO search(search, rank) VALUES('hashsize', 16777216)",
+    "INSERT INTO search(search, rank) VALUES('automerge', 8)",
+)
+
+Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """From 0001. What was indexed is missing from the index until it has been indexed anew, the newest first."""
+    op.create_table(
+        "indexed",
+        sa.Column("message", Id, autoincrement=False, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("marks", sa.Text(), nullable=False),
+        sa.Column("full", sa.Boolean(), nullable=False),
+        sa.Column("waiting", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["message"], ["message.id"], name=op.f("fk_indexed_message_message")),
+        sa.PrimaryKeyConstraint("message", name=op.f("pk_indexed")),
+    )
+    op.create_index(
+        "ix_indexed_waiting",
+        "indexed",
+        ["message"],
+        unique=False,
+        sqlite_where=sa.text("waiting"),
+        postgresql_where=sa.text("waiting"),
+    )
+    op.create_table(
+        "enclosed_text",
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("text", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_enclosed_text")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "enclosed",
+        sa.Column("message", Id, nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.ForeignKeyConstraint(["hash"], ["enclosed_text.hash"], name=op.f("fk_enclosed_hash_enclosed_text")),
+        sa.ForeignKeyConstraint(["message"], ["message.id"], name=op.f("fk_enclosed_message_message")),
+        sa.PrimaryKeyConstraint("message", "place", name=op.f("pk_enclosed")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_enclosed_hash"), "enclosed", ["hash"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP TABLE search")
+        for statement in SEARCH:
+            op.execute(statement)
