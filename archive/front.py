@@ -1,6 +1,7 @@
 """What the front door hands to every command: plain values, the archive when it is asked for, and how to print."""
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +22,9 @@ json_option = click.option("--json", "as_lines", is_flag=True, help="Print JSON:
 as_option = click.option(
     "--as", "as_email", metavar="EMAIL", help="See what this user may see (without it: as operator, everything)."
 )
+
+
+_SEALER_WAITS = 5.0  # seconds for another sealer at work
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +154,25 @@ class Front:
         return Front(lambda: given, self._pages_by)
 
     def close(self) -> None:
-        """Give back what was opened."""
+        """Seal what became true, and give back what was opened."""
         if self._archive is not None:
+            if self._archive.written:
+                seal(self._archive)
             self._archive.close()
             self._archive = None
+
+
+def seal(archive: "Archive") -> None:
+    """Seal what became true; a command does so before it ends."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from .events import sealer
+
+    try:
+        sealer.seal_all(archive, now, wait=_SEALER_WAITS)
+    except (OSError, SQLAlchemyError):
+        # What the command did is done and committed; the next sealing takes it along, and `verify` names it till then.
+        logging.getLogger(__name__).warning("What became true could not be sealed yet.", exc_info=True)
 
 
 pass_front = click.make_pass_decorator(Front)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 
-from .events import log
+from .events import log, proof
 from .mail import identity, reader
 from .mail.second_reader import WHOLE_BELOW, SecondReader, disagreements
 from .post import contents
@@ -58,9 +58,13 @@ def pass_(archive: Archive, limit: int, clock: Callable[[], int], second: Second
     return Counts(len(rows), marked, unreadable)
 
 
-def forget(session: Session) -> int:
+def forget(session: Session, now: int) -> int:
     """Let messages be read again that an earlier version read, or whose bytes did not come back then; how many."""
-    done = session.execute(update(message).where(message.c.second_reader < VERSION).values(second_reader=None))
+    nothing = {"second_reader": None, "ambiguous": None, "second_reading": None}
+    done = session.execute(update(message).where(message.c.second_reader < VERSION).values(nothing))
+    if done.rowcount:
+        # Replaying it forgets the same: not a line for each, where a new version has everything read anew.
+        log.write(session, [log.Event("readings.forgotten", log.OPERATOR, "archive", {"below": VERSION})], now)
     return done.rowcount
 
 
@@ -150,9 +154,16 @@ def _record(session: Session, rows: Sequence[dict[str, Any]], now: int) -> None:
         ),
         rows,
     )
-    marks = [
-        log.Event("message.marked_ambiguous", "reader:second", f"message:{row['b_id']}", {"why": row["b_ambiguous"]})
-        for row in rows
-        if row["b_ambiguous"] is not None
-    ]
-    log.write(session, marks, now)
+    read = []
+    for row in rows:
+        reading = {
+            "second_reader": row["b_version"],
+            "ambiguous": row["b_ambiguous"],
+            "second_reading": row["b_reading"],
+        }
+        digests = {"second_reading": {proof.SUBJECT: proof.digest("second_reading", reading)}}
+        marked = row["b_ambiguous"] is not None
+        kind, details = ("message.marked_ambiguous", {"why": row["b_ambiguous"]}) if marked else ("message.reread", {})
+        details["version"] = row["b_version"]
+        read.append(log.Event(kind, "reader:second", f"message:{row['b_id']}", details, digests))
+    log.write(session, read, now)

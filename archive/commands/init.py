@@ -70,6 +70,7 @@ def init(front: Front, admin: str | None, url: str | None, no_input: bool, as_li
         # Only now: whoever was interrupted before has seen neither link nor recovery key, and calls again.
         (front.data / installation.UNFINISHED).unlink()
         sync_folder(front.data)
+        front.archive().written = True  # so that it is sealed when the command ends
 
 
 def _make_folder(data: Path) -> None:

@@ -6,7 +6,7 @@ import click
 
 from .. import installation
 from ..events import log
-from ..front import Front, now, pass_front
+from ..front import Front, now, pass_front, seal
 from ..store.keys import InstallationKey, KeyTrouble
 
 
@@ -59,6 +59,7 @@ def restore(front: Front) -> None:
         typed.write(front.key_path)
         with archive.transaction() as session:
             log.write(session, [log.Event("key.restored", log.OPERATOR, "archive")], now())
+        seal(archive)
     except FileExistsError:
         raise KeyTrouble(f"{front.key_path} is there already, and it is not overwritten. Move it away first.") from None
     finally:

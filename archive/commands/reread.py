@@ -24,7 +24,7 @@ def reread(front: Front, as_lines: bool) -> None:
     """
     archive = front.archive()
     with archive.transaction() as session:
-        rereading.forget(session)
+        rereading.forget(session, now())
         total = rereading.waiting(session)
     read = ambiguous = unreadable = 0
     with SecondReader() as second, progress("reading", total) as bar:

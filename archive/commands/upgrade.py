@@ -4,7 +4,7 @@ import click
 
 from .. import installation
 from ..events import log
-from ..front import Front, now, pass_front
+from ..front import Front, now, pass_front, seal
 from ..store import migrate
 from ..store.archive import Archive, NotReady
 
@@ -25,6 +25,7 @@ def upgrade(front: Front) -> None:
             _upgrade(archive, before)
         migrate.check(archive)
         migrate.check_key(archive)
+        seal(archive)
     finally:
         archive.close()
     if before == migrate.HEAD:

@@ -7,7 +7,7 @@ from typing import cast
 
 from sqlalchemy import insert, select
 
-from ..events import log
+from ..events import log, proof
 from ..store.archive import Session
 from ..store.schema import membership, process, process_address, user
 from . import users
@@ -60,7 +60,12 @@ def add(
         rows = [{"process": made, "user": one.id, "role": "owner", "since": now} for one in members]
         session.execute(insert(membership), rows)
     details = {"slug": slug, "addresses": wanted, "owners": [one.email for one in members]}
-    log.write(session, [log.Event("process.added", log.OPERATOR, f"process:{made}", details)], now)
+    digests = proof.joined(
+        proof.of_ids(session, "process", [made]),
+        proof.stored(session, "process_address", process_address.c.process == made),
+        proof.stored(session, "membership", membership.c.process == made),
+    )
+    log.write(session, [log.Event("process.added", log.OPERATOR, f"process:{made}", details, digests)], now)
     return Process(made, slug, name.strip() or slug, tuple(wanted), tuple(one.email for one in members))
 
 

@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Row, func, insert, select, update
 
-from ..events import log
+from ..events import log, proof
 from ..store.archive import Session
 from ..store.schema import sign_in_link, sign_in_try, user
 
@@ -56,7 +56,8 @@ def add(session: Session, email: str, name: str, now: int, *, admin: bool = Fals
         raise UserTrouble(f"There is a user {email} already.")
     row = {"email": email, "name": name.strip(), "admin": admin, "created_at": now}
     made = cast(int, session.scalar(insert(user).values(**row).returning(user.c.id)))
-    log.write(session, [log.Event("user.added", actor, f"user:{made}", {"email": email, "admin": admin})], now)
+    details, rows = {"email": email, "admin": admin}, proof.of_ids(session, "user", [made])
+    log.write(session, [log.Event("user.added", actor, f"user:{made}", details, rows)], now)
     return made
 
 
@@ -92,7 +93,8 @@ def hash_password(password: str) -> str:
 def set_password(session: Session, id_: int, hashed: str, now: int, actor: str) -> None:
     """Keep a password made by `hash_password`."""
     session.execute(update(user).where(user.c.id == id_).values(password=hashed))
-    log.write(session, [log.Event("user.password_set", actor, f"user:{id_}")], now)
+    rows = proof.of_ids(session, "user", [id_])
+    log.write(session, [log.Event("user.password_set", actor, f"user:{id_}", rows=rows)], now)
 
 
 def stored_password(session: Session, email: str) -> tuple[int, str] | None:

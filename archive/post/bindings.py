@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import Row, Select, func, insert, select, update
 
-from ..events import log
+from ..events import log, proof
 from ..people.scopes import process_scope, user_scope
 from ..store.archive import Archive, Session
 from ..store.schema import binding, mailbox, quarantine, receipt
@@ -94,7 +94,8 @@ def add_mailbox(
     row = {"name": name, "owner": owner, "imap": imap, "smtp": smtp, "secret": secret, "plaintext": plaintext}
     made = cast(int, session.scalar(insert(mailbox).values(**row, created_at=now).returning(mailbox.c.id)))
     details = {"name": name, "imap": imap, "smtp": smtp}
-    log.write(session, [log.Event("mailbox.added", log.OPERATOR, f"mailbox:{made}", details)], now)
+    rows = proof.of_ids(session, "mailbox", [made])
+    log.write(session, [log.Event("mailbox.added", log.OPERATOR, f"mailbox:{made}", details, rows)], now)
     return made
 
 
@@ -102,7 +103,8 @@ def set_password(session: Session, archive: Archive, box: Mailbox, password: str
     """Another password for a mailbox; its bindings are due at once."""
     session.execute(update(mailbox).where(mailbox.c.id == box.id).values(secret=archive.key.encrypt_secret(password)))
     session.execute(update(binding).where(binding.c.mailbox == box.id).values(next_at=now))
-    log.write(session, [log.Event("mailbox.password_set", log.OPERATOR, f"mailbox:{box.id}")], now)
+    rows = proof.of_ids(session, "mailbox", [box.id])
+    log.write(session, [log.Event("mailbox.password_set", log.OPERATOR, f"mailbox:{box.id}", rows=rows)], now)
 
 
 def mailboxes(session: Session) -> list[Mailbox]:
@@ -155,7 +157,8 @@ def add(
         ),
     )
     details = {"name": f"{box.name}/{folder}", "processed": processed}
-    log.write(session, [log.Event("binding.added", log.OPERATOR, f"binding:{made}", details)], now)
+    rows = proof.of_ids(session, "binding", [made])
+    log.write(session, [log.Event("binding.added", log.OPERATOR, f"binding:{made}", details, rows)], now)
     return made
 
 

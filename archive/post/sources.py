@@ -6,6 +6,7 @@ from typing import cast
 
 from sqlalchemy import insert, select
 
+from ..events import log, proof
 from ..store.archive import Session
 from ..store.schema import binding, mailbox, receipt, source
 
@@ -28,7 +29,10 @@ def at(session: Session, kind: str, name: str, scope: str, now: int) -> int:
     if found is not None:
         return cast(int, found)
     made = insert(source).values(kind=kind, name=name, scope=scope, created_at=now).returning(source.c.id)
-    return cast(int, session.scalar(made))
+    added = cast(int, session.scalar(made))
+    details, rows = {"kind": kind, "name": name}, proof.of_ids(session, "source", [added])
+    log.write(session, [log.Event("source.added", log.OPERATOR, f"source:{added}", details, rows)], now)
+    return added
 
 
 def receipted(session: Session, wanted: Iterable[Place]) -> set[Place]:

@@ -44,6 +44,7 @@ class Archive:
         self.on_sqlite = self.engine.dialect.name == "sqlite"
         self.keys = KeyStore(engine(_beside(self.database_url, "keys")), key)
         self.blobs: BlobStore = LocalPacks(folder / "blobs")
+        self.written = False  # whether anything was, through this one
         self._locks = folder / "locks"
 
     @contextmanager
@@ -54,6 +55,7 @@ class Archive:
                 locks.enter_context(locked(self._locks / "turnstile"))
                 locks.enter_context(locked(self._locks / "writer"))
             with self.engine.execution_options(writes=True).begin() as session:
+                self.written = True
                 yield session
 
     @contextmanager
@@ -65,6 +67,7 @@ class Archive:
                     pass
                 locks.enter_context(locked(self._locks / "writer"))
             with self.engine.execution_options(writes=True).begin() as session:
+                self.written = True
                 yield session
 
     @contextmanager

@@ -23,6 +23,7 @@ CHUNK = 1 << 20  # bytes of plaintext a chunk
 TAG = 16
 FULL = 256 << 20  # a pack that has grown past this many bytes is not opened for writing again
 _HEADER = struct.Struct(">4sBxxxQQQ")  # magic, flags, blob id, size as given, bytes of ciphertext
+HEADER = _HEADER.size  # bytes before a record's ciphertext
 _MAGIC = b"PrB1"
 _COMPRESSED = 1
 _WORTH_IT = 0.97  # compressed to less than this share of its size, or kept as it is
@@ -52,6 +53,13 @@ class Place:
     def end(self) -> int:
         """The first byte behind the record."""
         return self.position + _HEADER.size + self.stored
+
+
+def header_of(place: Place, header: bytes) -> bool:
+    """Whether these are the first HEADER bytes of the record that is said to lie there; needs no key."""
+    return len(header) == HEADER and header == _HEADER.pack(
+        _MAGIC, header[len(_MAGIC)], place.blob, place.size, place.stored
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,9 @@ class BlobStore(Protocol):
     def read(self, place: Place, key: bytes) -> Iterator[bytes]:
         """The blob's bytes in order, piece by piece, each checked; Damaged where they are absent or altered."""
 
+    def stretch(self, pack: int, start: int, end: int) -> Iterator[bytes]:
+        """A pack's bytes as they lie there, those from start to before end, in pieces; Damaged where it has fewer."""
+
     def bytes_stored(self) -> int:
         """What all packs take, in bytes."""
 
@@ -138,6 +149,20 @@ class LocalPacks:
                 yield from _unseal(file, place, key)
         except FileNotFoundError:
             raise Damaged(f"Pack {place.pack} is gone.") from None
+
+    def stretch(self, pack: int, start: int, end: int) -> Iterator[bytes]:
+        """See `BlobStore.stretch`."""
+        try:
+            with self._path(pack).open("rb", buffering=0) as file:
+                file.seek(start)
+                while start < end:
+                    piece = file.read(min(CHUNK, end - start))
+                    if not piece:
+                        raise Damaged(f"Pack {pack} ends at {start} bytes, before {end}.")
+                    start += len(piece)
+                    yield piece
+        except FileNotFoundError:
+            raise Damaged(f"Pack {pack} is gone.") from None
 
     def bytes_stored(self) -> int:
         """See `BlobStore.bytes_stored`."""
