@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof lint bench-ingest bench-search clean
+.PHONY: help demo test proof lint bench-ingest bench-search messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -25,6 +25,7 @@ help:
 	@echo 'make lint            ruff and mypy only'
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
 	@echo 'make bench-search    measure the search (COUNT=20000), see docs/benchmarks.md'
+	@echo 'make messages        collect the sentences of the pages into web/translations, see docs/glossary.md'
 	@echo 'make clean           remove .venv and everything built'
 
 demo: $(VENV)/.demo
@@ -51,6 +52,19 @@ bench-ingest: $(VENV)/.test
 bench-search: $(VENV)/.test
 	@tests/setup/packages notmuch maildir-utils
 	@$(BIN)/python -m bench.search --count $(COUNT)
+
+LANGUAGES := cs pl es ru
+PO_STYLE  := --width 120 --ignore-obsolete --ignore-pot-creation-date --no-fuzzy-matching
+
+# A sentence that is new stands in the catalogues without a translation; the tests fail until it has one.
+messages: $(VENV)/.test
+	@mkdir -p build
+	@$(BIN)/pybabel --quiet extract --mapping web/babel.cfg --add-location file --sort-by-file --width 120 \
+	  --project Postroom --output build/messages.pot web
+	@for language in $(LANGUAGES); do \
+	  file=web/translations/$$language/LC_MESSAGES/messages.po; \
+	  if test -f $$file; then $(BIN)/pybabel --quiet update $(PO_STYLE) -l $$language -i build/messages.pot -o $$file; \
+	  else $(BIN)/pybabel --quiet init -l $$language -i build/messages.pot -o $$file; fi || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis

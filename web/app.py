@@ -22,7 +22,20 @@ from archive.front import now as present
 from archive.store.archive import Archive
 from config import settings
 
-from . import conversations, errors, headers, health, language, mail_frame, messages, rail, search, sign_in, visit
+from . import (
+    conversations,
+    errors,
+    headers,
+    health,
+    language,
+    language_switch,
+    mail_frame,
+    messages,
+    rail,
+    search,
+    sign_in,
+    visit,
+)
 from .laundry import Laundry
 
 LARGEST_REQUEST = 1 << 20  # bytes; nothing is uploaded yet
@@ -51,7 +64,7 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
     app.before_request(visit.recognise)
     for part in (language, headers, errors, rail):
         part.prepare(app)
-    for noun in (sign_in, conversations, messages, mail_frame, search, health):
+    for noun in (sign_in, language_switch, conversations, messages, mail_frame, search, health):
         app.register_blueprint(noun.blueprint)
     app.jinja_env.globals["asset"] = _assets(Path(app.static_folder or ""))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -1,10 +1,13 @@
 """Language, dates and sizes as people read them."""
 
+import unicodedata
 import zlib
-from collections.abc import Sequence
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
+from typing import Any, TypeVar
 
+import structlog
 from babel import Locale
 from babel.dates import LOCALTZ, format_date, format_datetime, format_skeleton, format_time, get_timezone
 from babel.numbers import format_decimal
@@ -12,19 +15,32 @@ from flask import Flask, request
 from flask_babel import Babel, get_locale  # type: ignore[import-untyped]
 from flask_babel import gettext as translated
 
+from archive import installation
 from archive.work.tickets import Ticket
 
+from . import catalogues
 from .visit import office, visitor_or_none
 
-LANGUAGES = ("en",)
+# By their own names, for whoever looks for one does not read the others.
+LANGUAGES = {"en": "English", "cs": "Čeština", "pl": "Polski", "es": "Español", "ru": "Русский"}
+SOURCE = "en"  # what the code is written in
+COOKIE = "postroom-language"  # what was chosen in this browser
+INSTALLATION = "language"  # under which the archive keeps the language of the installation
+
+_log = structlog.get_logger()
+Named = TypeVar("Named")
 
 
 def prepare(app: Flask) -> None:
     """Give an application its language and the filters of its templates."""
+    try:
+        catalogues.compile_stale()
+    except OSError as error:  # English pages are better than none
+        _log.warning("catalogues not compiled", folder=str(catalogues.FOLDER), error=str(error))
     Babel(app, locale_selector=_choose, default_translation_directories="translations")
     app.jinja_env.filters.update(iso=iso, full=full, short=short, under_day=under_day, size=size, number=number)
-    app.jinja_env.filters.update(by_day=by_day, hue=hue, initials=initials)
-    app.jinja_env.globals.update(language=lambda: str(get_locale() or LANGUAGES[0]).replace("_", "-"))
+    app.jinja_env.filters.update(by_day=by_day, hue=hue, initials=initials, in_order=in_order)
+    app.jinja_env.globals.update(language=code, all_languages=LANGUAGES)
 
 
 def gettext(text: str, **values: object) -> str:
@@ -32,12 +48,26 @@ def gettext(text: str, **values: object) -> str:
     return str(translated(text, **values))
 
 
+def code() -> str:
+    """The language of the page, as the `lang` attribute has it (RFC 5646)."""
+    return str(get_locale() or SOURCE).replace("_", "-")
+
+
 def _choose() -> str:
-    """The account's language, or what the browser asks for."""
+    """The account's language, what was chosen in this browser, what the browser asks for, or the installation's."""
     visitor = visitor_or_none()
     if visitor is not None and visitor.user.language in LANGUAGES:
         return visitor.user.language
-    return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
+    chosen = request.cookies.get(COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(list(LANGUAGES)) or _of_installation()
+
+
+def _of_installation() -> str:
+    with office().archive.reading() as session:
+        kept = installation.get(session, INSTALLATION)
+    return kept if kept in LANGUAGES else SOURCE
 
 
 def _locale() -> Locale:
@@ -79,8 +109,10 @@ def short(ms: int) -> str:
     if days == 0:
         return format_time(then, "short", locale=locale)
     if 0 < days < 7:
-        return f"{format_date(then.date(), 'EEE', locale=locale)} {format_time(then, 'short', locale=locale)}"
-    return format_skeleton("MMMd" if then.year == today.year else "yMMMd", then, locale=locale)
+        weekday = format_date(then.date(), "EEE", locale=locale)
+        return f"{weekday}\N{NO-BREAK SPACE}{format_time(then, 'short', locale=locale)}"
+    date = format_skeleton("MMMd" if then.year == today.year else "yMMMd", then, locale=locale)
+    return date.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def day(ms: int) -> str:
@@ -91,8 +123,15 @@ def day(ms: int) -> str:
     if then == today - timedelta(days=1):
         return gettext("Yesterday")
     if today - timedelta(days=7) < then < today:
-        return format_date(then, "EEEE", locale=_locale())
-    return format_date(then, "LLLL y" if then.year != today.year else "LLLL", locale=_locale())
+        return _heading(format_date(then, "EEEE", locale=_locale()))
+    if then.year == today.year:
+        return _heading(format_date(then, "LLLL", locale=_locale()))
+    return _heading(format_skeleton("yMMMM", datetime(then.year, then.month, 1, tzinfo=UTC), locale=_locale()))
+
+
+def _heading(text: str) -> str:
+    """Days and months begin with a small letter in most languages, headings in none."""
+    return text[:1].upper() + text[1:]
 
 
 def under_day(ms: int) -> str:
@@ -125,12 +164,54 @@ def number(count: float) -> str:
     return format_decimal(count, locale=_locale())
 
 
+_UNITS = ("B", "kB", "MB", "GB")
+_UNITS_OF = {"ru": ("Б", "кБ", "МБ", "ГБ")}
+
+
 def size(count: int) -> str:
     """Bytes as people say them, in powers of ten."""
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB"):
-        if amount < 999.5:
-            break
-        amount, unit = amount / 1000, larger
-    shown = round(amount, 1) if unit in ("MB", "GB") and amount < 100 else round(amount)
-    return f"{number(shown)}\N{NARROW NO-BREAK SPACE}{unit}"
+    amount, step = float(count), 0
+    while step < len(_UNITS) - 1 and amount >= 999.5:
+        amount, step = amount / 1000, step + 1
+    shown = round(amount, 1) if step > 1 and amount < 100 else round(amount)
+    return f"{number(shown)}\N{NARROW NO-BREAK SPACE}{_UNITS_OF.get(code(), _UNITS)[step]}"
+
+
+# What stands in the alphabet for itself; any other accent only decides between names that are else the same
+# (ČSN 97 6030; PN-N-01201; Real Academia since 1994; ё beside е as Russian dictionaries have it).
+_ALPHABETS = {
+    "cs": "a b c č d e f g h ch i j k l m n o p q r ř s š t u v w x y z ž",
+    "pl": "a ą b c ć d e ę f g h i j k l ł m n ń o ó p q r s ś t u v w x y z ź ż",
+    "es": "a b c d e f g h i j k l m n ñ o p q r s t u v w x y z",
+    "ru": "а б в г д е ж з и й к л м н о п р с т у ф х ц ч ш щ ъ ы ь э ю я",
+}
+_RANKS = {code: {letter: rank for rank, letter in enumerate(text.split())} for code, text in _ALPHABETS.items()}
+
+
+def collation_key(name: str, language: str) -> tuple[list[tuple[int, int]], str]:
+    """What names are compared by: digits, the language's alphabet, then all other letters without their accents."""
+    folded, ranks = unicodedata.normalize("NFC", name.casefold()), _RANKS.get(language, _RANKS["es"])
+    key, place = [], 0
+    while place < len(folded):
+        length = 2 if folded[place : place + 2] in ranks else 1
+        letter = folded[place : place + length]
+        place += length
+        if letter not in ranks:
+            letter = unicodedata.normalize("NFD", letter)[0]
+        if letter in ranks:
+            key.append((2, ranks[letter]))
+        elif letter.isalpha():
+            key.append((3, ord(letter)))
+        else:
+            key.append((1 if letter.isalnum() else 0, ord(letter)))
+    return key, folded
+
+
+def in_order(some: Iterable[Named], name: Callable[[Named], str] | str | None = None) -> list[Named]:
+    """Things sorted by their names (an attribute's, or what `name` gives) as the visitor's language has it."""
+
+    def key(one: Named) -> Any:
+        called = getattr(one, name) if isinstance(name, str) else name(one) if name else one
+        return collation_key(str(called), code())
+
+    return sorted(some, key=key)

@@ -97,6 +97,11 @@ def set_password(session: Session, id_: int, hashed: str, now: int, actor: str) 
     log.write(session, [log.Event("user.password_set", actor, f"user:{id_}", rows=rows)], now)
 
 
+def set_language(session: Session, id_: int, language: str) -> None:
+    """Keep the language in which a user reads pages, as an RFC 5646 tag of at most 16 characters."""
+    session.execute(update(user).where(user.c.id == id_).values(language=language))
+
+
 def stored_password(session: Session, email: str) -> tuple[int, str] | None:
     """Id and kept password of who may sign in with this address; None where nobody may."""
     row = session.execute(
