@@ -43,9 +43,13 @@ COMMANDS = {
     "inspect": ("archive.commands.inspect", "Show how Postroom reads raw mails, without an archive."),
     "import": ("archive.commands.import_", "Bring in mail from mboxes, Maildirs, folders and exports."),
     "export": ("archive.commands.export", "Write every received copy to a folder, byte for byte."),
+    "backup": ("archive.commands.backup", "Back the whole archive up while it runs."),
+    "restore": ("archive.commands.restore", "Put a backup back into an empty place."),
+    "release": ("archive.commands.release", "Let things leave a restored archive by themselves again."),
     "reread": ("archive.commands.reread", "Read archived mail with the second reader."),
     "reindex": ("archive.commands.reindex", "Bring the search index up to date, or make it anew."),
     "stats": ("archive.commands.stats", "How much is archived, and what it takes."),
+    "ledger": ("gateway.ledger", "What became of every mail seen in a watched folder."),
     "key": ("archive.commands.key", "The installation's key and its recovery key."),
     "upgrade": ("archive.commands.upgrade", "Bring the database to this version."),
     "doctor": ("archive.commands.doctor", "Check the installation and say what to do."),
@@ -55,6 +59,7 @@ SERVICES = ("serve", "gateway", "web", "demo")  # run on, and log what happens; 
 
 # Failures whose text is a sentence for people. Named, not imported: who raised one has imported it.
 SENTENCES = (
+    "archive.backup.BackupTrouble",
     "archive.export.ExportTrouble",
     "archive.importing.workers.Failed",
     "archive.people.processes.ProcessTrouble",

@@ -12,8 +12,9 @@ import structlog
 
 from archive.events import log
 from archive.intake import Intake, Taken
-from archive.post import bindings, receipts
+from archive.post import bindings, ledger, receipts
 from archive.post.bindings import Binding
+from archive.post.ledger import Untaken
 from archive.store.archive import Archive
 from archive.store.keys import KeyTrouble
 
@@ -28,6 +29,7 @@ from .workers import Order, Workers
 MOVE_AT = 4000  # originals that have been archived are moved when so many wait
 MOVE_AFTER = 10.0  # or the first of them has waited so many seconds
 FLAGGED = "A person flagged it as deleted; it is left alone."
+WITHHELD = "The server lists it and does not give it; it is tried again."
 AGAIN = (
     "A mail of this number (UID) was archived and moved before, and the server shows one again, as after a backup was "
     "put back. Move it out of the folder and in again, and it is taken."
@@ -152,6 +154,7 @@ class _Visit:
         self._binding = binding
         self._outcome = outcome
         self._looked_at: set[int] = set()  # UIDs this pass has dealt with, whatever came of it
+        self._accounted: set[int] = set()  # those of them whose outcome is on record
         self._uidvalidity = 0
         self._moved_at = time.monotonic()
         self._withheld: list[int] = []  # UIDs that are there and asked for, and that the server does not give
@@ -199,7 +202,7 @@ class _Visit:
             bindings.select_generation(session, self._binding.id, self._uidvalidity)
             if before is not None:
                 receipts.settle_other_generations(session, self._binding.id, self._uidvalidity, now)
-                receipts.forget_left(session, self._binding.id, self._uidvalidity)
+                ledger.new_generation(session, self._binding, self._uidvalidity, now)
                 details = {"before": before, "after": self._uidvalidity}
                 event = log.Event("binding.new_generation", self._binding.actor, self._binding.actor, details)
                 log.write(session, [event], now)
@@ -222,18 +225,21 @@ class _Visit:
             known = receipts.known(session, id_, uidvalidity, uids)
             quarantined = receipts.in_quarantine(session, id_, uidvalidity)
             held = receipts.held_back(session, id_, uidvalidity)
-            left = receipts.left(session, id_, uidvalidity)
+            listed = ledger.untaken(session, id_, uidvalidity)
             again = receipts.met_again(session, id_, uidvalidity, known)
-        flagged = deleted - known
-        listed = flagged | again
-        if listed != left:
-            now = self._poller.clock()
+        untaken = dict.fromkeys(deleted - known, Untaken(ledger.LEFT, FLAGGED))
+        untaken |= dict.fromkeys(again, Untaken(ledger.LEFT, AGAIN))
+        self.waiting = len((untaken.keys() | quarantined).intersection(uids))
+        without = set(uids) - known - quarantined - untaken.keys()
+        self._withheld = sorted(self._looked_at & without)
+        untaken |= {uid: one for uid, one in listed.items() if uid in without and one.outcome == ledger.WAITING}
+        untaken |= dict.fromkeys(self._withheld, Untaken(ledger.WAITING, WITHHELD))
+        vanished = self._looked_at - self._accounted - set(uids)
+        if untaken != listed or vanished:
             with self._archive.intake() as session:
-                receipts.no_longer_left(session, id_, uidvalidity, left - listed)
-                receipts.leave_alone(session, id_, uidvalidity, flagged - left, FLAGGED, now)
-                receipts.leave_alone(session, id_, uidvalidity, again - left, AGAIN, now)
-        self.waiting = len((listed | quarantined).intersection(uids))
-        self._withheld = sorted(self._looked_at.intersection(uids) - known - listed - quarantined)
+                now = self._poller.clock()
+                ledger.note(session, self._binding, uidvalidity, untaken, uids, vanished, now)
+            self._accounted |= vanished
         wanted = [uid for uid in fresh if uid not in known and uid not in deleted and uid not in held]
         return wanted
 
@@ -242,6 +248,7 @@ class _Visit:
 
         def done(taken: Taken) -> None:
             self._outcome.add(taken)
+            self._accounted.update(taken.to_move, taken.quarantined)
             mover.add(taken.to_move)
             self._poller.told(self._outcome.archived + self._outcome.copies, total)
             if mover.waiting >= MOVE_AT or time.monotonic() - self._moved_at > MOVE_AFTER:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from ..store.archive import Session
-from ..store.schema import left_alone, quarantine, receipt
+from ..store.schema import quarantine, receipt
 
 CHUNK = 500  # how many ids one statement names
 
@@ -92,46 +92,6 @@ def settle_other_generations(session: Session, binding: int, uidvalidity: int, n
         .values(settled_at=now, settlement=NEW_GENERATION)
     )
     return done.rowcount
-
-
-def leave_alone(session: Session, binding: int, uidvalidity: int, uids: Iterable[int], reason: str, now: int) -> None:
-    """List mail that is not taken; only what is not listed yet is written."""
-    wanted = set(uids)
-    fresh = wanted - left(session, binding, uidvalidity)
-    if fresh:
-        rows = [
-            {
-                "binding": binding,
-                "uidvalidity": uidvalidity,
-                "uid": uid,
-                "outcome": "left",
-                "reason": reason,
-                "seen_at": now,
-            }
-            for uid in sorted(fresh)
-        ]
-        session.execute(insert(left_alone), rows)
-
-
-def left(session: Session, binding: int, uidvalidity: int) -> set[int]:
-    """The UIDs listed as left alone."""
-    query = select(left_alone.c.uid).where(left_alone.c.binding == binding, left_alone.c.uidvalidity == uidvalidity)
-    return set(session.scalars(query))
-
-
-def no_longer_left(session: Session, binding: int, uidvalidity: int, uids: Iterable[int]) -> None:
-    """Take mail off the list: its flag was taken back, or it is gone."""
-    for some in chunks(uids):
-        session.execute(
-            left_alone.delete().where(
-                left_alone.c.binding == binding, left_alone.c.uidvalidity == uidvalidity, left_alone.c.uid.in_(some)
-            )
-        )
-
-
-def forget_left(session: Session, binding: int, uidvalidity: int) -> None:
-    """Empty the list of earlier generations: what is still there is listed again under its new UID."""
-    session.execute(left_alone.delete().where(left_alone.c.binding == binding, left_alone.c.uidvalidity != uidvalidity))
 
 
 QUARANTINE_PASSES = 3  # the first and the next two; then only by its button

@@ -1,0 +1,104 @@
+"""`postroom ledger`: what became of every mail seen in a watched folder, beside what its server holds now."""
+
+from collections.abc import Iterator
+
+import click
+
+from archive.front import Front, as_json, json_option, pass_front, plain, when
+from archive.people.scopes import process_scope, user_scope
+from archive.post import bindings
+from archive.post import ledger as book
+from archive.post.bindings import Binding, BindingTrouble
+from archive.post.ledger import Compared, Line
+from archive.store.archive import Archive
+from archive.store.keys import KeyTrouble
+
+from .accounts import parse
+from .mailbox import Connecting, Mailbox
+from .trouble import Refused
+
+
+@click.command()
+@click.argument("name", metavar="BINDING")
+@click.option("--every", is_flag=True, help="Print a line for each UID ever seen, with its outcome, time and reason.")
+@json_option
+@pass_front
+def ledger(front: Front, name: str, every: bool, as_lines: bool) -> None:
+    """Say what became of every mail ever seen in a watched folder, and compare it with what the server holds now.
+
+    Exit 1 where they differ.
+
+    \b
+    Example:
+      postroom ledger office/INBOX
+    """
+    from . import app
+
+    archive = front.archive()
+    with archive.reading() as session:
+        one = next((each for each in bindings.every(session) if each.name == name), None)
+    if one is None:
+        raise BindingTrouble(f"There is no binding {name}. See: postroom binding list")
+    front.reader(
+        None, "ledger", {"binding": name}, process_scope(one.process) if one.process else user_scope(one.user or 0)
+    )
+    if every:
+        for line in _lines(archive, one):
+            _tell(line, as_lines)
+    found = compared(archive, one, app.configured().connecting)
+    if as_lines:
+        as_json(
+            {
+                "binding": name,
+                "uidvalidity": found.uidvalidity,
+                "there": found.there,
+                "outcomes": dict(found.counts),
+                "unseen": found.unseen,
+                "to_move": found.to_move,
+                "open": found.open,
+                "back": found.back,
+                "missing": found.missing,
+                "agrees": found.agrees,
+            }
+        )
+    else:
+        for sentence in book.sentences(name, found):
+            click.echo(plain(sentence))
+    if not found.agrees:
+        raise click.exceptions.Exit(1)
+
+
+def compared(archive: Archive, one: Binding, connecting: Connecting) -> Compared:
+    """The ledger of a binding beside its folder; Trouble where the server cannot be asked. Changes nothing there."""
+    box = one.mailbox
+    try:
+        password = archive.key.decrypt_secret(box.secret) if box.secret else ""
+        account = parse(box.imap, "imap", plaintext=box.plaintext, password=password)
+    except (KeyTrouble, ValueError) as error:
+        raise Refused(str(error)) from None
+    with Mailbox(account, connecting) as mailbox:
+        uidvalidity = mailbox.select(one.folder, readonly=True).uidvalidity
+        there = mailbox.uids()
+    with archive.reading() as session:
+        return book.compare(book.lines(session, one.id, uidvalidity), uidvalidity, there)
+
+
+def _lines(archive: Archive, one: Binding) -> Iterator[Line]:
+    with archive.reading() as session:
+        yield from book.lines(session, one.id)
+
+
+def _tell(line: Line, as_lines: bool) -> None:
+    if as_lines:
+        as_json(
+            {
+                "uidvalidity": line.uidvalidity,
+                "uid": line.uid,
+                "outcome": line.outcome,
+                "at": when(line.at),
+                "reason": line.reason,
+                "message": str(line.message) if line.message is not None else None,
+            }
+        )
+    else:
+        click.echo(plain(f"{line.uidvalidity}/{line.uid}  {line.outcome}  {when(line.at)}  {line.reason}"))
