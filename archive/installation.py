@@ -1,4 +1,4 @@
-"""What is true of the installation as a whole: which key it has, where its pages are, whether that key is kept."""
+"""What is true of the installation as a whole: whose it is, which key it has, where its pages are."""
 
 from pathlib import Path
 
@@ -10,7 +10,11 @@ from .store.schema import installation
 
 KEY = "key"  # fingerprint of the installation's key
 URL = "url"  # where its pages are reached, as the operator said
+NAME = "name"  # the organisation's
+LANGUAGE = "language"  # of whoever has chosen none
+ZONE = "zone"  # IANA name; of whoever has chosen none
 RECOVERY_CONFIRMED = "recovery_confirmed"  # when somebody proved to keep the recovery key, UTC ms
+HELD = "held"  # since when nothing may leave by itself, UTC ms: the archive was restored, and nobody released it yet
 
 # While this file stands in the data folder, `init` has not finished; it holds the fingerprint of the key in use.
 UNFINISHED = "unfinished"
@@ -26,6 +30,17 @@ def put(session: Session, name: str, value: str) -> None:
     """Keep a value under a name, in place of any other."""
     session.execute(delete(installation).where(installation.c.name == name))
     session.execute(insert(installation).values(name=name, value=value))
+
+
+def held(session: Session) -> int | None:
+    """Since when (UTC ms) nothing may leave by itself; None where nothing is held. Whatever sends asks first."""
+    since = get(session, HELD)
+    return int(since) if since is not None else None
+
+
+def release(session: Session) -> bool:
+    """Let things leave by themselves again; False where nothing was held."""
+    return bool(session.execute(delete(installation).where(installation.c.name == HELD)).rowcount)
 
 
 def version(archive: Archive) -> str:

@@ -6,7 +6,7 @@ from .visit import is_secure
 
 PAGE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # For bytes that outsiders sent: whatever a browser takes them for, nothing in them runs or loads.
 ENCLOSURE = "default-src 'none'; sandbox; frame-ancestors 'none'"

@@ -37,6 +37,9 @@ class User:
     language: str | None
     zone: str | None
     has_password: bool
+    theme: str | None = None
+    density: str | None = None
+    shortcuts: str | None = None  # JSON, as the pages keep it
 
 
 def folded(email: str) -> str:
@@ -80,7 +83,23 @@ def by_email(session: Session, email: str) -> User | None:
 
 
 def _user(row: Row[tuple[object, ...]]) -> User:
-    return User(row.id, row.email, row.name, row.admin, row.language, row.zone, row.password is not None)
+    return User(
+        row.id, row.email, row.name, row.admin, row.language, row.zone, row.password is not None,
+        row.theme, row.density, row.shortcuts,
+    )  # fmt: skip
+
+
+def set_display(
+    session: Session, id_: int, *, language: str | None, zone: str | None, theme: str | None, density: str | None
+) -> None:
+    """How this user wants the pages; None: as browser and organisation have it."""
+    values = {"language": language, "zone": zone, "theme": theme, "density": density}
+    session.execute(update(user).where(user.c.id == id_).values(**values))
+
+
+def set_shortcuts(session: Session, id_: int, shortcuts: str | None) -> None:
+    """Keep the keys somebody chose, JSON; None: as they come."""
+    session.execute(update(user).where(user.c.id == id_).values(shortcuts=shortcuts))
 
 
 def hash_password(password: str) -> str:

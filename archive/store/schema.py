@@ -53,6 +53,9 @@ user = Table(
     Column("password", Text),  # argon2id; null until first set
     Column("language", String(16)),  # null: the browser's
     Column("zone", String(64)),  # IANA name; null: the organisation's
+    Column("theme", String(16)),  # light, dark; null: as the browser says
+    Column("density", String(16)),  # dense; null: cosy
+    Column("shortcuts", Text),  # JSON: {"off": true, "keys": {"next": "j"}}; null: as they come
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
 )

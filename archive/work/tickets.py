@@ -264,6 +264,32 @@ def mark_seen(session: Session, user: int, tickets: Sequence[Ticket]) -> None:
     )
 
 
-def mark_unread(session: Session, user: int, tickets: Sequence[Ticket]) -> None:
-    """Forget that this user has read these tickets."""
-    session.execute(seen.delete().where(seen.c.user == user, seen.c.ticket.in_([one.id for one in tickets])))
+def mark_unread(session: Session, user: int, tickets: Sequence[Ticket], until: int | None = None) -> None:
+    """Forget that this user has read these tickets; or only what came after `until`, UTC ms."""
+    read = and_(seen.c.user == user, seen.c.ticket.in_([one.id for one in tickets]))
+    if until is None:
+        session.execute(seen.delete().where(read))
+    else:
+        session.execute(update(seen).where(read, seen.c.at > until).values(at=until))
+
+
+def newest(session: Session, visible_to: Viewer, scopes: Iterable[str]) -> int:
+    """When anything last happened to tickets of these scopes, UTC ms; 0 where there are none."""
+    latest = (
+        session.scalar(select(func.max(ticket.c.last_at)).where(ticket.c.scope == scope))
+        for scope in set(scopes)
+        if visible_to.sees(scope)
+    )
+    return max((one or 0 for one in latest), default=0)
+
+
+def active_since(
+    session: Session, visible_to: Viewer, scopes: Iterable[str], since: int, at_most: int = 100
+) -> set[int]:
+    """The conversations of these scopes to which something came after `since` (UTC ms), some `at_most` of each."""
+    found: set[int] = set()
+    for scope in set(scopes):
+        if visible_to.sees(scope):
+            some = select(ticket.c.conversation).where(ticket.c.scope == scope, ticket.c.last_at > since)
+            found.update(session.scalars(some.limit(at_most)))
+    return found

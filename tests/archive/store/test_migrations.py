@@ -1,5 +1,6 @@
 """The schema: what the migrations make is what the code expects, also when one is cut off in the middle."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,11 +57,16 @@ def _statements(archive: Archive) -> dict[str, list[str]]:
     """Every statement's parts, in any order, for columns and constraints may stand in any."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'search%'"
     with archive.reading() as session:
-        found = {
-            name: sorted(part.strip(" ,\t") for part in sql.replace(" \n", "\n").splitlines())
-            for name, sql in session.execute(text(query))
-        }
+        found = {name: _parts(sql) for name, sql in session.execute(text(query))}
     return {name: parts for name, parts in found.items() if name not in ("alembic_version", "sqlite_sequence")}
+
+
+def _parts(sql: str) -> list[str]:
+    """What stands before, in and behind the brackets; a column added later stands behind the constraints."""
+    head, _, rest = sql.partition("(")
+    body, _, tail = rest.rpartition(")")
+    inside = re.split(r",(?![^()]*\))", body)
+    return [" ".join(head.split()), *sorted(" ".join(part.split()) for part in inside), " ".join(tail.split())]
 
 
 def test_upgrading_again_changes_nothing(home: Home) -> None:
