@@ -94,7 +94,7 @@ class Clock:
                     self._idle.append(poller)
                 del self._at_work[binding]
 
-    def stop(self, within: float = 4.0) -> None:
+    def stop(self, within: float = 3.5) -> None:
         """Finish the mail in hand and stop; what is not done after so many seconds is left to the next start."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)

@@ -33,7 +33,7 @@ _SLOWEST = 2.0  # seconds a mail may take
 _SLOWEST_BYTES = 200_000  # bytes a second, where the line is slow
 _SPARE = 60.0  # seconds any batch may take
 _AHEAD = 2  # batches a worker is given: it goes on while the originals of the last one are moved
-_GRACE = 3.0  # seconds for what is in hand when everything has to stop
+_GRACE = 2.5  # seconds for what is in hand when everything has to stop
 
 
 @dataclass(frozen=True, slots=True)

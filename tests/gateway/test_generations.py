@@ -140,6 +140,24 @@ def test_mail_in_quarantine_keeps_its_place_under_its_new_uid(
     assert sorted(office.raws()) == sorted(RAWS)
 
 
+def test_mail_in_quarantine_that_is_taken_under_its_new_uid_is_in_quarantine_no_more(
+    office: Office, dovecot: MakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from .test_hostile_mail import no_record_of
+
+    help_ = dovecot("helpdesk")
+    server, user = help_.server, help_.user
+    server.deliver(user, "INBOX", *RAWS)
+    binding = office.watch(help_)
+    with monkeypatch.context() as patch:
+        no_record_of(patch, RAWS[2])
+        office.poll_well(binding)
+    server.change_uidvalidity(user, "INBOX")
+    assert office.poll_well(binding).archived == 1  # as UID 1, while UID 3 is what quarantine knows
+    assert office.quarantined() == []
+    assert office.binding(binding).waiting == 0
+
+
 def test_a_number_that_comes_back_after_a_backup_was_put_back_is_listed_and_nothing_is_lost(
     office: Office, scripted: Scripted
 ) -> None:
