@@ -1,6 +1,7 @@
 """A message made ready for a page: its bytes opened, its body and its enclosures found."""
 
 import mimetypes
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,12 +101,16 @@ def _read(raw: Raw, one: Message) -> Letter:
     if one.reader == 0:
         text, flowed, delsp = raw[:SHOWN].decode("utf-8", "replace"), False, False
     else:
-        text, (flowed, delsp) = reader.text(raw, mail, limits), _flowed(raw, mail)
+        text = reader.text(raw, mail, limits)
+        plain = [one for one in mail.leaves if one.content_type == "text/plain" and not one.attachment and not one.mail]
+        flowed, delsp = any(one.flowed for one in plain), any(one.delsp for one in plain)
         if not text.strip() and markup:
             text = reader.html_words(markup[: 4 * SHOWN])
     return Letter(
         one,
-        plain_text.blocks(text[:SHOWN], flowed=flowed, delsp=delsp),
+        plain_text.blocks(
+            text[:SHOWN], flowed=flowed, delsp=delsp, forwarded=bool(_FORWARDED.match(one.subject[:100]))
+        ),
         len(text) > SHOWN,
         bool(markup.strip()),
         safe_html.remote_pictures(markup),
@@ -114,16 +119,7 @@ def _read(raw: Raw, one: Message) -> Letter:
     )
 
 
-def _flowed(raw: Raw, mail: Mail) -> tuple[bool, bool]:
-    """Whether the text is format=flowed, and with DelSp: the part's header stands right before its body (RFC 3676)."""
-    for leaf in mail.leaves:
-        if leaf.content_type == "text/plain" and not leaf.attachment and not leaf.mail and leaf.container is None:
-            before = bytes(raw[max(leaf.start - 1000, 0) : leaf.start]).lower()
-            if before.count(b"\n--"):
-                before = before.rpartition(b"\n--")[2]
-            said = b"".join(before.replace(b'"', b"").split())
-            return b"format=flowed" in said, b"delsp=yes" in said
-    return False, False
+_FORWARDED = re.compile(r"\s*(?:fwd?|wg|pd|tr|rv|enc|i|vs|přeposláno|přeposlané|přep|пересл)\s*:", re.IGNORECASE)
 
 
 def _files(raw: Raw, mail: Mail, markup: str) -> list[File]:

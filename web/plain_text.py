@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from .quotes import Kind, points_down, stretches
+
 FOLD_FROM = 3  # lines of quoted text; fewer stay as they are
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -20,11 +22,13 @@ _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of a body: what somebody wrote, or what he quoted."""
+    """A stretch of a body: what somebody wrote, what he quoted, or how he signs."""
 
     quoted: bool
-    lines: int
+    lines: int  # without those that say who is quoted
     html: Markup
+    signature: bool = False
+    open: bool = False  # to be read, although it is quoted
 
     @property
     def folded(self) -> bool:
@@ -32,15 +36,39 @@ class Block:
         return self.quoted and self.lines >= FOLD_FROM
 
 
-def blocks(text: str, *, flowed: bool = False, delsp: bool = False) -> list[Block]:
-    """The body in blocks, in order. `flowed` and `delsp` as its Content-Type says (RFC 3676)."""
+def blocks(text: str, *, flowed: bool = False, delsp: bool = False, forwarded: bool = False) -> list[Block]:
+    """The body in blocks, in order. `flowed` and `delsp` as its Content-Type says (RFC 3676).
+
+    In a mail that is `forwarded`, what follows a header block is to be read.
+    """
     lines = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     if flowed:
         lines = list(_unflowed(lines, delsp))
-    return [
-        Block(quoted, len(some), linked("\n".join(map(_unquoted, some) if quoted else some)))
-        for quoted, some in _runs(lines)
-    ]
+    found: list[Block] = []
+    own = ""
+    for kind, attribution, some in _parts(lines):
+        marked = kind is Kind.MARKED
+        html = linked("\n".join([*some[:attribution], *(map(_unquoted, some[attribution:]) if marked else some)]))
+        opened = kind is Kind.BARE and (forwarded or not own.strip() or points_down(own))
+        found.append(Block(marked or kind is Kind.BARE, len(some) - attribution, html, kind is Kind.SIGNATURE, opened))
+        if kind is Kind.OWN:
+            own += "\n".join(some)[:2000]
+    return found
+
+
+def _parts(lines: list[str]) -> Iterator[tuple[Kind, int, list[str]]]:
+    """Stretches without empty lines at their ends; a quote too short to be folded leaves its attribution outside."""
+    for one in stretches(lines):
+        said = list(one.lines)
+        if one.attribution:
+            rest = _trimmed(said[one.attribution :])
+            if len(rest) < FOLD_FROM:
+                yield Kind.OWN, 0, _trimmed(said[: one.attribution])
+                yield Kind.MARKED, 0, rest
+            else:
+                yield Kind.MARKED, one.attribution, [*said[: one.attribution], *rest]
+        elif trimmed := _trimmed(said):
+            yield one.kind, 0, trimmed
 
 
 def _unflowed(lines: list[str], delsp: bool) -> Iterator[str]:
@@ -65,27 +93,13 @@ def _unflowed(lines: list[str], delsp: bool) -> Iterator[str]:
         yield paragraph
 
 
-def _runs(lines: list[str]) -> Iterator[tuple[bool, list[str]]]:
-    """Lines that belong together; empty ones between quoted ones are quoted too, those at the ends of a run go."""
-    run: list[str] = []
-    quoted = False
-    for line in lines:
-        starts_other = line.startswith(">") != quoted and bool(line.strip())
-        if starts_other:
-            yield from _trimmed(quoted, run)
-            run, quoted = [], not quoted
-        run.append(line)
-    yield from _trimmed(quoted, run)
-
-
-def _trimmed(quoted: bool, run: list[str]) -> Iterator[tuple[bool, list[str]]]:
+def _trimmed(run: list[str]) -> list[str]:
     first, last = 0, len(run)
     while first < last and not run[first].strip():
         first += 1
     while last > first and not run[last - 1].strip():
         last -= 1
-    if first < last:
-        yield quoted, run[first:last]
+    return run[first:last]
 
 
 def _unquoted(line: str) -> str:

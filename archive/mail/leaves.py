@@ -50,6 +50,8 @@ class Leaf:
     end: int
     mail: str = ""  # the path of the attached mail that it belongs to; "" for the mail itself
     container: "Leaf | None" = None
+    flowed: bool = False  # its lines are to be joined again (RFC 3676 format=flowed)
+    delsp: bool = False  # the space at a soft line break goes with it (RFC 3676 DelSp)
 
 
 # A stretch of bytes that is read as one part, and where in the mail it stands.
@@ -406,6 +408,8 @@ def _leaf(
         place.end,
         place.mail,
         place.container,
+        type_parameters.get("format", "").strip().lower() == "flowed",
+        type_parameters.get("delsp", "").strip().lower() == "yes",
     )
 
 

@@ -160,7 +160,7 @@ def test_quoted_text_is_folded_and_never_removed(office: Office) -> None:
     fold = re.search(r'<details class="quote"><summary>(.*?)</summary><blockquote[^>]*>(.*?)</blockquote>', page, re.S)
     assert fold
     assert fold[1] == "3 quoted lines"
-    assert fold[2] == "one\ntwo\nthree &lt;b&gt;"
+    assert fold[2] == "Anna wrote:\none\ntwo\nthree &lt;b&gt;"
     assert '<blockquote class="plain-text quoted" dir="auto">short</blockquote>' in page
 
 

@@ -163,3 +163,13 @@ def test_hostile_names_do_no_harm_on_the_way_out(office: Office) -> None:
     assert answer.status_code == 200
     assert "p=1" not in str(answer.headers.getlist("Set-Cookie"))
     assert "\r" not in answer.headers["Content-Disposition"]
+
+
+def test_flowed_text_is_joined_as_its_content_type_says(office: Office) -> None:
+    head = b"Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+    flowed = (
+        head
+        + b'Content-Type: text/plain;\r\n charset=us-ascii; DelSp=Yes;\r\n format="Flowed"\r\n\r\nDonau \r\ndampf\r\n'
+    )
+    (message,) = office.take("helpdesk", flowed + b"--b--\r\n")
+    assert "Donaudampf" in office.browser("anna").get(f"/conversations/{office.conversation(message)}").text
