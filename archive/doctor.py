@@ -164,6 +164,17 @@ def recovery_key(session: Session) -> Iterator[Finding]:
         yield Finding("recovery key", "ok", f"Kept, as was proved on {when(int(confirmed))[:10]}.")
 
 
+def held(session: Session) -> Iterator[Finding]:
+    """Whether a restored archive waits to be released."""
+    since = installation.held(session)
+    if since is not None:
+        says = (
+            f"This archive was restored at {when(since)}, and nothing leaves it by itself since. When no other machine "
+            "runs it any more: postroom release"
+        )
+        yield Finding("sending", "reminder", says)
+
+
 def kept_bytes(archive: Archive, session: Session) -> Iterator[Finding]:
     """Whether the oldest and the newest copy come back byte for byte."""
     ids = session.execute(select(func.min(receipt.c.id), func.max(receipt.c.id))).one()

@@ -65,6 +65,7 @@ def _findings(front: Front) -> Iterator[Finding]:
     with archive.reading() as session:
         yield from look.database(archive, session)
         yield from look.recovery_key(session)
+        yield from look.held(session)
         yield from look.kept_bytes(archive, session)
         yield from look.disk_space(archive)
         yield from look.clock(session, at)

@@ -1,0 +1,73 @@
+"""`postroom restore`: a backup put back into an empty place."""
+
+from pathlib import Path
+
+import click
+
+from .. import backup
+from ..front import Front, as_json, json_option, now, pass_front, progress, when
+from ..store import migrate
+from ..store.keys import InstallationKey
+
+_SAMPLE = 200  # mails read back
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@json_option
+@pass_front
+def restore(front: Front, folder: Path, as_lines: bool) -> None:
+    """Put the backup in DIR back into POSTROOM_DATA, which is new or empty.
+
+    Every byte is compared with what was backed up, and where the key file is there already, a sample of mails is read.
+    Afterwards nothing leaves by itself until somebody says `postroom release`. An interrupted restore leaves nothing
+    that looks like an archive; call it again.
+
+    \b
+    Example:
+      POSTROOM_DATA=/srv/postroom/data postroom restore /media/backup/postroom
+    """
+    if front.database_url is not None:
+        raise backup.BackupTrouble("database.url names a database elsewhere; a backup is put back without it.")
+    manifest = backup.read(folder)
+    key = InstallationKey.read(front.key_path) if front.key_path.exists() else None
+    if key is not None and key.fingerprint != manifest.key:
+        raise backup.BackupTrouble(
+            f"{front.key_path} is the key of another archive. Put the right one there, or move it away, "
+            "and write the right one from its recovery key afterwards: postroom key restore"
+        )
+    with progress("restoring", manifest.size) as bar:
+        backup.put_back(folder, front.data, bar.to)
+    archive = backup.unfinished(front.data, key or InstallationKey.new())
+    try:
+        readable = key is not None and manifest.version == migrate.HEAD
+        sample = backup.read_back(archive, _SAMPLE) if readable else None
+        backup.hold(archive, manifest, now())
+    finally:
+        archive.close()
+    backup.finish(front.data)
+    needed = [
+        *([] if key else [f"the key: put its file back to {front.key_path}, or type it in with: postroom key restore"]),
+        *([] if manifest.version == migrate.HEAD else ["the database is of another version: postroom upgrade"]),
+        "a look: postroom doctor",
+        "when no other machine runs this archive any more: postroom release",
+    ]
+    if as_lines:
+        as_json(
+            {
+                "data": str(front.data),
+                "made": when(manifest.made_at),
+                "copies": manifest.copies,
+                "bytes": manifest.size,
+                "read_back": sample,
+                "held": True,
+                "needed": needed,
+            }
+        )
+        return
+    click.echo(f"{manifest.copies} copies as of {when(manifest.made_at)} are back in {front.data}.", err=True)
+    if sample is not None:
+        click.echo(f"{sample} mails were read back, byte for byte.", err=True)
+    click.echo("What is left to do:", err=True)
+    for one in needed:
+        click.echo(f"- {one}", err=True)
