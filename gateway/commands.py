@@ -364,7 +364,8 @@ def _until_told() -> threading.Event:
     """Set by SIGTERM or Ctrl-C."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        # From a thread of its own: the signal may come while this one holds the event's lock in `wait`.
+        signal.signal(number, lambda *_: threading.Thread(target=told.set).start())
     return told
 
 
