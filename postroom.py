@@ -49,6 +49,7 @@ COMMANDS = {
     "reread": ("archive.commands.reread", "Read archived mail with the second reader."),
     "reindex": ("archive.commands.reindex", "Bring the search index up to date, or make it anew."),
     "stats": ("archive.commands.stats", "How much is archived, and what it takes."),
+    "verify": ("archive.commands.verify", "Read everything again and say what is not as it was."),
     "ledger": ("gateway.ledger", "What became of every mail seen in a watched folder."),
     "key": ("archive.commands.key", "The installation's key and its recovery key."),
     "upgrade": ("archive.commands.upgrade", "Bring the database to this version."),

@@ -30,6 +30,11 @@ class Seal:
     head: bytes
 
 
+def commitment(salt: bytes, details: str) -> bytes:
+    """What stands in an event for its details, and says nothing about them to who does not have the salt."""
+    return hashlib.sha256(salt + details.encode()).digest()
+
+
 def event_leaf(id_: int, at: int, kind: str, actor: str, subject: str, commitment: bytes) -> bytes:
     """The leaf of an event."""
     return _leaf(["event", id_, at, kind, actor, subject, commitment.hex()])

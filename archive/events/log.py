@@ -4,7 +4,6 @@ The row holds kind, time, actor and subject; details, which may be personal, sta
 salted commitment, so that they can be erased while the log stays verifiable.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from sqlalchemy import func, insert, select
 from ..store.archive import Session
 from ..store.dialects import insert_counted
 from ..store.schema import event, event_detail
+from . import chain
 
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -41,7 +41,7 @@ def write(session: Session, events: Iterable[Event], now: int) -> None:
         salt = os.urandom(16)
         said = {**one.details, "rows": one.rows} if one.rows else one.details
         text = _encode(said) if said else "{}"
-        commitment = hashlib.sha256(salt + text.encode()).digest()
+        commitment = chain.commitment(salt, text)
         rows.append({"at": now, "kind": one.kind, "actor": one.actor, "subject": one.subject, "commitment": commitment})
         details.append({"salt": salt, "details": text})
     if not rows:

@@ -80,10 +80,10 @@ def waiting(session: Session, last: Seal | None) -> Waiting:
     for start in range(0, len(late), 100):
         between = [event.c.id.between(first, end) for first, end in late[start : start + 100]]
         ids += session.scalars(select(event.c.id).where(or_(*between)).limit(BATCH))
-    return Waiting(sorted(ids)[:BATCH], list(_grown(session)))
+    return Waiting(sorted(ids)[:BATCH], list(grown(session)))
 
 
-def _grown(session: Session) -> Iterator[tuple[int, int, int]]:
+def grown(session: Session) -> Iterator[tuple[int, int, int]]:
     """Packs with recorded bytes behind the last sealed ones."""
     for row in session.execute(select(pack.c.id, pack.c.sealed).where(pack.c.sealed < FULL).order_by(pack.c.id)):
         of_pack = (blob.c.id >= row.id << 32) & (blob.c.id < (row.id + 1) << 32)

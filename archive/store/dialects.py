@@ -29,3 +29,11 @@ def insert_counted(session: Session, table: Table, rows: Sequence[dict[str, Any]
         last: int = session.scalar(select(func.max(table.c.id))) or 0
         return range(last - len(rows) + 1, last + 1)
     return session.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), rows)
+
+
+def unsound(session: Session) -> list[str]:
+    """What the database itself finds wrong with its pages and indexes; PostgreSQL has no such question."""
+    if session.dialect.name != "sqlite":
+        return []
+    found = [str(one) for one in session.exec_driver_sql("PRAGMA integrity_check(100)").scalars()]
+    return [] if found == ["ok"] else found
