@@ -14,6 +14,8 @@ from babel.numbers import format_decimal
 from flask import Flask, request
 from flask_babel import Babel, get_locale  # type: ignore[import-untyped]
 from flask_babel import gettext as translated
+from flask_babel import ngettext as translated_plural
+from flask_babel import ngettext as translated_number
 
 from archive import installation
 from archive.work.tickets import Ticket
@@ -46,6 +48,16 @@ def prepare(app: Flask) -> None:
 def gettext(text: str, **values: object) -> str:
     """A sentence in the visitor's language."""
     return str(translated(text, **values))
+
+
+def ngettext(one: str, more: str, num: int, **values: object) -> str:
+    """A sentence with a number in it, which it may name `%(num)d`, in the visitor's language."""
+    return str(translated_number(one, more, num, **values))
+
+
+def ngettext(one: str, more: str, num: int) -> str:
+    """A sentence with a number, in the form the visitor's language has for it."""
+    return str(translated_plural(one, more, num))
 
 
 def code() -> str:

@@ -1,6 +1,6 @@
 """Choosing the language of the pages: for an account where somebody is signed in, else for this browser."""
 
-from flask import Blueprint, abort, redirect, request
+from flask import Blueprint, redirect, request
 from flask.typing import ResponseReturnValue
 
 from archive.people import users
@@ -17,15 +17,14 @@ _YEAR_S = 365 * 24 * 3600
 @blueprint.post("/language")
 @public
 def choose() -> ResponseReturnValue:
-    """Take the language chosen, and go back to the page."""
-    wanted = request.form.get("language", "")
+    """Take the language chosen, and go back to the page; one that is none of ours changes nothing."""
+    response = redirect(_back(request.form.get("back", "")), 303)
+    wanted, visitor = request.form.get("language", ""), visitor_or_none()
     if wanted not in LANGUAGES:
-        abort(400)
-    visitor = visitor_or_none()
+        return response
     if visitor is not None:
         with office().archive.transaction() as session:
             users.set_language(session, visitor.user.id, wanted)
-    response = redirect(_back(request.form.get("back", "")), 303)
     # Kept for the account as well: the page one is signed out to speaks the same language.
     response.set_cookie(COOKIE, wanted, max_age=_YEAR_S, path="/", secure=is_secure(), httponly=True, samesite="Lax")
     return response

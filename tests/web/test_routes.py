@@ -58,6 +58,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "sign_in.link": ("GET", PUBLIC, lambda m, _: "/sign-in/link/none"),
     "sign_in.use_link": ("POST", PUBLIC, lambda m, _: "/sign-in/link/none"),
     "sign_in.leave": ("POST", SIGNED_IN, lambda m, _: "/sign-out"),
+    "language_switch.choose": ("POST", PUBLIC, lambda m, _: "/language"),
     "static": ("GET", PUBLIC, lambda m, _: "/static/postroom.css"),
 }
 ALLOWED = {
