@@ -22,6 +22,8 @@ from zoneinfo import ZoneInfo
 
 LONGEST = 2000  # characters
 MOST_TERMS = 64
+SHORTEST_PREFIX = 3  # letters; where a letter is a syllable or a word, one
+_IDEOGRAPHS = "\u2e80"  # Chinese, Japanese and Korean writing begins there
 _DEEPEST = 8  # brackets within brackets
 
 FIELDS = {"from": "from", "to": "to", "cc": "cc", "subject": "subject", "body": "body", "filename": "filename"}
@@ -264,8 +266,8 @@ class _Reader:
         letters = sum(char.isalnum() for char in text)
         if not letters:
             return None
-        if prefix and len(text) == 1:
-            self._say("“%(typed)s*” is too short: give at least two letters before the “*”.", typed=text)
+        if prefix and len(text) < SHORTEST_PREFIX and text[-1] < _IDEOGRAPHS:
+            self._say("“%(typed)s*” is too short: give at least three letters before the “*”.", typed=text)
             return None
         self._terms += 1
         if self._terms > MOST_TERMS:

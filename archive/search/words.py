@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 import snowballstemmer  # type: ignore[import-untyped]
 
@@ -19,18 +20,11 @@ from .. import extraction
 from ..mail import reader
 
 LANGUAGES = {"en": "english", "cs": "czech", "pl": "polish", "es": "spanish", "ru": "russian"}
-SHORTEST_PREFIX = 2  # letters
-PREPARED_PREFIX = 3  # up to so many letters a beginning is a token of its own
+PREPARED_PREFIX = 3  # letters: a beginning of so many is a token of its own
 
 _OURS = 1  # goes up whenever what is made of a text changes
-_PARTS = (
-    _OURS,
-    reader.VERSION,
-    extraction.VERSION,
-    metadata.version("snowballstemmer"),
-    metadata.version("PyStemmer"),
-    *LANGUAGES,
-)
+_MADE_BY = (metadata.version("snowballstemmer"), metadata.version("PyStemmer"), *LANGUAGES)
+_PARTS = (_OURS, reader.VERSION, extraction.VERSION, *_MADE_BY)
 VERSION = zlib.crc32(repr(_PARTS).encode()) & 0x7FFF_FFFF
 """Names what made a row of the index; another version's row is made anew (`archive.reindexing`)."""
 
@@ -44,10 +38,10 @@ _LONGEST_STEMMED = 40
 _SHORTEST_STEMMED = 3
 _CACHED = 200_000  # words
 
-_LATIN = [snowballstemmer.stemmer(LANGUAGES[one]) for one in ("en", "cs", "pl", "es")]
-_CYRILLIC = [snowballstemmer.stemmer(LANGUAGES["ru"])]
-for _one in (*_LATIN, *_CYRILLIC):
+_STEMMERS = {one: snowballstemmer.stemmer(language) for one, language in LANGUAGES.items()}
+for _one in _STEMMERS.values():
     _one.maxCacheSize = 0  # ours holds what all of them say
+_ONLY_IN = {letter: one for one, letters in {"cs": "ěřůďť", "pl": "ąęśźżćń", "es": "ñ"}.items() for letter in letters}
 _known: dict[str, frozenset[str]] = {}
 
 
@@ -104,9 +98,18 @@ def _stems_of(word: str) -> frozenset[str]:
     if not (_SHORTEST_STEMMED <= len(word) <= _LONGEST_STEMMED and word.isalpha()):
         return frozenset()
     plain = without_accents(word)
-    stemmers = _CYRILLIC if "\u0400" <= word[0] < "\u0500" else _LATIN if plain[0] < "\u0370" else ()
-    made = {without_accents(one.stemWord(form)) for one in stemmers for form in {word, plain}}
+    made = {without_accents(one.stemWord(form)) for one in _stemmers(word, plain) for form in {word, plain}}
     return frozenset(made - {plain, ""})
+
+
+def _stemmers(word: str, plain: str) -> Iterable[Any]:
+    if "\u0400" <= word[0] < "\u0500":
+        return [_STEMMERS["ru"]]
+    if plain[0] >= "\u0370":
+        return []
+    # A letter that one language alone writes says which it is: the others would only make the index larger.
+    only = {_ONLY_IN[letter] for letter in word if letter in _ONLY_IN}
+    return [_STEMMERS[only.pop()]] if len(only) == 1 else [_STEMMERS[one] for one in ("en", "cs", "pl", "es")]
 
 
 def without_accents(word: str) -> str:
@@ -122,13 +125,11 @@ def _base(letter: str) -> str:
 
 
 def beginnings(texts: Iterable[str]) -> str:
-    """How the words of folded texts begin, two letters and three, each once."""
+    """How the words of folded texts begin, each once."""
     found: set[str] = set()
     for text in texts:
-        some = set(tokens(text))
-        found.update(word[:2] for word in some)
-        found.update(word[:3] for word in some)
-    return " ".join(sorted(one for one in found if len(one) > 1))
+        found.update([word[:PREPARED_PREFIX] for word in set(tokens(text))])
+    return " ".join(sorted([one for one in found if len(one) == PREPARED_PREFIX]))
 
 
 def finditer(text: str) -> Iterator[re.Match[str]]:

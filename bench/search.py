@@ -1,0 +1,338 @@
+"""What searching costs: python -m bench.search [--count N …], as `make bench-search COUNT=N` calls it.
+
+Text-only mails of the made-up office are put into a new archive's tables and search index by the archive's own
+functions (no mail server, no blobs: the index does not look at them), then asked as the pages and commands ask.
+What is measured, and how, is in docs/benchmarks.md.
+"""
+
+import argparse
+import contextlib
+import itertools
+import math
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from archive.people import processes, users
+from archive.people.scopes import MACHINE, Viewer, process_scope
+from archive.post import messages
+from archive.search import fts5, index, marks, query
+from archive.search.words import Words
+from archive.store import migrate, schema
+from archive.store.archive import Archive
+from archive.store.keys import InstallationKey
+from bench import mail, measure
+
+_BATCH = 500
+_PROCESSES = 10
+_SEEN = 2  # of ten processes: a fifth of all mail
+_START = 1_609_459_200  # 2021-01-01
+_APART = 90  # seconds between mails
+_QUESTIONS = 20  # of each kind
+_ROUNDS = 5
+_SAMPLE = 20_000  # mails in which words to ask for are looked up
+_PLAIN = 20_000  # mails the rate for words alone is measured with
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A text-only mail."""
+
+    at: int
+    subject: str
+    name: str
+    address: str
+    box: int
+    text: str
+
+
+def letters(count: int, seed: int) -> Iterator[Letter]:
+    office = mail.Office(seed)
+    for number in range(count):
+        rng = random.Random(f"{seed}/letter/{number}")
+        author = rng.choices(office._people, cum_weights=office._writes)[0]
+        subject = " ".join(office._vocabularies[author.language].draw(rng, rng.randint(2, 7)))
+        lines = office._text(rng, author.language, int(min(6000, max(8, rng.lognormvariate(5.25, 1.0)))))
+        lines += ["", f"Ref. {mail._reference(seed, number)}", "", "-- ", author.name]
+        yield Letter(_START + number * _APART, subject, author.name, author.address, number % 10, "\n".join(lines))
+
+
+class Loaded:
+    """An archive with nothing in it but what a search looks at."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "locks").mkdir(parents=True)
+        self.folder = folder
+        self.archive = Archive(folder, InstallationKey(bytes(range(32))))
+        migrate.upgrade(self.archive)
+        with self.archive.transaction() as session:
+            users.add(session, "anna@office.example", "Anna", 0)
+            for number in range(_PROCESSES):
+                processes.add(session, f"p{number}", f"Process {number}", (f"p{number}@office.example",), (), 0)
+            session.execute(insert(schema.pack).values(id=1, created_at=0))
+            session.execute(insert(schema.blob).values(id=1 << 32, size=1, stored=1, position=0))
+            session.execute(insert(schema.conversation).values(id=1, created_at=0))
+        self.indexing = 0.0  # seconds of it so far
+        self.working = 0.0  # processor seconds of it
+        self.count = 0
+
+    def add(self, some: Sequence[Letter], full: bool) -> None:
+        rows, scopes, found = [], [], []
+        for one in some:
+            id_, size, scope = messages.new_id(one.at * 1000), len(one.text) + 600, process_scope(one.box + 1)
+            rows.append(_row(id_, self.count, one, size))
+            self.count += 1
+            scopes.append({"message": id_, "scope": scope})
+            box = f"p{one.box}@office.example"
+            words = Words(id_, one.subject, f"{one.name} {one.address}", box, "", one.text, "", full=full)
+            found.append((words, marks.of_new(scope, one.box + 1, size, 0)))
+        with self.archive.intake() as session:
+            session.execute(insert(schema.message), rows)
+            session.execute(insert(schema.message_scope), scopes)
+            start, worked = time.perf_counter(), time.process_time()
+            index.add(session, found)
+        # The commit of all rows is counted in.
+        self.indexing += time.perf_counter() - start
+        self.working += time.process_time() - worked
+
+    def rates(self) -> str:
+        with self.archive.reading() as session:
+            size = session.exec_driver_sql("SELECT sum(length(block)) FROM search_data").scalar() or 0
+        return (
+            f"{self.count / self.indexing:,.0f} mails/s, {self.count / self.working:,.0f} a second of one processor; "
+            f"{size / self.count:,.0f} bytes a mail"
+        )
+
+
+def _row(id_: int, number: int, one: Letter, size: int) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "content_key": number.to_bytes(32, "big"),
+        "identity": 1,
+        "blob": 1 << 32,
+        "size": size,
+        "conversation": 1,
+        "joined_by": "first",
+        "message_id": f"{number}@office.example",
+        "subject": one.subject,
+        "from_name": one.name,
+        "from_address": one.address,
+        "recipients": "{}",
+        "arrived_at": one.at * 1000,
+        "snippet": one.text[:200],
+        "attachments": 0,
+        "reader": 1,
+    }
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+
+_WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+def questions(sample: Sequence[Letter]) -> dict[str, list[str]]:
+    """What is asked, by kind; drawn from what the mails say."""
+    rng = random.Random(7)
+    occurs: Counter[str] = Counter()
+    for one in sample:
+        occurs.update(set(_WORD.findall(one.text.lower())))
+    share = {word: number / len(sample) for word, number in occurs.items()}
+
+    def between(low: float, high: float) -> list[str]:
+        return sorted(word for word, part in share.items() if low <= part < high)
+
+    common, usual, rare = between(0.05, 1), between(0.005, 0.05), between(0, 0.0005)
+    pairs = []
+    while len(pairs) < _QUESTIONS:
+        some = [word for word in _WORD.findall(rng.choice(sample).text.lower()) if share[word] > 0.005]
+        if len(set(some)) > 1:
+            pairs.append(" ".join(rng.sample(sorted(set(some)), 2)))
+    phrases = []
+    while len(phrases) < _QUESTIONS:
+        line = rng.choice(rng.choice(sample).text.splitlines()).split()
+        if len(line) > 3:
+            at = rng.randrange(len(line) - 1)
+            phrases.append(f'"{line[at]} {line[at + 1]}"'.replace(".", "").replace("?", "").replace("!", ""))
+
+    def draw(some: list[str]) -> list[str]:
+        return rng.sample(some, min(_QUESTIONS, len(some)))
+
+    return {
+        "rare word": draw(rare),
+        "word": draw(usual),
+        "common word": draw(common),
+        "two words": pairs,
+        "phrase": phrases,
+        "prefix of 4": sorted({word[:4] + "*" for word in draw(usual)}),
+        "prefix of 3": sorted({word[:3] + "*" for word in draw(usual)}),
+        "field": [f"subject:{word}" for word in draw(usual)],
+        "sender": [f"from:{one.address.partition('@')[0]}" for one in rng.sample(sample, _QUESTIONS)],
+        "word OR word": [" OR ".join(rng.sample(usual, 2)) for _ in range(_QUESTIONS)],
+        "word -word": [f"{rng.choice(usual)} -{rng.choice(common)}" for _ in range(_QUESTIONS)],
+        "word, process, a year": [f"{word} process:p0 after:2021 before:2022" for word in draw(usual)],
+    }
+
+
+@dataclass(frozen=True)
+class Times:
+    """Of the answers to one kind of question, in ms."""
+
+    kind: str
+    middle: float
+    high: float
+    cpu: float  # the 95th percentile of processor time
+    found: float  # mean number of hits given
+
+    def __str__(self) -> str:
+        return f"{self.kind:32}{self.middle:10.2f}{self.high:10.2f}{self.cpu:10.2f}{self.found:10.1f}"
+
+
+def timed(kind: str, asked: Sequence[str], ask: Callable[[str], int], rounds: int = _ROUNDS) -> Times:
+    """Each question several times, all of them mixed."""
+    order = [one for _ in range(rounds) for one in asked]
+    random.Random(3).shuffle(order)
+    took, used, hits = [], [], []
+    for one in order:
+        start, worked = time.perf_counter(), time.process_time()
+        hits.append(ask(one))
+        took.append((time.perf_counter() - start) * 1000)
+        used.append((time.process_time() - worked) * 1000)
+    took.sort()
+    used.sort()
+    high = math.ceil(len(took) * 0.95) - 1
+    return Times(kind, took[len(took) // 2], took[high], used[high], sum(hits) / len(hits))
+
+
+def ask_all(loaded: Loaded, asked: dict[str, list[str]]) -> Iterator[Times]:
+    archive = loaded.archive
+    fifth = Viewer("user:1", 1, frozenset(process_scope(number + 1) for number in range(_SEEN)))
+    nobody = Viewer("user:1", 1, frozenset({"process:99", "user:1"}))
+
+    def find(viewer: Viewer) -> Callable[[str], int]:
+        def ask(typed: str) -> int:
+            with archive.reading() as session:
+                return len(fts5.find(session, query.parse(typed), viewer))
+
+        return ask
+
+    def best(typed: str) -> int:
+        with archive.reading() as session:
+            return len(fts5.best(session, query.parse(typed), fifth))
+
+    def count(typed: str) -> int:
+        with archive.reading() as session:
+            return fts5.count(session, query.parse(typed), fifth).total.number
+
+    for kind, some in asked.items():
+        yield timed(kind, some, find(fifth))
+    yield timed("common word, sees all", asked["common word"], find(MACHINE))
+    yield timed("common word, sees nothing", asked["common word"], find(nobody))
+    yield timed("two words, sees nothing", asked["two words"], find(nobody))
+    for kind in ("word", "common word", "two words"):
+        yield timed(f"{kind}, best match", asked[kind], best)
+    for kind in ("word", "common word", "two words"):
+        yield timed(f"{kind}, counts", asked[kind], count, 2)
+
+
+# --- notmuch ----------------------------------------------------------------------------------------------------------
+
+
+def notmuch(folder: Path, mails: Iterator[Letter], asked: dict[str, list[str]]) -> Iterator[str]:
+    """The same mails and questions; the rights as folders, the time that of the command."""
+    boxes = folder / "mail"
+    for number in range(_PROCESSES):
+        (boxes / f"p{number}" / "cur").mkdir(parents=True)
+    for number, one in enumerate(mails):
+        head = f"From: {one.name} <{one.address}>\nTo: p{one.box}@office.example\nSubject: {one.subject}\n"
+        stamp = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(one.at))
+        head += f"Date: {stamp}\nMessage-ID: <{number}@office.example>\n"
+        head += "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
+        (boxes / f"p{one.box}" / "cur" / f"{number:07d}").write_bytes((head + one.text).encode())
+    config = folder / "config"
+    config.write_text(f"[database]\npath={boxes}\n[user]\nname=x\nprimary_email=x@office.example\n[new]\ntags=\n")
+    env = {"NOTMUCH_CONFIG": str(config)}
+    cost = measure.run(["notmuch", "new", "--quiet"], env=env)
+    size = sum(file.stat().st_size for file in (boxes / ".notmuch").rglob("*") if file.is_file())
+    count = sum(1 for _ in boxes.glob("p*/cur/*"))
+    yield f"notmuch: {count / cost.seconds:,.0f} mails/s, index {size / count:,.0f} bytes a mail"
+    rights = "( " + " or ".join(f"folder:p{number}" for number in range(_SEEN)) + " )"
+
+    def ask(typed: str) -> int:
+        said = subprocess.run(
+            ["notmuch", "search", "--output=messages", "--limit=50", "--sort=newest-first", f"{typed} and {rights}"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**env, "PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        )
+        return said.stdout.count("\n")
+
+    for kind in ("rare word", "word", "common word", "two words", "phrase", "prefix of 4"):
+        yield str(timed(f"notmuch: {kind}", asked[kind], ask, 1))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.search", description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000, help="mails (20000)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=Path("bench/work/search"))
+    parser.add_argument("--keep", action="store_true", help="leave the folder for a look")
+    parser.add_argument("--notmuch", action="store_true", help="beside notmuch, where it is installed")
+    given = parser.parse_args()
+    shutil.rmtree(given.folder, ignore_errors=True)
+    try:
+        run(given.folder, given.count, given.seed, given.notmuch and shutil.which("notmuch") is not None)
+    finally:
+        if not given.keep:
+            shutil.rmtree(given.folder, ignore_errors=True)
+    return 0
+
+
+def run(folder: Path, count: int, seed: int, beside: bool) -> None:
+    plain = Loaded(folder / "plain")
+    for some in _batches(letters(min(count, _PLAIN), seed)):
+        plain.add(some, full=False)
+    print(f"words alone: {plain.rates()}")
+    plain.archive.close()
+    loaded = Loaded(folder / "full")
+    sample: list[Letter] = []
+    bytes_ = 0
+    for some in _batches(letters(count, seed)):
+        loaded.add(some, full=True)
+        bytes_ += sum(len(one.text.encode()) for one in some)
+        if len(sample) < _SAMPLE:
+            sample += some
+        if loaded.count % 50_000 == 0:
+            print(f"  {loaded.count:,} …", file=sys.stderr)
+    with loaded.archive.transaction() as session:
+        index.begin(session)
+        index.reached(session, 0)
+    print(f"{count:,} mails of {bytes_ / count:,.0f} bytes, in full: {loaded.rates()}")
+    asked = questions(sample)
+    print(f"{'newest 50, who sees a fifth':32}{'p50 ms':>10}{'p95 ms':>10}{'CPU p95':>10}{'found':>10}")
+    for times in ask_all(loaded, asked):
+        print(times, flush=True)
+    loaded.archive.close()
+    if beside:
+        for line in notmuch(folder / "notmuch", letters(count, seed), asked):
+            print(line, flush=True)
+
+
+def _batches(some: Iterator[Letter]) -> Iterator[list[Letter]]:
+    while batch := list(itertools.islice(some, _BATCH)):
+        yield batch
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())
