@@ -140,8 +140,14 @@ class TestAgain:
         home.intake.close()
         monkeypatch.setattr(Intake, "_open_writer", _into_a_new_pack)
         copy = backup._copy_database
+
+        def copied_while_mail_comes(path: str, to: Path) -> None:
+            copy(path, to)
+            if to.name == backup.DATABASE:
+                home.take("Helpdesk", *numbered(range(10, 15)))
+
         with monkeypatch.context() as slow:
-            slow.setattr(backup, "_copy_database", lambda path, to: (copy(path, to), _mail_comes(home, to)))
+            slow.setattr(backup, "_copy_database", copied_while_mail_comes)
             backed_up(home, tmp_path / "backup")
         other = restored(home, tmp_path / "backup", tmp_path / "other")
         other.take("Helpdesk", *numbered(range(50, 55)))
@@ -160,11 +166,6 @@ def _into_a_new_pack(intake: Intake, now: int) -> object:
     with intake.archive.intake() as session:
         made = session.scalar(insert(pack).values(created_at=now).returning(pack.c.id))
     return intake.archive.blobs.writer(made or 0)
-
-
-def _mail_comes(home: Home, copied: Path) -> None:
-    if copied.name == backup.DATABASE:
-        home.take("Helpdesk", *numbered(range(10, 15)))
 
 
 class TestWhileEverythingRuns:

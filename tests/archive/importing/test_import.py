@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from archive import export, intake
-from archive.importing import run, taking
-from archive.importing.finding import Skip
+from archive.importing import taking
+from archive.importing.finding import Skip, find
 from archive.importing.run import Import, Summary
 from archive.importing.workers import _work as true_work
 from archive.people.scopes import MACHINE, process_scope
@@ -294,8 +294,7 @@ class TestWhatIsNotTaken:
     @pytest.mark.needs("root")
     def test_a_file_that_goes_away_or_shrinks_in_between_is_named(self, home: Home, tmp_path: Path) -> None:
         top = folder(tmp_path / "top", numbered(range(3)))
-        found = run.find(top)
-        items = [one for one in found if not isinstance(one, Skip)]
+        items = [one for one in find(top) if not isinstance(one, Skip)]
         (top / "00000.eml").unlink()
         (top / "00001.eml").write_bytes(b"")
         answer = taking.take(
@@ -480,8 +479,9 @@ def test_imports_are_events_that_say_so(home: Home, tmp_path: Path) -> None:
     path = mbox(tmp_path / "old", *numbered(range(2)))
     well(home, path)
     rows = home.rows("SELECT kind, actor, details FROM event JOIN event_detail ON event = id ORDER BY id")
-    assert [row[0] for row in rows[-4:]] == [
+    assert [row[0] for row in rows[-5:]] == [
         "import.started",
+        "source.added",
         "message.archived",
         "message.archived",
         "import.finished",
