@@ -14,7 +14,6 @@ from babel.numbers import format_decimal
 from flask import Flask, request
 from flask_babel import Babel, get_locale  # type: ignore[import-untyped]
 from flask_babel import gettext as translated
-from flask_babel import ngettext as translated_plural
 from flask_babel import ngettext as translated_number
 
 from archive import installation
@@ -55,11 +54,6 @@ def ngettext(one: str, more: str, num: int, **values: object) -> str:
     return str(translated_number(one, more, num, **values))
 
 
-def ngettext(one: str, more: str, num: int) -> str:
-    """A sentence with a number, in the form the visitor's language has for it."""
-    return str(translated_plural(one, more, num))
-
-
 def code() -> str:
     """The language of the page, as the `lang` attribute has it (RFC 5646)."""
     return str(get_locale() or SOURCE).replace("_", "-")
@@ -73,7 +67,9 @@ def _choose() -> str:
     chosen = request.cookies.get(COOKIE)
     if chosen in LANGUAGES:
         return chosen
-    return request.accept_languages.best_match(list(LANGUAGES)) or _of_installation()
+    # Not best_match: to that an exact "en" is worth more than "ru-RU", though it is wanted less.
+    wanted = (tag.partition("-")[0].lower() for tag, quality in request.accept_languages if quality > 0)
+    return next((one for one in wanted if one in LANGUAGES), None) or _of_installation()
 
 
 def _of_installation() -> str:
@@ -197,6 +193,7 @@ _ALPHABETS = {
     "es": "a b c d e f g h i j k l m n ñ o p q r s t u v w x y z",
     "ru": "а б в г д е ж з и й к л м н о п р с т у ф х ц ч ш щ ъ ы ь э ю я",
 }
+_WITHOUT_ACCENT = str.maketrans("łøđßæœ", "lodsao")  # what Unicode takes for letters of their own
 _RANKS = {code: {letter: rank for rank, letter in enumerate(text.split())} for code, text in _ALPHABETS.items()}
 
 
@@ -209,7 +206,7 @@ def collation_key(name: str, language: str) -> tuple[list[tuple[int, int]], str]
         letter = folded[place : place + length]
         place += length
         if letter not in ranks:
-            letter = unicodedata.normalize("NFD", letter)[0]
+            letter = unicodedata.normalize("NFD", letter)[0].translate(_WITHOUT_ACCENT)
         if letter in ranks:
             key.append((2, ranks[letter]))
         elif letter.isalpha():
