@@ -108,9 +108,7 @@ def _read(raw: Raw, one: Message) -> Letter:
             text = reader.html_words(markup[: 4 * SHOWN])
     return Letter(
         one,
-        plain_text.blocks(
-            text[:SHOWN], flowed=flowed, delsp=delsp, forwarded=bool(_FORWARDED.match(one.subject[:100]))
-        ),
+        plain_text.blocks(text[:SHOWN], flowed=flowed, delsp=delsp, forwarded=is_forward(one.subject)),
         len(text) > SHOWN,
         bool(markup.strip()),
         safe_html.remote_pictures(markup),
@@ -120,6 +118,11 @@ def _read(raw: Raw, one: Message) -> Letter:
 
 
 _FORWARDED = re.compile(r"\s*(?:fwd?|wg|pd|tr|rv|enc|i|vs|přeposláno|přeposlané|přep|пересл)\s*:", re.IGNORECASE)
+
+
+def is_forward(subject: str) -> bool:
+    """Whether a subject says that the mail hands another one on, as programs of several languages put it."""
+    return bool(_FORWARDED.match(subject[:100]))
 
 
 def _files(raw: Raw, mail: Mail, markup: str) -> list[File]:

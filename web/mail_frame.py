@@ -17,7 +17,8 @@ from archive.post.messages import Message
 from archive.store.archive import Session
 from archive.store.packs import Damaged
 
-from . import letters
+from . import letters, safe_html
+from .language import ngettext
 from .safe_html import TooTangled
 from .visit import office, public
 
@@ -79,6 +80,7 @@ def show(id_: int) -> ResponseReturnValue:
     try:
         with archive.reading() as session, letters.opened(archive, session, _message(session, id_, user)) as raw:
             mail = reader.read(raw)
+            forwarded = letters.is_forward(mail.subject)
             markup = reader.html(raw, mail, Limits(body_bytes=2 * letters.LARGEST_HTML))
             enclosed = [leaf for leaf in mail.leaves if leaf.content_id and leaf.content_type.startswith("image/")]
     except (Damaged, LookupError):
@@ -86,13 +88,18 @@ def show(id_: int) -> ResponseReturnValue:
 
     inline = {leaf.content_id or "": _inline_address(user, id_, leaf.path) for leaf in enclosed[:MOST_INLINE]}
     try:
-        body, text = office().laundry.clean(markup, inline, pictures=bool(pictures)).html, ""
+        cleaned, text = office().laundry.clean(markup, inline, pictures=bool(pictures), forwarded=forwarded), ""
+        body, sheet = safe_html.with_folds_named(cleaned.html, _quoted_lines), cleaned.sheet
     except TooTangled:
-        body, text = "", reader.html_words(markup)[: letters.SHOWN]
-    response = make_response(render_template("messages/frame.html", body=body, text=text))
+        body, sheet, text = "", "", reader.html_words(markup)[: letters.SHOWN]
+    response = make_response(render_template("messages/frame.html", body=body, sheet=sheet, text=text))
     where = "'self' https: http:" if pictures else "'self'"
     response.headers["Content-Security-Policy"] = _POLICY.format(pictures=where)
     return response
+
+
+def _quoted_lines(number: int) -> str:
+    return ngettext("%(num)d quoted line", "%(num)d quoted lines", number)
 
 
 @blueprint.get("/messages/<number:id_>/inline/<path>")

@@ -18,6 +18,8 @@ import nh3
 import tinycss2  # type: ignore[import-untyped]
 import tinycss2.ast  # type: ignore[import-untyped]
 
+from . import html_quotes, media_rules
+
 LARGEST = 2_000_000  # characters
 _MOST_STYLE = 300_000  # characters of style attributes looked at in one mail; what exceeds that goes unstyled
 _MOST_RULES = 3_000_000  # style rules times elements: what inlining may cost
@@ -33,16 +35,23 @@ class Cleaned:
 
     html: str
     blocked: int  # pictures on other servers that are not loaded
+    sheet: str  # rules for narrow and wide windows
 
 
-def clean(markup: str, *, inline: Callable[[str], str | None], pictures: bool = False) -> Cleaned:
+def clean(
+    markup: str, *, inline: Callable[[str], str | None], pictures: bool = False, forwarded: bool = False
+) -> Cleaned:
     """The harmless form of a mail's HTML; TooTangled where there is none.
+
+    Quotes in it are folded, except those of a mail that is `forwarded`; `with_folds_named` gives the folds their words.
 
     `inline` gives the address under which a part of the mail with this Content-ID is found (RFC 2392), `pictures` lets
     pictures be loaded from other servers.
     """
-    tidy = _inlined(_well_nested(markup))
+    nested, sheets = _well_nested(markup, forwarded)
+    tidy = _inlined(nested)
     judge = _Judge(inline, pictures)
+    judge.rules = media_rules.kept(sheets, _TAGS, judge.declarations)
     cleaned = nh3.clean(
         tidy,
         tags=_TAGS,
@@ -55,7 +64,15 @@ def clean(markup: str, *, inline: Callable[[str], str | None], pictures: bool = 
         url_schemes={"http", "https", "mailto", "cid", "data"},
         url_relative="pass_through",  # the judge lets none through; ours would not pass otherwise
     )
-    return Cleaned(cleaned, judge.blocked)
+    return Cleaned(cleaned, judge.blocked, judge.rules.sheet)
+
+
+_FOLD = re.compile(f"<summary>{html_quotes.MARK}([0-9]{{1,7}}){html_quotes.MARK}</summary>")
+
+
+def with_folds_named(cleaned: str, name: Callable[[int], str]) -> str:
+    """Harmless markup whose folds say how much is in them; `name` says it of a number of lines."""
+    return _FOLD.sub(lambda found: f"<summary>{html.escape(name(int(found[1])))}</summary>", cleaned)
 
 
 # --- first pass: well nested -----------------------------------------------------------------------------------
@@ -65,7 +82,7 @@ _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>", re.IGNORECASE)
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-def _well_nested(markup: str) -> str:
+def _well_nested(markup: str, forwarded: bool) -> tuple[str, list[str]]:
     if len(markup) > LARGEST:
         raise TooTangled("too large")
     text = _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _XML_DECLARATION.sub("", markup))
@@ -73,16 +90,26 @@ def _well_nested(markup: str) -> str:
         recover=True, no_network=True, remove_comments=True, remove_pis=True, huge_tree=False, encoding="utf-8"
     )
     if not text.strip():
-        return ""
+        return "", []
     try:
         tree = lxml.html.document_fromstring(text.encode("utf-8"), parser=parser)
     except lxml.etree.ParserError:
-        return ""  # nothing but comments
+        return "", []  # nothing but comments
     if any("depth" in fault.message for fault in parser.error_log):
         raise TooTangled("nested too deeply")
     _paint_body(tree)
-    _fold_quotes(tree)
-    return str(lxml.etree.tostring(tree, method="html", encoding="unicode"))
+    html_quotes.fold(tree, forwarded=forwarded)
+    sheets = [style.text or "" for style in tree.iter("style")]
+    if any("@media" in sheet.lower() for sheet in sheets):
+        _say_ids(tree)
+    return str(lxml.etree.tostring(tree, method="html", encoding="unicode")), sheets
+
+
+def _say_ids(tree: "lxml.html.HtmlElement") -> None:
+    """Say ids as classes: sheets may ask for them, and nothing else in the frame shall."""
+    for element in tree.iter("*"):
+        if name := element.get("id"):
+            element.set("class", f"{element.get('class', '')} {media_rules.id_name(name)}".strip())
 
 
 def _paint_body(tree: "lxml.html.HtmlElement") -> None:
@@ -92,23 +119,6 @@ def _paint_body(tree: "lxml.html.HtmlElement") -> None:
         style = "".join(f"{name}: {value};" for name, value in said if value)
         if style:
             body.set("style", style + body.get("style", ""))
-
-
-def _fold_quotes(tree: "lxml.html.HtmlElement") -> None:
-    """Put what mail programs marked as quoted into a fold; only the outermost, and never what follows it."""
-    for quote in list(tree.iter("blockquote")):
-        if not _is_quote(quote) or any(_is_quote(above) for above in quote.iterancestors("blockquote")):
-            continue
-        fold = lxml.html.Element("details")
-        summary = lxml.etree.SubElement(fold, "summary")
-        summary.text = "•••"
-        fold.tail, quote.tail = quote.tail, None
-        quote.getparent().replace(quote, fold)
-        fold.append(quote)
-
-
-def _is_quote(element: "lxml.html.HtmlElement") -> bool:
-    return element.get("type", "").lower() == "cite" or "quote" in element.get("class", "").lower()
 
 
 # --- second pass: style sheets into attributes -------------------------------------------------------------------
@@ -151,9 +161,10 @@ _GONE = _names("""
     param plaintext script select slot source style svg template textarea title track video xmp
 """)
 _ATTRIBUTES = {
-    "*": {"align", "bgcolor", "dir", "lang", "style", "title", "valign", "width", "height"},
+    "*": {"align", "bgcolor", "class", "dir", "lang", "style", "title", "valign", "width", "height"},
     "a": {"href"},
     "blockquote": {"type"},
+    "details": {"open"},
     "font": {"color", "face", "size"},
     "hr": {"color", "noshade", "size"},
     "img": {"alt", "border", "hspace", "src", "vspace"},
@@ -179,11 +190,14 @@ class _Judge:
         self._pictures = pictures
         self._styles: dict[str, str] = {}
         self._style_left = _MOST_STYLE
+        self.rules = media_rules.NONE
 
     def attribute(self, tag: str, name: str, value: str) -> str | None:
         """The value to keep; None for nothing."""
         if name == "style":
             return self._style(value)
+        if name == "class":
+            return self.rules.classes(value)
         if name == "href":
             return value if value.strip().lower().startswith(_LINKS) else None
         if name in ("src", "background"):
@@ -209,10 +223,15 @@ class _Judge:
             self._style_left -= len(text)
             if self._style_left < 0:
                 return None
-            self._styles[text] = "; ".join(self._declarations(text))
+            self._styles[text] = "; ".join(self._declared(text))
         return self._styles[text] or None
 
-    def _declarations(self, text: str) -> Iterator[str]:
+    def declarations(self, text: str) -> list[str]:
+        """The harmless declarations of a rule."""
+        self._style_left -= len(text)
+        return list(self._declared(text)) if self._style_left >= 0 else []
+
+    def _declared(self, text: str) -> Iterator[str]:
         for one in tinycss2.parse_declaration_list(text, skip_comments=True, skip_whitespace=True):
             if one.type != "declaration" or one.lower_name not in _PROPERTIES:
                 continue
@@ -295,8 +314,12 @@ _PROPERTIES = _names("""
 _SOME_PICTURE = re.compile(
     r"""\b(?:src|background)\s{0,9}=\s{0,9}["']?\s{0,9}https?:|url\(\s{0,9}["']?\s{0,9}https?:""", re.IGNORECASE
 )
+_UNSEEN = re.compile(r"<(style|script|head|title)\b", re.IGNORECASE)
 _LINE = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/blockquote|hr)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
+_PICTURE = re.compile(r"<img\b([^<>]{0,4000})", re.IGNORECASE)
+_PICTURE_HEIGHT = re.compile(r"""\bheight\s{0,3}[=:]\s{0,3}["']?(\d{1,4})""", re.IGNORECASE)
+_TALLEST = 1600  # CSS pixels; beyond it one scrolls within
 
 
 def remote_pictures(markup: str) -> int:
@@ -306,8 +329,31 @@ def remote_pictures(markup: str) -> int:
 
 def height(markup: str) -> int:
     """About how high the markup is, in CSS pixels: a frame that runs nothing cannot say so itself."""
-    shown = markup[:LARGEST]
-    characters = len(html.unescape(_TAG.sub("", shown)))
-    lines = sum(1 for _ in _LINE.finditer(shown)) + characters // 90
-    pictures = shown.lower().count("<img") * 60
-    return min(max(60 + 21 * lines + pictures, 100), 900)
+    shown = _without_what_is_unseen(markup[:LARGEST])
+    lines = pixels = 0
+    # Elements that end together end one line, not several.
+    for piece in _LINE.sub("\n", shown).split("\n"):
+        words = " ".join(html.unescape(_TAG.sub("", piece)).split()) if piece else ""
+        if words:
+            lines += 1 + len(words) // 95
+        for picture in _PICTURE.finditer(piece):
+            stated = _PICTURE_HEIGHT.search(picture[1])
+            pixels += min(int(stated[1]), 600) if stated else 60
+    return min(max(60 + 26 * lines + pixels, 100), _TALLEST)
+
+
+def _without_what_is_unseen(markup: str) -> str:
+    """Markup without what stands in style sheets, scripts and the head, which hold no line that is shown."""
+    lower = markup.lower()
+    if len(lower) != len(markup):  # some letters change their length with their case
+        return markup
+    out: list[str] = []
+    position = 0
+    while (found := _UNSEEN.search(markup, position)) is not None:
+        end = lower.find(f"</{found[1].lower()}", found.end())
+        out.append(markup[position : found.start()])
+        if end < 0:
+            return "".join([*out, markup[found.end() :]])
+        position = end
+    out.append(markup[position:])
+    return "".join(out)

@@ -39,7 +39,7 @@ def test_a_mail_that_takes_too_long_costs_a_worker_and_nothing_else(laundry: Lau
 
 def test_a_worker_that_died_is_replaced(laundry: Laundry) -> None:
     laundry.clean("<p>one", {}, pictures=False)
-    worker = laundry._idle.queue[-1]
+    worker = laundry.workers.idle.queue[-1]
     assert worker
     worker.process.kill()
     worker.process.join()
@@ -49,7 +49,7 @@ def test_a_worker_that_died_is_replaced(laundry: Laundry) -> None:
 def test_one_worker_is_enough_while_nobody_waits(laundry: Laundry) -> None:
     for _ in range(5):
         laundry.clean("<p>x", {}, pictures=False)
-    assert sum(1 for one in laundry._idle.queue if one) == 1
+    assert sum(1 for one in laundry.workers.idle.queue if one) == 1
 
 
 def test_threads_share_them(laundry: Laundry) -> None:
@@ -68,6 +68,6 @@ def test_threads_share_them(laundry: Laundry) -> None:
 def test_too_tangled_is_an_answer_and_costs_nobody(laundry: Laundry) -> None:
     with pytest.raises(TooTangled):
         laundry.clean("<div>" * 50_000, {}, pictures=False)
-    worker = laundry._idle.queue[-1]
+    worker = laundry.workers.idle.queue[-1]
     assert worker
     assert worker.process.is_alive()

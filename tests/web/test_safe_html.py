@@ -177,8 +177,9 @@ def test_pictures_within_the_mail_are_shown_and_others_counted() -> None:
 
 def test_quotes_are_folded_and_never_removed() -> None:
     markup = (
-        "<p>answer</p><blockquote type=cite><p>quoted</p><blockquote type=cite>deeper</blockquote></blockquote>"
-        "<p>below</p><blockquote>a saying</blockquote><blockquote class=gmail_quote>also quoted</blockquote>"
+        "<p>answer</p><blockquote type=cite><p>quoted<p>one<p>two</p><blockquote type=cite>deeper</blockquote>"
+        "</blockquote><p>below</p><blockquote>a saying</blockquote>"
+        "<blockquote class=gmail_quote>also quoted<br>three<br>four</blockquote>"
     )
     seen = Seen(cleaned(markup))
     assert [tag for tag, _ in seen.elements].count("details") == 2
@@ -230,5 +231,5 @@ def test_no_markup_within_reason_takes_long(markup: str) -> None:
     start = time.process_time()
     cleaned(markup)
     remote_pictures(markup)
-    assert 100 <= height(markup) <= 900
+    assert 100 <= height(markup) <= 1600
     assert time.process_time() - start < 3
