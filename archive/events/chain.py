@@ -100,6 +100,8 @@ def read_ranges(text: str) -> list[Range]:
         if one[0] > one[1] or (found and one[0] <= found[-1][1]):
             raise ValueError(f"{item} is out of order")
         found.append(one)
+    if write_ranges(found) != text:
+        raise ValueError(f"{text[:40]} is not how ranges are written")
     return found
 
 

@@ -54,6 +54,8 @@ class Proved:
 _SECOND_READING = frozenset({"second_reader", "second_reading", "ambiguous"})
 # What was settled, when and how, is told by events of its own; of imported mail it is part of the receipt.
 _SETTLED = frozenset({"settled_at", "settlement"})
+# How somebody wants the pages is nobody else's business, and no event.
+_DISPLAY = frozenset({"language", "zone", "theme", "density", "shortcuts"})
 # How a watched folder is doing changes with every pass, and is true of the moment only.
 _OPERATION = frozenset(
     {
@@ -63,7 +65,7 @@ _OPERATION = frozenset(
 )  # fmt: skip
 
 PROVED: Mapping[str, Proved] = {
-    "user": Proved(schema.user, "id"),
+    "user": Proved(schema.user, "id", without=_DISPLAY),
     "process": Proved(schema.process, "id"),
     "process_address": Proved(schema.process_address, "process", ("address",)),
     "membership": Proved(schema.membership, "process", ("user",)),

@@ -175,7 +175,10 @@ def use_link(session: Session, token: str, now: int) -> User | None:
         )
         .values(used_at=now)
     )
-    return owner if taken.rowcount == 1 else None
+    if taken.rowcount != 1 or owner is None:
+        return None
+    log.write(session, [log.Event("user.link_used", f"user:{owner.id}", f"user:{owner.id}")], now)
+    return owner
 
 
 def may_try(session: Session, subjects: dict[str, int], now: int) -> bool:
