@@ -68,7 +68,8 @@ def pass_(archive: Archive, limit: int, extractor: Extractor | None = None) -> C
         read_by = _readers(session, [*lately, *missing])
     some = [_One(id_, kept[id_], there.get(id_), read_by[id_]) for id_ in (*lately, *missing)]
     keys = archive.keys.get({blob for one in some for blob in one.content.blobs})
-    made = [_made(archive, keys, one, extractor) for one in some]
+    found: dict[bytes, str] = {}  # what is attached to several of them is read once
+    made = [_made(archive, keys, one, extractor, found) for one in some]
     if not some:
         _nothing_missing(archive)
         return Counts()
@@ -115,14 +116,16 @@ def _readers(session: Session, ids: Sequence[int]) -> dict[int, int]:
     return found
 
 
-def _made(archive: Archive, keys: Mapping[int, bytes], one: _One, extractor: Extractor) -> _Made:
+def _made(
+    archive: Archive, keys: Mapping[int, bytes], one: _One, extractor: Extractor, known: dict[bytes, str]
+) -> _Made:
     if not one.reader:  # it ended a worker, or the reader stumbled: nobody reads it again
         return _Made(one, replace(intake.words(one.message, intake.unread("")), full=True))
     try:
         raw = _whole(archive, keys, one.content)
     except Damaged:
         return _Made(one)
-    texts = _texts(archive, raw, extractor)
+    texts = _texts(archive, raw, extractor, known)
     words = intake.words(one.message, intake.facts(raw))
     return _Made(one, replace(words, enclosed="\n".join(text for _, text in texts), full=True), texts)
 
@@ -137,8 +140,8 @@ def _whole(archive: Archive, keys: Mapping[int, bytes], content: Content) -> rea
         return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
-def _texts(archive: Archive, raw: reader.Raw, extractor: Extractor) -> list[tuple[bytes, str]]:
-    """The text of a mail's attachments, each with its keyed hash."""
+def _texts(archive: Archive, raw: reader.Raw, extractor: Extractor, known: dict[bytes, str]) -> list[tuple[bytes, str]]:
+    """The text of a mail's attachments, each with its keyed hash; what is taken out is put with what is known."""
     mail = reader.read(raw)
     found: list[tuple[bytes, str]] = []
     room = _TEXT_OF_ONE
@@ -152,9 +155,12 @@ def _texts(archive: Archive, raw: reader.Raw, extractor: Extractor) -> list[tupl
         hashed = identity.keyed_hash([data], archive.key.content_hash_key)
         if any(hashed == before for before, _ in found):
             continue
-        with archive.reading() as session:
-            known = index.known_texts(session, [hashed]).get(hashed)
-        text = (extractor.text(kind, data) or "") if known is None else known
+        if hashed not in known:
+            with archive.reading() as session:
+                known |= index.known_texts(session, [hashed])
+        if hashed not in known:
+            known[hashed] = extractor.text(kind, data) or ""
+        text = known[hashed]
         if len(text) > room:
             continue  # the whole text or none: what is kept is what is indexed
         found.append((hashed, text))
@@ -166,7 +172,13 @@ def _record(session: Session, made: Sequence[_Made]) -> None:
     """Write what is still as it was when it was read; the rest waits for the next pass."""
     ids = [one.one.message for one in made]
     there = index.rows(session, ids)
-    same = [one for one in made if there.get(one.one.message) == one.one.row]
+    texts = index.known_texts(session, {hashed for one in made for hashed, _ in one.texts})
+    same = [
+        one
+        for one in made
+        # Another pass may have been here: the row, or the text that stands for an attachment, is not what we went by.
+        if there.get(one.one.message) == one.one.row and all(texts.get(key, text) == text for key, text in one.texts)
+    ]
     index.leave_out(session, [one.one.message for one in same if one.words is None])
     ready = [one for one in same if one.words is not None]
     now = marks.of(session, [one.one.message for one in ready])

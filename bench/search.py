@@ -152,12 +152,12 @@ def questions(sample: Sequence[Letter]) -> dict[str, list[str]]:
         return sorted(word for word, part in share.items() if low <= part < high)
 
     common, usual, rare = between(0.05, 1), between(0.005, 0.05), between(0, 0.0005)
-    pairs = []
+    pairs: list[str] = []
     while len(pairs) < _QUESTIONS:
         some = [word for word in _WORD.findall(rng.choice(sample).text.lower()) if share[word] > 0.005]
         if len(set(some)) > 1:
             pairs.append(" ".join(rng.sample(sorted(set(some)), 2)))
-    phrases = []
+    phrases: list[str] = []
     while len(phrases) < _QUESTIONS:
         line = rng.choice(rng.choice(sample).text.splitlines()).split()
         if len(line) > 3:

@@ -21,7 +21,7 @@ from ..store.archive import Session
 from . import marks, words
 from .marks import Marks
 from .plan import Plan, plan
-from .query import Query
+from .query import Query, Term
 from .words import Words
 
 COUNTED = 10_000  # up to so many, counts are exact
@@ -76,8 +76,7 @@ def _row(one: Words, marked: Marks) -> tuple[object, ...]:
     plain = (-one.message, subject, *people, body, names, enclosed)
     if not one.full:
         return (*plain, "", "", "", marked_by)
-    text = "\n".join((body, names, enclosed))
-    return (*plain, words.stems(subject), words.stems(text), words.beginnings((subject, *people, text)), marked_by)
+    return (*plain, *words.more(subject, people, (body, names, enclosed)), marked_by)
 
 
 def find(
@@ -182,19 +181,26 @@ def best(
 
 
 def _features(query: Query) -> Iterable[tuple[float, str]]:
-    """What makes a hit better, and by how much."""
+    """What makes a hit better, and by how much. Each costs as much as the question itself, so they are few."""
     some = [term for term in query.terms if not term.prefix and words.tokens(words.fold(term.text))][:_JUDGED]
-    quoted = ['"' + words.fold(term.text).replace('"', '""') + '"' for term in some]
-    for term, phrase in zip(some, quoted, strict=True):
-        if term.field in ("", "subject"):
-            forms = " OR ".join([phrase, *(f'"{stem}"' for stem in sorted(words.stems_of(words.fold(term.text))))])
-            yield _SUBJECT, f"{{subject subject_stems}} : ({forms if not term.exact else phrase})"
-        if not term.field:
-            yield _NAMED, f"{{sender recipients copied names}} : {phrase}"
-        if not term.exact and not term.field and words.stems_of(words.fold(term.text).lower()):
-            yield _EXACT, f"{{subject body enclosed}} : {phrase}"
-    if len(some) > 1 and not any(term.field for term in some):
-        yield _TOGETHER, f"{{subject body enclosed}} : ({' + '.join(quoted)})"
+    anywhere = [term for term in some if not term.field]
+    subject = [_phrase(term) for term in some if term.field in ("", "subject")]
+    if subject:
+        stems = {stem for term in anywhere if not term.exact for stem in words.stems_of(words.fold(term.text).lower())}
+        quoted = [f'"{stem}"' for stem in sorted(stems)]
+        yield _SUBJECT, f"{{subject subject_stems}} : ({' OR '.join(subject + quoted)})"
+    if not anywhere:
+        return
+    phrases = [_phrase(term) for term in anywhere]
+    yield _NAMED, f"{{sender recipients copied names}} : ({' OR '.join(phrases)})"
+    if not all(term.exact for term in anywhere):
+        yield _EXACT, f"{{subject body enclosed}} : ({' AND '.join(phrases)})"
+    if len(phrases) > 1:
+        yield _TOGETHER, f"{{subject body enclosed}} : ({' + '.join(phrases)})"
+
+
+def _phrase(term: Term) -> str:
+    return '"' + words.fold(term.text).replace('"', '""') + '"'
 
 
 # --- counts -----------------------------------------------------------------------------------------------------------

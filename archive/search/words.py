@@ -9,7 +9,7 @@ index row is taken out by making its words again.
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -76,12 +76,22 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.lower())
 
 
-def stems(text: str) -> str:
-    """The stems of a folded text's words, each once, without those that are words of it as they stand."""
-    found: set[str] = set()
-    for word in set(tokens(text)):
-        found |= stems_of(word)
-    return " ".join(sorted(found))
+def more(subject: str, people: Sequence[str], texts: Sequence[str]) -> tuple[str, str, str]:
+    """What follows later, of folded texts: the stems of the subject's words, those of the texts', and how all words
+    begin. Each once, and no stem that is a word as it stands."""
+    in_subject, in_people = set(tokens(subject)), set(tokens("\n".join(people)))
+    in_texts = set(tokens("\n".join(texts)))
+    begun = {word[:PREPARED_PREFIX] for word in in_texts | in_subject | in_people}
+    begun = {one for one in begun if len(one) == PREPARED_PREFIX}
+    return _listed(_stems(in_subject)), _listed(_stems(in_texts)), _listed(begun)
+
+
+def _listed(some: set[str]) -> str:
+    return " ".join(sorted(some))
+
+
+def _stems(some: Iterable[str]) -> set[str]:
+    return set().union(*map(stems_of, some))
 
 
 def stems_of(word: str) -> frozenset[str]:
@@ -122,14 +132,6 @@ def without_accents(word: str) -> str:
 def _base(letter: str) -> str:
     base = unicodedata.normalize("NFD", letter)[0]
     return base if base.isascii() else letter
-
-
-def beginnings(texts: Iterable[str]) -> str:
-    """How the words of folded texts begin, each once."""
-    found: set[str] = set()
-    for text in texts:
-        found.update([word[:PREPARED_PREFIX] for word in set(tokens(text))])
-    return " ".join(sorted([one for one in found if len(one) == PREPARED_PREFIX]))
 
 
 def finditer(text: str) -> Iterator[re.Match[str]]:
