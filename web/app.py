@@ -31,6 +31,7 @@ from . import (
     language_switch,
     mail_frame,
     messages,
+    previews,
     rail,
     search,
     sign_in,
@@ -62,7 +63,7 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
     app.url_map.converters["number"] = Number
     CSRFProtect(app)
     app.before_request(visit.recognise)
-    for part in (language, headers, errors, rail):
+    for part in (language, headers, errors, rail, previews):
         part.prepare(app)
     for noun in (sign_in, language_switch, conversations, messages, mail_frame, search, health):
         app.register_blueprint(noun.blueprint)
@@ -125,6 +126,7 @@ class Server:
             max_request_body_size=LARGEST_REQUEST,
         )
         self._laundry: Laundry = app.extensions["postroom"].laundry
+        self._app = app
         self._closing = False
 
     @property
@@ -145,6 +147,7 @@ class Server:
         self._server.trigger.close()
         wasyncore.close_all(waiting, ignore_all=True)
         self._laundry.close()
+        previews.close(self._app)
 
     def _in_hand(self) -> bool:
         channels = list(self._server.active_channels.values())

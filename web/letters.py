@@ -23,7 +23,11 @@ IN_MEMORY = 8 << 20  # bytes; a larger mail is opened in a file without a name
 SHOWN = 200_000  # characters of a body on a page
 LARGEST_HTML = safe_html.LARGEST
 _EXACT = 64 << 10  # bytes; of a larger enclosure the size is reckoned, not counted
+_ANY = ("application/octet-stream", "application/force-download", "application/download", "binary/octet-stream")
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_VIEWABLE = frozenset(
+    (*PICTURES, "image/jpg", "image/pjpeg", "image/x-png", "image/bmp", "image/x-ms-bmp", "image/tiff")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,17 @@ class File:
     def picture(self) -> bool:
         """Whether it is a picture."""
         return self.content_type.startswith("image/")
+
+    @property
+    def pdf(self) -> bool:
+        """Whether it is a PDF file, or is called one."""
+        named = self.content_type in _ANY and self.name.lower().endswith(".pdf")
+        return self.content_type in ("application/pdf", "application/x-pdf") or named
+
+    @property
+    def viewable(self) -> bool:
+        """Whether pictures can be made of it."""
+        return self.pdf or self.content_type in _VIEWABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +141,19 @@ def is_forward(subject: str) -> bool:
 
 
 def _files(raw: Raw, mail: Mail, markup: str) -> list[File]:
-    return [
-        File(
-            leaf.path,
-            name_of(leaf),
-            leaf.content_type,
-            size(raw, leaf),
-            bool(leaf.mail),
-            bool(leaf.content_id and leaf.disposition != "attachment" and f"cid:{leaf.content_id}" in markup),
-        )
-        for leaf in mail.leaves
-        if leaf.attachment
-    ]
+    return [file(raw, leaf, markup) for leaf in mail.leaves if leaf.attachment]
+
+
+def file(raw: Raw, leaf: Leaf, markup: str = "") -> File:
+    """What a page says of something enclosed."""
+    return File(
+        leaf.path,
+        name_of(leaf),
+        leaf.content_type,
+        size(raw, leaf),
+        bool(leaf.mail),
+        bool(leaf.content_id and leaf.disposition != "attachment" and f"cid:{leaf.content_id}" in markup),
+    )
 
 
 def name_of(leaf: Leaf) -> str:

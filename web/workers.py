@@ -24,6 +24,10 @@ class Lost(Exception):
     """The work took too long or too much memory, and cost the worker."""
 
 
+class Busy(Exception):
+    """All workers are at work for others; it may be asked again."""
+
+
 class Workers(Generic[Order, Answer]):
     """At most `count` of them, started when they are needed and kept; threads may share it.
 
@@ -38,9 +42,12 @@ class Workers(Generic[Order, Answer]):
         for _ in range(count):
             self.idle.put(None)
 
-    def ask(self, order: Order) -> Answer:
-        """What becomes of it; Lost where the worker was lost over it."""
-        worker = self.idle.get()
+    def ask(self, order: Order, wait: float | None = None) -> Answer:
+        """What becomes of it; Lost where the worker was lost over it, Busy where none is free for `wait` seconds."""
+        try:
+            worker = self.idle.get(timeout=wait)
+        except queue.Empty:
+            raise Busy from None
         try:
             if worker is None or not worker.process.is_alive():
                 worker = _Worker(self._work, self._seconds, self._memory)

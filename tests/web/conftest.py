@@ -21,6 +21,7 @@ from archive.store import migrate
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
 from archive.store.schema import membership
+from web import previews
 from web.app import create_app
 
 from .. import world
@@ -118,6 +119,7 @@ class Office:
         if self._intake:
             self._intake.close()
         self.app.extensions["postroom"].laundry.close()
+        previews.close(self.app)
         self.archive.close()
 
 
