@@ -25,15 +25,20 @@ from config import settings
 from . import (
     conversations,
     errors,
+    first_run,
     headers,
     health,
     language,
     language_switch,
+    live,
     mail_frame,
     messages,
     previews,
+    processes,
+    profile,
     rail,
     search,
+    shortcuts,
     sign_in,
     visit,
 )
@@ -63,9 +68,21 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
     app.url_map.converters["number"] = Number
     CSRFProtect(app)
     app.before_request(visit.recognise)
-    for part in (language, headers, errors, rail, previews):
+    for part in (language, headers, errors, rail, previews, shortcuts):
         part.prepare(app)
-    for noun in (sign_in, language_switch, conversations, messages, mail_frame, search, health):
+    for noun in (
+        sign_in,
+        language_switch,
+        first_run,
+        conversations,
+        live,
+        messages,
+        mail_frame,
+        search,
+        health,
+        processes,
+        profile,
+    ):
         app.register_blueprint(noun.blueprint)
     app.jinja_env.globals["asset"] = _assets(Path(app.static_folder or ""))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -81,7 +98,7 @@ def _hosts(base_url: str | None) -> list[str] | None:
 
 
 class _FormSession(SecureCookieSessionInterface):
-    """Flask's own session, which holds nothing but the token of forms."""
+    """Flask's own session, which holds nothing but the token of forms and what the next page has to say."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return visit.is_secure()

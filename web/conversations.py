@@ -1,8 +1,10 @@
 """Lists of conversations, and a conversation."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from archive.people import processes, scopes
@@ -52,6 +54,7 @@ class Listed:
 
     place: Place
     tickets: list[Ticket]
+    newest: int  # when anything last happened in the whole list, UTC ms
     after: Cursor | None  # this page begins after it; None: the first page
     older: Cursor | None  # the next page begins after it
 
@@ -61,7 +64,8 @@ def listed(session: Session, who: Visitor, where: Place) -> Listed:
     after = Cursor.read(request.args.get("after", ""))
     found = tickets.page(session, who.viewer, where.scopes, after, PAGE)
     last = found[PAGE - 1] if len(found) > PAGE else None
-    return Listed(where, found[:PAGE], after, Cursor(last.last_at, last.id) if last else None)
+    newest = found[0].last_at if found and after is None else tickets.newest(session, who.viewer, where.scopes)
+    return Listed(where, found[:PAGE], newest, after, Cursor(last.last_at, last.id) if last else None)
 
 
 @blueprint.get("/")
@@ -136,6 +140,7 @@ class Shown:
 
     letter: letters.Letter
     unfolded: bool
+    first_new: bool  # all before it had been read when one was last here
     as_text: bool
     frame: str  # where its HTML is shown
     pictures: bool  # remote ones are loaded
@@ -152,11 +157,12 @@ class Talk:
     mails: list[Shown]
     earlier: int | None  # there are earlier mails, before this one
     later: bool
+    newest: int  # when anything last happened in it, UTC ms
     reach: list[Reach]
 
 
 def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk:
-    before = _number("before")
+    before = number("before")
     some = messages.of_conversation(session, id_, who.viewer, before, PAGE + 1)
     if not some:
         abort(404)
@@ -164,9 +170,10 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
     some = some[-PAGE:]
     reached = messages.deliveries(session, [one.id for one in some], who.viewer)
     seen = tickets.seen_until(session, who.user.id, found)
-    at, as_text, pictures = _number("at"), _number("text"), _number("pictures")
+    at, as_text, pictures = number("at"), number("text"), number("pictures")
     everywhere = {one.scope for deliveries in reached.values() for one in deliveries}
-    mails = []
+    mails: list[Shown] = []
+    some_new = False
     for one, letter in zip(some, letters.letters(office().archive, session, some), strict=True):
         came_to = reached.get(one.id, [])
         new = seen is None or any(delivery.at > seen for delivery in came_to)
@@ -175,21 +182,25 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
             Shown(
                 letter,
                 new or one.id in (at, as_text, pictures, some[-1].id),
+                new and seen is not None and bool(mails) and not some_new,
                 one.id == as_text,
                 mail_frame.address(who.user.id, one.id, pictures=one.id == pictures),
                 one.id == pictures,
                 tuple(_name(who, delivery.scope) for delivery in came_to) if partly else (),
             )
         )
-    count = max(one.messages for one in found)
+        some_new = some_new or new
+    count, newest = max(one.messages for one in found), max(one.last_at for one in found)
     subject = next((one.subject for one in found if one.subject), "")
     reach = _reach(session, who, [one for deliveries in reached.values() for one in deliveries])
-    return Talk(id_, subject, max(count, len(mails)), mails, earlier, before is not None, reach)
+    return Talk(id_, subject, max(count, len(mails)), mails, earlier, before is not None, newest, reach)
 
 
-def _number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+def number(name: str) -> int | None:
+    """A number the request gives; None where it gives none."""
+    text = request.values.get(name, "")
+    fine = text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 1 << 63
+    return int(text) if fine else None
 
 
 def _name(who: Visitor, scope: str) -> str:
@@ -211,12 +222,26 @@ def _reach(session: Session, who: Visitor, deliveries: list[messages.Delivery]) 
 
 @blueprint.post("/conversations/<number:id_>/unread")
 def unread(id_: int) -> ResponseReturnValue:
-    """Mark a conversation as not read, and go back to the list."""
+    """Mark a conversation as not read, or (`until`) what came after that time; and go back to the list."""
+    until = number("until")
+    return _mark(id_, "unread", lambda session, user, found: tickets.mark_unread(session, user, found, until))
+
+
+@blueprint.post("/conversations/<number:id_>/read")
+def read(id_: int) -> ResponseReturnValue:
+    """Mark a conversation as read without opening it, and go back to the list."""
+    return _mark(id_, "read", tickets.mark_seen)
+
+
+def _mark(id_: int, done: str, mark: Callable[[Session, int, list[Ticket]], None]) -> ResponseReturnValue:
     who = visitor()
     with office().archive.transaction() as session:
         found = tickets.of_conversation(session, who.viewer, id_)
-        tickets.mark_unread(session, who.user.id, found)
+        until = tickets.seen_until(session, who.user.id, found)
+        mark(session, who.user.id, found)
     if not found:
         abort(404)
     where = place(who, request.form.get("in", "")) or _natural_place(who, found)
+    if "undo" not in request.form:  # what undoes it needs no undoing
+        flash(json.dumps({"done": done, "id": str(id_), "until": until, "in": where.key}), "marked")
     return redirect(where.url, 303)

@@ -11,7 +11,7 @@ import structlog
 from babel import Locale
 from babel.dates import LOCALTZ, format_date, format_datetime, format_skeleton, format_time, get_timezone
 from babel.numbers import format_decimal
-from flask import Flask, request
+from flask import Flask, g, request
 from flask_babel import Babel, get_locale  # type: ignore[import-untyped]
 from flask_babel import gettext as translated
 from flask_babel import ngettext as translated_number
@@ -26,7 +26,6 @@ from .visit import office, visitor_or_none
 LANGUAGES = {"en": "English", "cs": "Čeština", "pl": "Polski", "es": "Español", "ru": "Русский"}
 SOURCE = "en"  # what the code is written in
 COOKIE = "postroom-language"  # what was chosen in this browser
-INSTALLATION = "language"  # under which the archive keeps the language of the installation
 
 _log = structlog.get_logger()
 Named = TypeVar("Named")
@@ -74,7 +73,7 @@ def _choose() -> str:
 
 def _of_installation() -> str:
     with office().archive.reading() as session:
-        kept = installation.get(session, INSTALLATION)
+        kept = installation.get(session, installation.LANGUAGE)
     return kept if kept in LANGUAGES else SOURCE
 
 
@@ -85,13 +84,23 @@ def _locale() -> Locale:
 
 
 def _zone() -> tzinfo:
+    """The account's time zone, the organisation's, or the server's; looked up once for a page."""
+    found: tzinfo | None = g.get("zone")
+    if found is None:
+        found = g.zone = _look_up_zone()
+    return found
+
+
+def _look_up_zone() -> tzinfo:
     visitor = visitor_or_none()
-    if visitor is not None and visitor.user.zone:
-        try:
-            return get_timezone(visitor.user.zone)
-        except LookupError:
-            pass
-    return LOCALTZ
+    name = visitor.user.zone if visitor is not None else None
+    if not name:
+        with office().archive.reading() as session:
+            name = installation.get(session, installation.ZONE)
+    try:
+        return get_timezone(name) if name else LOCALTZ
+    except LookupError:
+        return LOCALTZ
 
 
 def _local(ms: int) -> datetime:

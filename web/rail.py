@@ -1,5 +1,6 @@
 """The rail: what stands beside every page, with what is new in it."""
 
+import json
 from dataclasses import dataclass
 
 from flask import Flask, url_for
@@ -37,6 +38,7 @@ class Rail:
 def prepare(app: Flask) -> None:
     """Let templates ask for the rail."""
     app.context_processor(lambda: {"visitor": visitor_or_none(), "make_rail": rail})
+    app.jinja_env.filters["from_json"] = json.loads
 
 
 def rail() -> Rail | None:

@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
+from archive import installation
 from archive.people import sessions, users
+from archive.people.users import User
+from archive.store.archive import Session
 
 from .language import gettext
 from .visit import cookie_name, is_secure, office, public, visitor_or_none
@@ -47,8 +50,7 @@ def enter() -> ResponseReturnValue:
         minutes = users.TRIES_WINDOW_MS // 60_000
         rest = gettext("Too many tries. Signing in rests for %(minutes)d minutes; then try again.", minutes=minutes)
         return _form(rest, email, 429)
-    with _comparing:
-        right = users.password_is(kept[1] if kept else None, password[:LONGEST_PASSWORD])
+    right = is_right(kept[1] if kept else None, password)
     if kept is None or not right:
         with archive.transaction() as writing:
             users.record_failed_try(writing, subjects, now)
@@ -92,9 +94,17 @@ def link(token: str) -> ResponseReturnValue:
     """What a one-time link leads to. Looking does not use it up: mail filters look at links too."""
     with office().archive.reading() as reading:
         owner = users.link_owner(reading, token, office().now())
+        first = owner is not None and _is_first_run(reading, owner)
     if owner is None:
         return render_template("sign_in/dead_link.html"), 410
-    return render_template("sign_in/link.html", owner=owner, shortest=users.SHORTEST_PASSWORD, trouble=None)
+    return _link_form(owner, first)
+
+
+def _link_form(owner: User, first: bool, trouble: str | None = None) -> ResponseReturnValue:
+    page = render_template(
+        "sign_in/link.html", owner=owner, shortest=users.SHORTEST_PASSWORD, first=first, trouble=trouble
+    )
+    return page, 422 if trouble else 200
 
 
 @blueprint.post("/sign-in/link/<token>")
@@ -104,26 +114,42 @@ def use_link(token: str) -> ResponseReturnValue:
     archive, now = office().archive, office().now()
     with archive.reading() as reading:
         owner = users.link_owner(reading, token, now)
+        first = owner is not None and _is_first_run(reading, owner)
     if owner is None:
         return render_template("sign_in/dead_link.html"), 410
     password = request.form.get("password", "")
-    trouble = _unfit(password, request.form.get("again", ""))
+    trouble = unfit(password, request.form.get("again", ""))
     if trouble:
-        page = render_template("sign_in/link.html", owner=owner, shortest=users.SHORTEST_PASSWORD, trouble=trouble)
-        return page, 422
-    with _comparing:
-        hashed = users.hash_password(password)
+        return _link_form(owner, first, trouble)
+    kept = hashed(password)
     with archive.transaction() as writing:
         taken = users.use_link(writing, token, now)
         if taken is not None:
-            users.set_password(writing, taken.id, hashed, now, f"user:{taken.id}")
+            users.set_password(writing, taken.id, kept, now, f"user:{taken.id}")
             sessions.end_all(writing, taken.id, now)
     if taken is None:  # somebody was quicker
         return render_template("sign_in/dead_link.html"), 410
-    return _signed_in(taken.id, "/")
+    return _signed_in(taken.id, url_for("first_run.show") if first else "/")
 
 
-def _unfit(password: str, again: str) -> str | None:
+def _is_first_run(reading: Session, owner: User) -> bool:
+    return owner.admin and installation.get(reading, installation.NAME) is None
+
+
+def is_right(stored: str | None, password: str) -> bool:
+    """Whether a password is the kept one; takes its time, and few at once."""
+    with _comparing:
+        return users.password_is(stored, password[:LONGEST_PASSWORD])
+
+
+def hashed(password: str) -> str:
+    """A fit password as it is kept; takes its time, and few at once."""
+    with _comparing:
+        return users.hash_password(password)
+
+
+def unfit(password: str, again: str) -> str | None:
+    """Why a password, typed twice, will not do; None where it will."""
     if len(password) > LONGEST_PASSWORD:
         return gettext("The password may have at most %(count)d characters. Take some away.", count=LONGEST_PASSWORD)
     if len(password) < users.SHORTEST_PASSWORD:

@@ -94,7 +94,8 @@ def _find(token: str) -> Visitor | None:
         if found is None or user is None:
             return None
         visitor = Visitor(user, scopes.viewer(session, user.id), tuple(processes.of_member(session, user.id)))
-    if now - found.seen_at > sessions.SEEN_EVERY_MS:
+    # What a page asks by itself is no sign that anybody is there.
+    if now - found.seen_at > sessions.SEEN_EVERY_MS and request.endpoint != "live.news":
         with archive.transaction() as session:
             sessions.touch(session, token, now)
     return visitor

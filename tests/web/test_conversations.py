@@ -8,7 +8,7 @@ from .conftest import Office
 
 MINUTE = 60_000
 SUBJECT = re.compile(r'<span class="what cut" dir="auto">([^<]*)</span>')
-UNREAD_ROW = re.compile(r'<li class="row" data-unread>')
+UNREAD_ROW = re.compile('<li class="row" data-unread ')
 
 
 def subjects(page: str) -> list[str]:
@@ -241,7 +241,7 @@ def test_what_outsiders_wrote_is_text_on_every_page(office: Office) -> None:
         f"/sign-in?next=/{tag}",
     ):
         page = anna.get(address, follow_redirects=True).text
-        assert "<script" not in page, address
+        assert page.count("<script") == page.count('<script src="/static/'), address
 
 
 def test_hostile_mail_of_every_kind_is_shown(office: Office) -> None:

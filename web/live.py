@@ -1,0 +1,41 @@
+"""What came since a page was made, asked for every two seconds: cheap, and no page is made for it."""
+
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from archive.events import log
+from archive.work import tickets
+
+from .conversations import number, place
+from .language import gettext, ngettext
+from .visit import office, visitor
+
+blueprint = Blueprint("live", __name__)
+
+
+@blueprint.get("/live")
+def news() -> ResponseReturnValue:
+    """Sentences about a list (`in`, `since`) and an open conversation (`talk`, `talk_since`), and the log's position.
+
+    204 where nothing at all has happened since position `at`: one look at the end of an index.
+    """
+    who = visitor()
+    with office().archive.reading() as session:
+        position = log.position(session)
+        if position == number("at"):
+            return Response(status=204)
+        where, since = place(who, request.args.get("in", "")), number("since")
+        talk, talk_since = number("talk"), number("talk_since")
+        active: set[int] = set()
+        if where is not None and since is not None:
+            active = tickets.active_since(session, who.viewer, where.scopes, since)
+        wrote = []
+        if talk is not None and talk_since is not None:
+            found = tickets.of_conversation(session, who.viewer, talk)
+            wrote = [one.people for one in found if one.last_at > talk_since]
+    count = len(active)
+    return jsonify(
+        at=position,
+        new=ngettext("%(num)d new: show", "%(num)d new: show", count) if count else "",
+        wrote=gettext("%(who)s wrote just now: show", who=wrote[0] or gettext("Nobody named")) if wrote else "",
+    )
