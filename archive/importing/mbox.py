@@ -171,7 +171,7 @@ def _behind(buffer: bytes, newline: int) -> int | None:
 
 def unquoted(mail: bytes) -> bytes:
     """A mail as it was before it was quoted as mboxrd."""
-    return _QUOTED.sub(b"", mail)
+    return _QUOTED.sub(b"", mail) if b">From " in mail else mail
 
 
 def added(mail: mmap) -> Iterator[int]:
@@ -199,7 +199,9 @@ def quoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
         open_ = (fresh or start > 0) and _FROM.startswith(rest) and rest != _FROM
         held = rest if open_ else b""
         text = text[: len(text) - len(held)]
-        first = 0 if fresh else max(0, text.find(b"\n"))
-        yield text[:first] + _TO_QUOTE.sub(b">", text[first:]) if fresh or start > 0 else text
+        if b"From " in text and (fresh or start > 0):
+            first = 0 if fresh else text.find(b"\n")
+            text = text[:first] + _TO_QUOTE.sub(b">", text[first:])
+        yield text
         fresh = open_
     yield held
