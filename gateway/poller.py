@@ -30,6 +30,7 @@ MOVE_AT = 4000  # originals that have been archived are moved when so many wait
 MOVE_AFTER = 10.0  # or the first of them has waited so many seconds
 FLAGGED = "A person flagged it as deleted; it is left alone."
 WITHHELD = "The server lists it and does not give it; it is tried again."
+TAKEN_BACK = Untaken(ledger.WAITING, "What kept it from being taken was taken back; it is about to be taken.")
 AGAIN = (
     "A mail of this number (UID) was archived and moved before, and the server shows one again, as after a backup was "
     "put back. Move it out of the folder and in again, and it is taken."
@@ -232,7 +233,9 @@ class _Visit:
         self.waiting = len((untaken.keys() | quarantined).intersection(uids))
         without = set(uids) - known - quarantined - untaken.keys()
         self._withheld = sorted(self._looked_at & without)
-        untaken |= {uid: one for uid, one in listed.items() if uid in without and one.outcome == ledger.WAITING}
+        # What is listed and there stays listed until it has a receipt, or a crash would leave it without an outcome.
+        for uid in without & listed.keys():
+            untaken[uid] = listed[uid] if listed[uid].outcome == ledger.WAITING else TAKEN_BACK
         untaken |= dict.fromkeys(self._withheld, Untaken(ledger.WAITING, WITHHELD))
         vanished = self._looked_at - self._accounted - set(uids)
         if untaken != listed or vanished:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, Table, or_, select
+from sqlalchemy import Boolean, Column, ColumnElement, Integer, RowMapping, Select, Table, or_, select, type_coerce
 
 from ..store import schema
 from ..store.archive import Session
@@ -45,10 +45,15 @@ class Proved:
 
     def rows(self) -> Select[Any]:
         """All rows that have to be answered for, in the order of their first key column."""
-        query = select(self.table).order_by(self.table.c[self.id])
+        query = select(*map(_as_it_stands, self.table.c)).order_by(self.table.c[self.id])
         if self.only is not None:  # a part of a row, there when it is not empty
             query = query.where(or_(*(self.table.c[name].is_not(None) for name in sorted(self.only))))
         return query
+
+
+def _as_it_stands(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as the database has it: read as a truth value, SQLite's 2 would be the same as 1."""
+    return type_coerce(column, Integer).label(column.name) if isinstance(column.type, Boolean) else column
 
 
 _SECOND_READING = frozenset({"second_reader", "second_reading", "ambiguous"})
@@ -87,6 +92,10 @@ PROVED: Mapping[str, Proved] = {
     "ticket": Proved(schema.ticket, "id"),
 }
 _COVERED = {name: proved.covered for name, proved in PROVED.items()}
+_BOOLEAN = {
+    name: [column.name for column in proved.table.c if isinstance(column.type, Boolean)]
+    for name, proved in PROVED.items()
+}
 _RECEIPT_OF_A_BINDING = tuple(name for name in _COVERED["receipt"] if name not in _SETTLED)
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=bytes.hex, check_circular=False).encode
@@ -103,6 +112,9 @@ def digest(table: str, row: Mapping[str, Any] | RowMapping) -> str:
     if table == "receipt" and row.get("binding") is not None:
         covered = _RECEIPT_OF_A_BINDING
     said = {name: row[name] for name in covered if row.get(name) is not None}
+    for name in _BOOLEAN[table]:
+        if said.get(name) in (0, 1):
+            said[name] = bool(said[name])
     return base64.b64encode(hashlib.sha256(_encode(said).encode()).digest()[:16])[:22].decode()
 
 

@@ -241,7 +241,7 @@ class Tamperer:
             case "event" | "event_detail":
                 return (f"event {row['id' if table == 'event' else 'event']}",)
             case "seal":
-                return (f"seal {row['id']}",)
+                return (f"seal {row['id']}", "heads.jsonl")  # the newest is missed by what was written down
             case "stretch":
                 return (f"pack {row['pack']}, stretch at {row['start']}", f"seal {row['seal']}")
             case "pack":
