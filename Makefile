@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof lint bench-ingest bench-search messages clean
+.PHONY: help demo test proof proof-xss lint bench-ingest bench-search messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -22,6 +22,7 @@ help:
 	@echo 'make demo            start Postroom with an embedded mail server and a small world (PORT=8460)'
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
 	@echo 'make proof           the crash tests in full, and 1,000 changes that verify has to find (about 25 minutes)'
+	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
 	@echo 'make lint            ruff and mypy only'
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
 	@echo 'make bench-search    measure the search (COUNT=20000), see docs/benchmarks.md'
@@ -39,6 +40,10 @@ test: $(VENV)/.test
 proof: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd strace
 	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes tests/archive/events/test_verify.py
+
+proof-xss: $(VENV)/.test
+	@tests/setup/packages chromium
+	PAYLOADS='$(if $(PAYLOADS),$(abspath $(PAYLOADS)))' $(BIN)/python -m pytest tests/web/test_proof_xss.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check $(CODE)
@@ -60,7 +65,7 @@ PO_STYLE  := --width 120 --ignore-obsolete --ignore-pot-creation-date --no-fuzzy
 messages: $(VENV)/.test
 	@mkdir -p build
 	@$(BIN)/pybabel --quiet extract --mapping web/babel.cfg --add-location file --sort-by-file --width 120 \
-	  --project Postroom --output build/messages.pot web
+	  --project Postroom --keyword Note --keyword _say --output build/messages.pot web archive/search
 	@for language in $(LANGUAGES); do \
 	  file=web/translations/$$language/LC_MESSAGES/messages.po; \
 	  if test -f $$file; then $(BIN)/pybabel --quiet update $(PO_STYLE) -l $$language -i build/messages.pot -o $$file; \
