@@ -256,6 +256,30 @@ class BlobStoreContract:
         assert sum(sizes) == 64 * MIB
         assert max(sizes) <= 4 * MIB
 
+    def test_a_stretch_of_a_pack_is_its_bytes_as_they_lie_there(
+        self, store: BlobStore, writer: Writer, pack_file: Callable[[int], Path]
+    ) -> None:
+        some = [kept(writer, os.urandom(size)) for size in (10, 3 * MIB, 5 * MIB)]
+        raw = pack_file(1).read_bytes()
+        for start, end in ((0, len(raw)), (0, 0), (17, 18), (some[1].place.position, some[1].place.end)):
+            assert b"".join(store.stretch(1, start, end)) == raw[start:end]
+        assert max(len(piece) for piece in store.stretch(1, 0, len(raw))) <= 4 * MIB
+
+    def test_a_stretch_that_is_not_there_is_damaged(self, store: BlobStore, writer: Writer) -> None:
+        end = kept(writer, b"some bytes").place.end
+        for pack, upto in ((1, end + 1), (2, 1)):
+            with pytest.raises(Damaged):
+                list(store.stretch(pack, 0, upto))
+
+    def test_a_record_is_known_by_its_head_without_any_key(self, store: BlobStore, writer: Writer) -> None:
+        for sealed in (kept(writer, b"one" * 1000), kept(writer, os.urandom(5 * MIB))):
+            place = sealed.place
+            head = b"".join(store.stretch(1, place.position, place.position + HEADER))
+            assert packs.header_of(place, head)
+            assert not packs.header_of(replace(place, size=place.size + 1), head)
+            assert not packs.header_of(place, head[:-1])
+            assert not packs.header_of(place, b"X" + head[1:])
+
     def test_what_all_packs_take_is_counted(self, store: BlobStore, writer: Writer) -> None:
         kept(writer, os.urandom(10_000))
         assert 10_000 < store.bytes_stored() < 11_000

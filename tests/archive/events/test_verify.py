@@ -19,7 +19,7 @@ from ...world import HOSTILE, copy_for, large, mail
 from ..home import GENERATION, KEY, NOON, Home, furnish, numbered
 from .tampering import Tamperer, copied
 
-CHANGES = int(os.environ.get("PROOF_CHANGES", "60"))
+CHANGES = 1000 if os.environ.get("PROOF") else 60
 SHARES = 4
 
 
