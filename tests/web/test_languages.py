@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 from flask_babel import force_locale  # type: ignore[import-untyped]
@@ -51,7 +51,13 @@ def sentences_of_the_pages() -> set[tuple[str, ...]]:
     """What `make messages` would find in the code."""
     with (ROOT / "web" / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    found = extract_from_dir(str(ROOT / "web"), methods, options)
+    # What the archive says of a query is text for gettext as well.
+    keywords = {**DEFAULT_KEYWORDS, "Note": None, "_say": None}
+    found = [
+        one
+        for folder in ("web", "archive/search")
+        for one in extract_from_dir(str(ROOT / folder), methods, options, keywords)
+    ]
     return {tuple(one) if isinstance(one, tuple) else (one,) for _, _, one, _, _ in found}
 
 
