@@ -8,6 +8,7 @@ import pytest
 from archive.commands.backup import backup
 from archive.commands.doctor import doctor
 from archive.commands.export import export
+from archive.commands.import_ import import_
 from archive.commands.release import release
 from archive.commands.restore import restore
 from archive.store.keys import InstallationKey
@@ -102,3 +103,17 @@ def test_backing_up_and_restoring_are_noted(office: Office, place: House) -> Non
         kinds = session.exec_driver_sql("SELECT kind FROM event ORDER BY id DESC LIMIT 1").scalars().all()
     archive.close()
     assert kinds == ["archive.restored"]
+
+
+def test_imported_mail_and_restored_archives_are_verified_whole(office: Office, place: House, tmp_path: Path) -> None:
+    """Every row, event and byte is answered for by the log, whichever way it came there."""
+    assert office.call(export, str(tmp_path / "out"), "--format", "zip").code == 0
+    (tmp_path / "old.mbox").write_bytes(b"From x Mon Nov  2 12:00:00 2026\n" + QUESTION + b"\n")
+    paths = str(tmp_path / "out" / "postroom.zip"), str(tmp_path / "old.mbox")
+    assert office.call(import_, *paths, "--user", "bernd@demo.example").code == 0
+    assert office.call(backup, str(tmp_path / "backup")).code == 0
+    shutil.copy(office.key_path, place.key_path)
+    assert place.call(restore, str(tmp_path / "backup")).code == 0
+    for one in (office, place):
+        said = one.postroom("verify")
+        assert said.code == 0, said.out + said.err
