@@ -1,5 +1,9 @@
 """`postroom import`: who it is for, what it says, and how it ends."""
 
+import contextlib
+import sqlite3
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +67,40 @@ def test_what_is_not_taken_is_named_and_the_exit_code_says_whether_it_was_mail(o
     assert said.object["skipped"][-1] == {
         "what": str(tmp_path / "gone"), "why": "There is no such file or folder.", "mail": True,
     }  # fmt: skip
+
+
+def test_killed_with_its_workers_at_work_it_goes_on_where_it_was(office: Office, tmp_path: Path) -> None:
+    """The workers end with it, and nothing is doubled."""
+    raws = [world.mail(subject=f"Old {n}", text=f"{n} {'x' * 30_000}") for n in range(1500)]
+    path = tmp_path / "large.mbox"
+    path.write_bytes(b"".join(FROM + raw + b"\n" for raw in raws))
+    arguments = ("import", str(path), "--process", "helpdesk", "--json")
+    with subprocess.Popen(office.command(*arguments), env=office.environ(), stdout=subprocess.DEVNULL) as process:
+        while not imported(office):
+            assert process.poll() is None
+            time.sleep(0.05)
+        workers = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        process.kill()
+    assert len(workers) > 1
+    end = time.monotonic() + 10
+    while any(map(alive, workers)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    before = imported(office)
+    assert 0 < before < len(raws)
+    said = office.postroom(*arguments)
+    assert said.code == 0, said.err
+    assert (said.object["archived"], said.object["known"]) == (len(raws) - before, before)
+    assert imported(office) == len(raws)
+
+
+def imported(office: Office) -> int:
+    with contextlib.closing(sqlite3.connect(office.data / "archive.sqlite")) as database:
+        return int(database.execute("SELECT count(*) FROM receipt").fetchone()[0])
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
