@@ -125,13 +125,23 @@ def _of_pdf(order: _Order) -> Developed:
 
     document = pypdfium2.PdfDocument(order.content)
     count = len(document)
-    pages = tuple(_fitting(*map(int, document.get_page_size(number))) for number in range(min(count, MOST_PAGES)))
+    pages = tuple(_on_paper(*document.get_page_size(number)) for number in range(min(count, MOST_PAGES)))
     page = document[order.page]
     width, height = page.get_size()
     if not (0 < width < 1e5 and 0 < height < 1e5):
         raise ValueError("no such paper")
-    bitmap = page.render(scale=min(order.side / max(width, height), 4), may_draw_forms=False)
+    bitmap = page.render(scale=_scale(width, height, order.side), may_draw_forms=False)
     return Developed(_jpeg(bitmap.to_pil()), pages, count > MOST_PAGES)
+
+
+def _scale(width: float, height: float, side: int) -> float:
+    """Pixels for a point of paper."""
+    return min(side / max(width, height, 1), 4)
+
+
+def _on_paper(width: float, height: float) -> tuple[int, int]:
+    scale = _scale(width, height, LARGE)
+    return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
 def _fitting(width: int, height: int) -> tuple[int, int]:

@@ -25,6 +25,7 @@ LARGEST_HTML = safe_html.LARGEST
 _EXACT = 64 << 10  # bytes; of a larger enclosure the size is reckoned, not counted
 _ANY = ("application/octet-stream", "application/force-download", "application/download", "binary/octet-stream")
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_PICTURE_NAMES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 _VIEWABLE = frozenset(
     (*PICTURES, "image/jpg", "image/pjpeg", "image/x-png", "image/bmp", "image/x-ms-bmp", "image/tiff")
 )
@@ -55,7 +56,8 @@ class File:
     @property
     def viewable(self) -> bool:
         """Whether pictures can be made of it."""
-        return self.pdf or self.content_type in _VIEWABLE
+        named = self.content_type in _ANY and self.name.lower().endswith(_PICTURE_NAMES)
+        return self.pdf or named or self.content_type in _VIEWABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,6 +319,13 @@ _LINE = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/blockquote|hr)\b", re.IGNOR
 _TAG = re.compile(r"<[^<>]*>")
 _PICTURE = re.compile(r"<img\b([^<>]{0,4000})", re.IGNORECASE)
 _PICTURE_HEIGHT = re.compile(r"""\bheight\s{0,3}[=:]\s{0,3}["']?(\d{1,4})""", re.IGNORECASE)
+_PARAGRAPH = re.compile(r"</(?:p|h[1-6]|ul|ol)\b", re.IGNORECASE)
+# Where a quote begins that is folded, by the marks that most mails have; what is between two of them is not reckoned.
+_QUOTE = re.compile(
+    r"""<(?:blockquote\s[^<>]{0,100}cite|div\s[^<>]{0,100}(?:gmail_quote|moz-cite-prefix|yahoo_quoted|(?P<bare>divRplyFwd"""
+    r"""Msg|appendonsend|OutlookMessageHeader|border-top:\s?solid\s?\#)))""",
+    re.IGNORECASE,
+)
 _TALLEST = 1600  # CSS pixels; beyond it one scrolls within
 
 
@@ -330,7 +337,12 @@ def remote_pictures(markup: str) -> int:
 def height(markup: str) -> int:
     """About how high the markup is, in CSS pixels: a frame that runs nothing cannot say so itself."""
     shown = _without_what_is_unseen(markup[:LARGEST])
-    lines = pixels = 0
+    quote = _QUOTE.search(shown)
+    if quote and _TAG.sub("", shown[: quote.start()]).strip():  # else the quote is all there is, and stands open
+        behind = "" if quote["bare"] else shown.lower().rpartition("</blockquote")[2]
+        shown = shown[: quote.start()] + "<br>•••<br>" + (shown[-len(behind) :] if behind else "")
+    lines = 0
+    pixels = 0 if "MsoNormal" in shown else 14 * sum(1 for _ in _PARAGRAPH.finditer(shown))
     # Elements that end together end one line, not several.
     for piece in _LINE.sub("\n", shown).split("\n"):
         words = " ".join(html.unescape(_TAG.sub("", piece)).split()) if piece else ""

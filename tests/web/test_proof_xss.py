@@ -36,7 +36,7 @@ def payloads() -> list[str]:
     given = os.environ.get("PAYLOADS")
     if not given:
         return [one.encode("utf-8", "replace").decode() for one in xss.SAMPLES.values()]
-    lines = Path(given).read_text("utf-8").splitlines()
+    lines = Path(given).read_text("utf-8").split("\n")
     return [json.loads(line)["payload"].encode("utf-8", "replace").decode() for line in lines if line.strip()]
 
 
