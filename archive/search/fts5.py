@@ -21,7 +21,7 @@ from ..store.archive import Session
 from . import marks, words
 from .marks import Marks
 from .plan import Plan, plan
-from .query import Query, Term
+from .query import Note, Query, Term
 from .words import Words
 
 COUNTED = 10_000  # up to so many, counts are exact
@@ -99,13 +99,17 @@ def find(
 
 def understand(session: Session, query: Query, visible_to: Viewer, now: int | None = None, zone: str = "UTC") -> Plan:
     """What the index is asked, and all sentences there are to say about it."""
-    ready = not _unready(session)
-    return plan(session, query, visible_to, time.time_ns() // 1_000_000 if now is None else now, zone, ready)
+    state = session.execute(text(_STATE)).one()
+    planned = plan(session, query, visible_to, time.time_ns() // 1_000_000 if now is None else now, zone, state.ready)
+    return replace(planned, notes=(*planned.notes, _UNFINISHED)) if state.below != "0" else planned
 
 
-def _unready(session: Session) -> bool:
-    """Whether there are rows without stems and beginnings."""
-    return session.scalar(text('SELECT 1 FROM indexed WHERE waiting AND NOT "full" LIMIT 1')) is not None
+# Whether all rows have stems and beginnings, and below which id some may be missing (`archive.search.index`).
+_STATE = """
+    SELECT NOT EXISTS (SELECT 1 FROM indexed WHERE waiting AND NOT "full") AS ready,
+           coalesce((SELECT value FROM installation WHERE name = 'search_below'), '0') AS below
+"""
+_UNFINISHED = Note("The search index is being made anew; older mail may still be missing.")
 
 
 def _walk(session: Session, planned: Plan, visible_to: Viewer, before: int | None, limit: int) -> list[int]:

@@ -34,6 +34,15 @@ def follow(home: Home, extractor: Extractor, batch: int = 50) -> int:
     return done
 
 
+def unfinished(home: Home) -> bool:
+    """Whether people are told that something may be missing."""
+    with home.archive.reading() as session:
+        planned = fts5.understand(session, query.parse("x"), home.viewer("anna"))
+    return [str(note) for note in planned.notes] == [
+        "The search index is being made anew; older mail may still be missing."
+    ]
+
+
 def check(home: Home) -> None:
     connection = sqlite3.connect(home.folder / "archive.sqlite")
     connection.execute("INSERT INTO search(search) VALUES('integrity-check')")
@@ -280,10 +289,12 @@ class TestUpgrade:
         assert migrate.revision(home.archive) == "0001"
         _second_revision(home)
         assert home.find("anna", "fakturu") == []
+        assert unfinished(home)
         home.take("Helpdesk", *numbered(range(30, 33), "fakturu"))  # before anything has been indexed anew
         home.take("Sales", b"Delivered-To: s@x\r\n" + numbered([7], "fakturu")[0])
         assert len(home.find("anna", "fakturu")) == 3
         assert follow(home, extractor, 8) == 34
+        assert not unfinished(home)
         assert len(home.find("anna", "fakturách")) == 33
         assert home.find("bernd", "fakturách") == ["mail 7", "sold"]
 

@@ -59,3 +59,8 @@ def upgrade() -> None:
         op.execute("DROP TABLE search")
         for statement in SEARCH:
             op.execute(statement)
+    # As `archive.search.index` says that all messages may be missing.
+    op.execute(
+        "INSERT INTO installation (name, value) SELECT 'search_below', '9223372036854775807' "
+        "WHERE EXISTS (SELECT 1 FROM message)"
+    )
