@@ -2,10 +2,11 @@
 
 import unicodedata
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import TypeVar
 
 import structlog
 from babel import Locale
@@ -89,6 +90,11 @@ def _zone() -> tzinfo:
     if found is None:
         found = g.zone = _look_up_zone()
     return found
+
+
+def zone_name() -> str:
+    """The same zone by its IANA name; UTC where the server's has none."""
+    return str(getattr(_zone(), "key", None) or "UTC")
 
 
 def _look_up_zone() -> tzinfo:
@@ -225,11 +231,8 @@ def collation_key(name: str, language: str) -> tuple[list[tuple[int, int]], str]
     return key, folded
 
 
-def in_order(some: Iterable[Named], name: Callable[[Named], str] | str | None = None) -> list[Named]:
-    """Things sorted by their names (an attribute's, or what `name` gives) as the visitor's language has it."""
-
-    def key(one: Named) -> Any:
-        called = getattr(one, name) if isinstance(name, str) else name(one) if name else one
-        return collation_key(str(called), code())
-
-    return sorted(some, key=key)
+def in_order(some: Iterable[Named], name: str = "") -> list[Named]:
+    """Things sorted by their names as the visitor's language has it; `name` is the way to it: "process.name"."""
+    language = code()
+    called = attrgetter(name) if name else str
+    return sorted(some, key=lambda one: collation_key(str(called(one)), language))

@@ -9,7 +9,7 @@ from archive.people import scopes
 from archive.post import bindings
 from archive.work import tickets
 
-from .language import gettext
+from .language import gettext, in_order
 from .visit import Visitor, office, visitor_or_none
 
 COUNTED = 100  # more than that is not counted exactly
@@ -61,7 +61,7 @@ def rail() -> Rail | None:
                 unread.get(scopes.process_scope(one.id), 0),
                 one.id,
             )
-            for one in visitor.processes
+            for one in in_order(visitor.processes, "name")
         ),
         troubled,
     )
