@@ -14,7 +14,7 @@ from ..intake import Intake
 from ..post import sources
 from ..store.archive import Archive
 from .finding import Item, Quoting, Skip, find, size
-from .taking import Answer, Batch, cut, take
+from .taking import Answer, Batch, Files, cut, take
 from .workers import Workers
 
 WORTH_WORKERS = 16 << 20  # bytes from which on other cores are worth starting
@@ -96,11 +96,12 @@ class Import:
         return self._sources[key]
 
     def _here(self, batches: Iterator[Batch], done: Callable[[Answer], None]) -> None:
-        intake = Intake(self.archive)
+        intake, files = Intake(self.archive), Files(self.archive.folder)
         try:
             for batch in batches:
-                done(take(intake, self.scope, batch, self.clock))
+                done(take(intake, files, self.scope, batch, self.clock))
         finally:
+            files.close()
             intake.close()
 
     def _by_workers(self, batches: Iterator[Batch], done: Callable[[Answer], None], count: int) -> None:

@@ -6,7 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -91,38 +91,39 @@ def cut(items: Iterable[Item], source_of: Callable[[Item], int]) -> Iterator[Bat
 
 
 def take(
-    intake: Intake, scope: str, batch: Batch, clock: Callable[[], int], turn: Callable[[], None] = lambda: None
+    intake: Intake,
+    files: "Files",
+    scope: str,
+    batch: Batch,
+    clock: Callable[[], int],
+    turn: Callable[[], None] = lambda: None,
 ) -> Answer:
     """Have a batch archived. One of ARCHIVE_FAULTS where the archive cannot write; what is wrong with a file is told.
 
     `turn` as `Intake.take_files` has it.
     """
     answer = Answer(read=batch.size)
-    with ExitStack() as open_:
-        there: list[_Read] = []
-        reader = _Reader(intake.archive.folder, open_)
-        for number, (item, source) in enumerate(zip(batch.items, batch.sources, strict=True)):
-            try:
-                raw = reader.read(item)
-            except _UNREADABLE as error:
-                said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                answer.skipped.append(Skip(item.shown, f"It cannot be read: {said}."))
-                continue
-            sha256 = hashlib.sha256(raw).digest()
-            if item.sha256 is not None and sha256.hex() != item.sha256:
-                answer.skipped.append(Skip(item.shown, "Its bytes are not those that were exported."))
-                continue
-            there.append(_Read(number, item, source, raw, sha256))
-        fresh = _unknown(intake.archive, there)
-        answer.known = len(there) - len(fresh)
-        if not fresh:
-            return answer
-        now = clock()
-        origin = Imported(scope, {one.number: (one.source, one.item.place) for one in fresh}, now)
-        arrivals = [
-            Arrival(one.number, one.raw, arrived_at(one.raw, one.item, now), one.item.wanted_id) for one in fresh
-        ]
-        taken = intake.take_files(origin, arrivals, clock, read=not batch.fatal, turn=turn)
+    there: list[_Read] = []
+    for number, (item, source) in enumerate(zip(batch.items, batch.sources, strict=True)):
+        try:
+            raw = files.read(item)
+        except _UNREADABLE as error:
+            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            answer.skipped.append(Skip(item.shown, f"It cannot be read: {said}."))
+            continue
+        sha256 = hashlib.sha256(raw).digest()
+        if item.sha256 is not None and sha256.hex() != item.sha256:
+            answer.skipped.append(Skip(item.shown, "Its bytes are not those that were exported."))
+            continue
+        there.append(_Read(number, item, source, raw, sha256))
+    fresh = _unknown(intake.archive, there)
+    answer.known = len(there) - len(fresh)
+    if not fresh:
+        return answer
+    now = clock()
+    origin = Imported(scope, {one.number: (one.source, one.item.place) for one in fresh}, now)
+    arrivals = [Arrival(one.number, one.raw, arrived_at(one.raw, one.item, now), one.item.wanted_id) for one in fresh]
+    taken = intake.take_files(origin, arrivals, clock, read=not batch.fatal, turn=turn)
     answer.archived, answer.copies, answer.bytes = len(taken.archived), len(taken.copies), taken.bytes
     answer.known += len(taken.known)
     answer.skipped += [
@@ -148,14 +149,21 @@ def _unknown(archive: Archive, read: Sequence[_Read]) -> list[_Read]:
     return [one for one, place in zip(read, wanted, strict=True) if place not in there]
 
 
-class _Reader:
-    """Gives the bytes of mails; large ones mapped, from a file without a name."""
+class Files:
+    """Gives the bytes of mails; large ones mapped, from a file without a name. The file read last stays open, for an
+    mbox or a zip has many."""
 
-    def __init__(self, data: Path, open_: ExitStack) -> None:
+    def __init__(self, data: Path) -> None:
         self._data = data
-        self._open = open_
-        self._file: tuple[str, IO[bytes]] | None = None  # the one read last: of an mbox many are
+        self._file: tuple[str, IO[bytes]] | None = None
         self._zip: tuple[str, zipfile.ZipFile] | None = None
+
+    def close(self) -> None:
+        """Give back what is open; harmless to repeat."""
+        for one in (self._file, self._zip):
+            if one is not None:
+                one[1].close()
+        self._file = self._zip = None
 
     def read(self, item: Item) -> identity.Raw:
         """A mail's bytes; one of _UNREADABLE where they cannot be had."""
@@ -200,14 +208,14 @@ class _Reader:
 
     def _opened(self, path: str) -> IO[bytes]:
         if self._file is None or self._file[0] != path:
-            if self._file is not None:
-                self._file[1].close()
-            self._file = path, self._open.enter_context(open(path, "rb"))  # noqa: PTH123, SIM115  closed with the batch
+            self.close()
+            self._file = path, open(path, "rb")  # noqa: PTH123, SIM115  stays open
         return self._file[1]
 
     def _unzipped(self, path: str) -> zipfile.ZipFile:
         if self._zip is None or self._zip[0] != path:
-            self._zip = path, self._open.enter_context(zipfile.ZipFile(path))
+            self.close()
+            self._zip = path, zipfile.ZipFile(path)
         return self._zip[1]
 
 

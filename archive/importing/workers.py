@@ -21,7 +21,7 @@ from ..intake import ARCHIVE_FAULTS, Intake
 from ..store.archive import Archive
 from ..store.keys import InstallationKey
 from .finding import Skip
-from .taking import Answer, Batch, take
+from .taking import Answer, Batch, Files, take
 
 _SLOWEST = 2.0  # seconds a mail may take
 _SLOWEST_BYTES = 1_000_000  # bytes a second, where the disk is slow
@@ -161,12 +161,12 @@ def _work(pipe: "Connection[Any, Any]", folder: Path, key: InstallationKey, data
     os.umask(0o077)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     archive = Archive(folder, key, database_url)
-    intake = Intake(archive)
+    intake, files = Intake(archive), Files(folder)
     try:
         while True:
             batch: Batch = pipe.recv()
             try:
-                answer: Answer | Failed = take(intake, scope, batch, now, _Turn(pipe))
+                answer: Answer | Failed = take(intake, files, scope, batch, now, _Turn(pipe))
             except (EOFError, BrokenPipeError):
                 raise
             except ARCHIVE_FAULTS as error:
@@ -175,6 +175,7 @@ def _work(pipe: "Connection[Any, Any]", folder: Path, key: InstallationKey, data
     except (EOFError, BrokenPipeError, ConnectionError, KeyboardInterrupt):
         pass  # the parent has no more to do
     finally:
+        files.close()
         intake.close()
         archive.close()
 

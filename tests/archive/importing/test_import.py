@@ -291,14 +291,17 @@ class TestWhatIsNotTaken:
         assert home.count("quarantine") == 0
         assert well(home, path) == (1, 0, 2)
 
-    @pytest.mark.needs("root")
     def test_a_file_that_goes_away_or_shrinks_in_between_is_named(self, home: Home, tmp_path: Path) -> None:
         top = folder(tmp_path / "top", numbered(range(3)))
         items = [one for one in find(top) if not isinstance(one, Skip)]
         (top / "00000.eml").unlink()
         (top / "00001.eml").write_bytes(b"")
         answer = taking.take(
-            home.intake, process_scope(1), taking.Batch(tuple(items), _sources(home, len(items))), home.clock
+            home.intake,
+            taking.Files(home.folder),
+            process_scope(1),
+            taking.Batch(tuple(items), _sources(home, len(items))),
+            home.clock,
         )
         assert answer.archived == 1
         assert [one.why for one in answer.skipped] == [
