@@ -23,6 +23,7 @@ LARGEST = 30 << 20  # bytes of a file that is looked at
 MOST_PAGES = 20
 KEPT = 48 << 20  # bytes of small pictures in memory
 SMALL, LARGE = 224, 1600  # the longer side in pixels
+_PATIENCE_S = 10.0  # for a worker that is free
 _MOST_PIXELS = 50_000_000
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 
@@ -69,7 +70,7 @@ class Darkroom:
                 return self._made[key]
         data = content()
         try:
-            made = self.workers.ask(_Order(data, pdf, page, side), wait=5.0) if len(data) <= LARGEST else None
+            made = self.workers.ask(_Order(data, pdf, page, side), wait=_PATIENCE_S) if len(data) <= LARGEST else None
         except Lost:
             made = None
         self._keep(key, made)

@@ -16,6 +16,9 @@ from .workers import Busy
 
 blueprint = Blueprint("previews", __name__)
 
+# One pixel one can see through.
+_NOTHING = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\1D\0;"
+
 
 def prepare(app: Flask) -> None:
     """Give an application its darkroom, and the pages made in it."""
@@ -53,22 +56,27 @@ def _developed(id_: int, path: str, page: int, side: int) -> tuple[Message, lett
     try:
         made = darkroom.develop((id_, path), lambda: content, pdf=file.pdf, page=page, side=side) if content else None
     except Busy:
-        abort(503)
+        if side == LARGE:
+            abort(503)
+        made = None
     return found, file, made
 
 
 @blueprint.get("/messages/<number:id_>/attachments/<path>/picture")
 def picture(id_: int, path: str) -> ResponseReturnValue:
-    """A picture of a file, or of one page of it: `page` from 1, `large` where it is to be read."""
+    """A picture of a file, or of one page of it: `page` from 1, `large` where it is to be read.
+
+    Where there is no small one, the sign below it is to be seen.
+    """
     page = request.args.get("page", "1")
     if not (page.isascii() and page.isdigit() and 0 < int(page[:9]) <= 10_000):
         abort(404)
     side = LARGE if "large" in request.args else SMALL
     _, _, made = _developed(id_, path, int(page[:9]) - 1, side)
-    if made is None:
+    if made is None and side == LARGE:
         abort(404)
-    response = make_response(made.jpeg)
-    response.headers["Content-Type"] = "image/jpeg"
+    response = make_response(made.jpeg if made else _NOTHING)
+    response.headers["Content-Type"] = "image/jpeg" if made else "image/gif"
     response.headers["Content-Disposition"] = "inline"
     response.headers["Content-Security-Policy"] = headers.ENCLOSURE
     return response

@@ -122,7 +122,7 @@ def test_a_file_has_a_page_with_pictures_of_its_pages(office: Office) -> None:
     assert f'href="/messages/{message}"' in page
     assert anna.get(f"{at}/2/picture?page=2&large=1").status_code == 200
     for odd in ("0", "3", "-1", "x", "²", "9" * 30):
-        assert anna.get(f"{at}/2/picture?page={odd}").status_code == 404, odd
+        assert anna.get(f"{at}/2/picture?page={odd}&large=1").status_code == 404, odd
     broken = anna.get(f"{at}/3/view")
     assert broken.status_code == 200
     assert "No picture can be made of this file" in broken.text
@@ -145,8 +145,12 @@ def test_only_who_may_see_the_mail_sees_its_files(office: Office) -> None:
 def test_a_picture_that_says_it_is_html_is_none(office: Office) -> None:
     files = [("page.png", b"<script>alert(1)</script>"), ("drawing.svg", b"<svg onload=alert(1)>")]
     (message,) = office.take("helpdesk", world.mail(attachments=files))
-    for path in (2, 3):
-        assert office.browser("anna").get(f"/messages/{message}/attachments/{path}/picture").status_code == 404
+    at = f"/messages/{message}/attachments"
+    answer = office.browser("anna").get(f"{at}/2/picture")
+    assert answer.headers["Content-Type"] == "image/gif"
+    assert Image.open(io.BytesIO(answer.data), formats=("GIF",)).convert("RGBA").getpixel((0, 0))[3] == 0  # type: ignore[index]
+    assert office.browser("anna").get(f"{at}/2/picture?large=1").status_code == 404
+    assert office.browser("anna").get(f"{at}/3/picture").status_code == 404
 
 
 def test_more_than_six_attachments_fold(office: Office) -> None:
