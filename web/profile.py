@@ -130,7 +130,7 @@ def password() -> ResponseReturnValue:
 def end() -> ResponseReturnValue:
     """Sign out of one other browser, or of all others."""
     who, now = visitor(), office().now()
-    mark = request.form.get("mark", "")
+    mark = request.values.get("mark", "")
     with office().archive.transaction() as session:
         if mark == "others":
             sessions.end_others(session, who.user.id, request.cookies.get(cookie_name(), ""), now)

@@ -7,12 +7,12 @@ from .. import world
 from .conftest import Office
 
 MINUTE = 60_000
-SUBJECT = re.compile(r'<span class="what cut" dir="auto">([^<]*)</span>')
+SUBJECT = re.compile(r'<span class="what cut" dir="auto">((?:[^<]|</?mark>)*)</span>')
 UNREAD_ROW = re.compile('<li class="row" data-unread ')
 
 
 def subjects(page: str) -> list[str]:
-    return [html.unescape(one) for one in SUBJECT.findall(page)]
+    return [html.unescape(re.sub("</?mark>", "", one)) for one in SUBJECT.findall(page)]
 
 
 def folds(page: str) -> dict[str, bool]:

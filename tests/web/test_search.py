@@ -3,6 +3,8 @@
 import html
 import re
 
+from web.search import chips
+
 from .. import world
 from .conftest import Office
 from .test_conversations import subjects
@@ -83,3 +85,31 @@ def test_what_is_found_leads_to_its_conversation(office: Office) -> None:
     assert f'href="/messages/{message}"' in anna.get("/search?q=find").text
     answer = anna.get(f"/messages/{message}")
     assert answer.headers["Location"] == f"/conversations/{office.conversation(message)}?at={message}#m{message}"
+
+
+def test_what_narrows_a_search_can_be_taken_away(office: Office) -> None:
+    zora = world.Person("Zora Stone", "zora@x.example")
+    office.take("helpdesk", world.mail(subject="invoice one", from_=zora, message_id="<1@x.example>"))
+    office.take(
+        "helpdesk", world.mail(subject="invoice two", attachments=[("a.pdf", b"x")], message_id="<2@x.example>")
+    )
+    anna = office.browser("anna")
+    page = anna.get("/search", query_string={"q": "invoice from:zora"}).text
+    assert subjects(page) == ["invoice one"]
+    assert 'href="/search?q=invoice"' in page
+    assert subjects(anna.get("/search", query_string={"q": "invoice has:attachment"}).text) == ["invoice two"]
+
+
+def test_operators_in_quotes_and_within_words_are_no_chips() -> None:
+    assert [(one.text, one.without) for one in chips('a from:eva -to:"b c" has:attachment')] == [
+        ("from:eva", 'a -to:"b c" has:attachment'),
+        ('-to:"b c"', "a from:eva has:attachment"),
+        ("has:attachment", 'a from:eva -to:"b c"'),
+    ]
+    assert chips('"from:eva" xfrom:eva http://to:80 from:') == []
+    assert len(chips("from:a " * 1000)) == 20
+
+
+def test_what_was_not_understood_is_said(office: Office) -> None:
+    page = office.browser("anna").get("/search", query_string={"q": "x after:nonsense"}).text
+    assert "“nonsense” is not a date" in page

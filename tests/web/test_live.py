@@ -1,0 +1,116 @@
+"""What came since a page was made."""
+
+import re
+
+from .. import world
+from .conftest import Browser, Office
+from .test_conversations import folds
+
+
+def asked(page: str) -> str:
+    """What the script asks for a page, without the position."""
+    return "&".join(one.replace("&amp;", "&") for one in re.findall(r'data-live="([^"]+)"', page))
+
+
+def test_a_list_tells_how_many_conversations_have_something_new(office: Office) -> None:
+    office.take("helpdesk", world.mail(subject="old"))
+    anna = office.browser("anna")
+    asks = asked(anna.get("/processes/helpdesk").text)
+    said = anna.get(f"/live?at=0&{asks}").json
+    assert said
+    assert (said["new"], said["wrote"]) == ("", "")
+    assert anna.get(f"/live?at={said['at']}&{asks}").status_code == 204
+    office.clock[0] += 1000
+    office.take("helpdesk", world.mail(message_id="<a@x>"), world.mail(message_id="<b@x>"))
+    said = anna.get(f"/live?at={said['at']}&{asks}").json
+    assert said
+    assert said["new"] == "2 new: show"
+    assert anna.get(f"/live?at=0&{asked(anna.get('/processes/helpdesk').text)}").json["new"] == ""  # type: ignore[index]
+
+
+def test_an_open_conversation_tells_who_wrote(office: Office) -> None:
+    (message,) = office.take("helpdesk", world.mail(message_id="<a@x>"))
+    anna = office.browser("anna")
+    at = f"/conversations/{office.conversation(message)}"
+    asks = asked(anna.get(at).text)
+    office.clock[0] += 1000
+    office.take(
+        "helpdesk", world.mail(message_id="<b@x>", in_reply_to="<a@x>", from_=world.Person("Eva", "e@x.example"))
+    )
+    assert anna.get(f"/live?at=0&{asks}").json["wrote"] == "Eva wrote just now: show"  # type: ignore[index]
+
+
+def test_nobody_is_told_of_what_he_may_not_see(office: Office) -> None:
+    (message,) = office.take("helpdesk", world.mail())
+    talk = office.conversation(message)
+    for name in ("bernd", "clara"):
+        asks = f"in=helpdesk&since=0&talk={talk}&talk_since=0"
+        said = office.browser(name).get(f"/live?at=0&{asks}").json
+        assert said
+        assert (said["new"], said["wrote"]) == ("", "")
+
+
+def test_asking_keeps_nobody_signed_in(office: Office) -> None:
+    anna = office.browser("anna")
+    office.clock[0] += 13 * 24 * 3600 * 1000
+    assert anna.get("/live").status_code == 200
+    office.clock[0] += 2 * 24 * 3600 * 1000
+    assert anna.get("/").status_code == 303
+
+
+def test_what_is_new_since_the_last_visit_is_marked(office: Office) -> None:
+    first, second = office.take(
+        "helpdesk", world.mail(message_id="<a@x>"), world.mail(message_id="<b@x>", in_reply_to="<a@x>")
+    )
+    anna = office.browser("anna")
+    at = f"/conversations/{office.conversation(first)}"
+    assert "New since you were here" not in anna.get(at).text, "all is new"
+    office.clock[0] += 1000
+    (third,) = office.take("helpdesk", world.mail(message_id="<c@x>", in_reply_to="<b@x>"))
+    page = anna.get(at).text
+    assert page.index(f'id="m{second}"') < page.index("New since you were here") < page.index(f'id="m{third}"')
+    assert folds(page) == {str(first): False, str(second): False, str(third): True}
+    assert "New since you were here" not in anna.get(at).text
+
+
+def _undo(anna: Browser, page: str) -> None:
+    form = re.search(r'<form class="toast" method="post" action="([^"]+)".*?</form>', page, re.DOTALL)
+    assert form
+    fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form[0]))
+    assert anna.client.post(form[1], data=fields).status_code == 303
+
+
+def test_read_and_unread_are_marked_and_undone_with_plain_forms(office: Office) -> None:
+    first, _ = office.take(
+        "helpdesk", world.mail(message_id="<a@x>"), world.mail(message_id="<b@x>", in_reply_to="<a@x>")
+    )
+    anna, dana = office.browser("anna"), office.browser("dana")
+    at = f"/conversations/{office.conversation(first)}"
+    anna.post(f"{at}/read", {"in": "all"}, page="/")
+    page = anna.get("/").text
+    assert "Marked as read." in page
+    assert "data-unread " not in page
+    assert "data-unread " in dana.get("/").text, "it is unread for her"
+    assert "Marked as read." not in anna.get("/").text, "said once"
+    _undo(anna, page)
+    page = anna.get("/").text
+    assert "data-unread " in page
+    assert "Marked" not in page
+    anna.get(at)
+    anna.post(f"{at}/unread", {"in": "all"}, page="/")
+    page = anna.get("/").text
+    assert "Marked as unread." in page
+    _undo(anna, page)
+    assert "data-unread " not in anna.get("/").text
+
+
+def test_undoing_read_brings_back_what_had_been_read_before(office: Office) -> None:
+    (first,) = office.take("helpdesk", world.mail(message_id="<a@x>"))
+    anna = office.browser("anna")
+    at = f"/conversations/{office.conversation(first)}"
+    anna.get(at)
+    office.clock[0] += 1000
+    office.take("helpdesk", world.mail(message_id="<b@x>", in_reply_to="<a@x>"))
+    anna.post(f"{at}/read", {"in": "all"}, page="/")
+    _undo(anna, anna.get("/").text)
+    assert "New since you were here" in anna.get(at).text
