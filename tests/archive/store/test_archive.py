@@ -74,14 +74,16 @@ from archive.intake import Arrival, Intake
 
 home = Home(Path(sys.argv[1]), {"Helpdesk": 1})
 binding, first, end = home.binding("Helpdesk"), int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
-intake, n, taken = Intake(home.archive), first, 0
+intake, n, taken, longest = Intake(home.archive), first, 0, 0.0
 print("ready", flush=True)
-while time.monotonic() < end:
+while time.monotonic() < end or n < first + 300:
     raws = numbered(range(n, n + 100), "so many words to be indexed " * 300)
     arrivals = [Arrival(n + i, raw, NOON + i * 1000) for i, raw in enumerate(raws)]
+    start = time.monotonic()
     taken += len(intake.take(binding, GENERATION, arrivals, home.clock).archived)
+    longest = max(longest, time.monotonic() - start)
     n += 100
-print(taken, flush=True)
+print(taken, longest, flush=True)
 """
 
 
@@ -115,10 +117,12 @@ def test_a_page_waits_less_than_two_batches_while_two_workers_take_mail(home: Ho
             worker.kill()
             worker.wait()
     assert [worker.returncode for worker in workers] == [0, 0], said
-    taken = sum(int(out) for out, _ in said)
-    assert taken == home.count("message") == home.count("receipt") > 200
+    taken = sum(int(out.split()[0]) for out, _ in said)
+    assert taken == home.count("message") == home.count("receipt") >= 600
     assert len(waits) > 5
-    assert max(waits) < 1.5, (max(waits), len(waits))
+    # On a machine that is busy with other things a batch takes its time, and so does whoever waits for it.
+    batch = max(float(out.split()[1]) for out, _ in said)
+    assert max(waits) < max(1.5, 2 * batch), (max(waits), batch, len(waits))
 
 
 def test_a_page_that_waits_goes_first(home: Home) -> None:
