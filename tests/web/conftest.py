@@ -93,7 +93,7 @@ class Office:
         with self.archive.reading() as session:
             of_uid = {
                 one.uid: one.message
-                for one in messages.every_copy(session, scopes.MACHINE)
+                for one in messages.every_copy(session, scopes.MACHINE, limit=100_000)
                 if one.binding == binding.name
             }
         return [of_uid[uid] for uid in uids]
