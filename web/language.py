@@ -13,7 +13,7 @@ from babel import Locale
 from babel.dates import LOCALTZ, format_date, format_datetime, format_skeleton, format_time, get_timezone
 from babel.numbers import format_decimal
 from flask import Flask, g, request
-from flask_babel import Babel, get_locale  # type: ignore[import-untyped]
+from flask_babel import Babel, get_locale, refresh  # type: ignore[import-untyped]
 from flask_babel import gettext as translated
 from flask_babel import ngettext as translated_number
 
@@ -59,8 +59,16 @@ def code() -> str:
     return str(get_locale() or SOURCE).replace("_", "-")
 
 
+def speak(language: str) -> None:
+    """Answer this request in a language that it cannot tell by itself, as it sends no cookie."""
+    g.language = language
+    refresh()
+
+
 def _choose() -> str:
     """The account's language, what was chosen in this browser, what the browser asks for, or the installation's."""
+    if g.get("language") in LANGUAGES:
+        return str(g.language)
     visitor = visitor_or_none()
     if visitor is not None and visitor.user.language in LANGUAGES:
         return visitor.user.language

@@ -1,8 +1,10 @@
 """The HTML of a mail at an address of its own, for a sandboxed frame.
 
-Such a frame sends no cookie, so its address carries a signed token that lasts for a while. The token says who looks;
-whether that one may is asked again each time.
+Such a frame sends no cookie, so its address carries a signed token that lasts for a while. The token says who looks
+and in which language; whether that one may is asked again each time.
 """
+
+from typing import Any
 
 from flask import Blueprint, abort, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -18,7 +20,7 @@ from archive.store.archive import Session
 from archive.store.packs import Damaged
 
 from . import letters, safe_html
-from .language import ngettext
+from .language import code, ngettext, speak
 from .safe_html import TooTangled
 from .visit import office, public
 
@@ -38,7 +40,7 @@ def _signer(purpose: str) -> URLSafeTimedSerializer:
 
 def address(user: int, message: int, *, pictures: bool = False) -> str:
     """Where a message's HTML is shown to a user, for the next hour."""
-    token = _signer("mail frame").dumps([user, message, pictures])
+    token = _signer("mail frame").dumps([user, message, [pictures, code()]])
     return url_for("mail_frame.show", id_=message, token=token)
 
 
@@ -47,7 +49,7 @@ def _inline_address(user: int, message: int, path: str) -> str:
     return url_for("mail_frame.inline", id_=message, path=path, token=token)
 
 
-def _said(purpose: str, message: int) -> tuple[int, bool | str]:
+def _said(purpose: str, message: int) -> tuple[int, Any]:
     """User and last word of the request's token, where it is good for this message."""
     try:
         user, named, rest = _signer(purpose).loads(request.args.get("token", ""), max_age=LASTS_S)
@@ -75,7 +77,8 @@ def _viewer(session: Session, user: int) -> Viewer:
 @public
 def show(id_: int) -> ResponseReturnValue:
     """The HTML, made harmless; its text where that cannot be done."""
-    user, pictures = _said("mail frame", id_)
+    user, (pictures, language) = _said("mail frame", id_)
+    speak(language)
     archive = office().archive
     try:
         with archive.reading() as session, letters.opened(archive, session, _message(session, id_, user)) as raw:
@@ -88,7 +91,7 @@ def show(id_: int) -> ResponseReturnValue:
 
     inline = {leaf.content_id or "": _inline_address(user, id_, leaf.path) for leaf in enclosed[:MOST_INLINE]}
     try:
-        cleaned, text = office().laundry.clean(markup, inline, pictures=bool(pictures), forwarded=forwarded), ""
+        cleaned, text = office().laundry.clean(markup, inline, pictures=pictures, forwarded=forwarded), ""
         body, sheet = safe_html.with_folds_named(cleaned.html, _quoted_lines), cleaned.sheet
     except TooTangled:
         body, sheet, text = "", "", reader.html_words(markup)[: letters.SHOWN]

@@ -1,5 +1,6 @@
 """The five languages: nothing untranslated, plurals and dates as people say them, and room for longer words."""
 
+import html
 import re
 import shutil
 import threading
@@ -277,6 +278,17 @@ def test_anna_chooses_a_language_for_her_account(office: Office) -> None:
     assert answer.headers["Location"] == "/mine"
     assert lang(office.browser("anna").get("/").text) == "cs", "in another browser as well"
     assert lang(office.browser("bernd").get("/").text) == "en"
+
+
+def test_the_frame_of_a_mail_speaks_as_the_page_does_though_it_sends_no_cookie(office: Office) -> None:
+    lines = "".join(f"<p>{number}</p>" for number in range(5))
+    (message,) = office.take("helpdesk", world.mail(html=f"<p>Yes.</p><blockquote type=cite>{lines}</blockquote>"))
+    with office.archive.transaction() as session:
+        users.set_language(session, office.users["anna"], "cs")
+    page = office.browser("anna").get(f"/conversations/{office.conversation(message)}").text
+    found = re.search(r'src="(/messages/[^"]+/html[^"]+)"', page)
+    assert found
+    assert "5 citovaných řádků" in office.browser().get(html.unescape(found[1])).text
 
 
 @pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example", "/\\evil.example", "/sign-in\\..//e", ""])
