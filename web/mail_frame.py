@@ -94,8 +94,11 @@ def show(id_: int) -> ResponseReturnValue:
         cleaned, text = office().laundry.clean(markup, inline, pictures=pictures, forwarded=forwarded), ""
         body, sheet = safe_html.with_folds_named(cleaned.html, _quoted_lines), cleaned.sheet
     except TooTangled:
-        body, sheet, text = "", "", reader.html_words(markup)[: letters.SHOWN]
-    response = make_response(render_template("messages/frame.html", body=body, sheet=sheet, text=text))
+        body, sheet, text = "", "", reader.html_words(markup)
+    page = render_template(
+        "messages/frame.html", body=body, sheet=sheet, text=text[: letters.SHOWN], cut=len(text) > letters.SHOWN
+    )
+    response = make_response(page)
     where = "'self' https: http:" if pictures else "'self'"
     response.headers["Content-Security-Policy"] = _POLICY.format(pictures=where)
     return response
