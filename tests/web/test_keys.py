@@ -137,7 +137,7 @@ def test_news_are_offered_and_move_nothing(office: Office, reading: Visit) -> No
     until(page, "document.activeElement.matches('.msg:last-of-type > summary')")
 
 
-def test_a_slow_answer_is_said_and_a_lost_session_leads_to_signing_in(office: Office, reading: Visit) -> None:
+def test_a_slow_answer_is_said(reading: Visit) -> None:
     page = reading.page
     page.clock.install()
     page.route("**/conversations/*", lambda route: None)
@@ -151,8 +151,29 @@ def test_a_slow_answer_is_said_and_a_lost_session_leads_to_signing_in(office: Of
     assert page.locator("#slow").is_visible()
     assert "/conversations/" in page.locator("#slow a").get_attribute("href")
     page.unroute_all(behavior="ignoreErrors")
+
+
+def test_whoever_was_signed_out_meanwhile_comes_to_the_sign_in_page(reading: Visit) -> None:
+    page = reading.page
     page.context.clear_cookies(name="postroom")
-    page.goto(reading.base + "/sign-in")
+    page.locator(".hit").first.click()
+    page.wait_for_selector("#email")
+
+
+def test_an_answer_that_failed_takes_back_what_was_marked_and_says_so(reading: Visit) -> None:
+    page = reading.page
+    page.route("**/read", lambda route: route.fulfill(status=500, body="no"))
+    page.keyboard.press("j")
+    page.keyboard.press("u")
+    page.wait_for_selector("#slow:not([hidden])")
+    assert page.locator(".row[data-unread]").count() == 30
+
+
+def test_dense_lists_have_two_lines(office: Office, reading: Visit) -> None:
+    cosy = reading.page.locator(".row").first.bounding_box()["height"]
+    office.browser("anna").post("/profile/display", {"density": "dense"}, page="/profile")
+    reading.page.reload()
+    assert reading.page.locator(".row").first.bounding_box()["height"] < cosy - 20
 
 
 def test_everything_is_reached_without_script(office: Office, visit: Visit, chromium: Any) -> None:
