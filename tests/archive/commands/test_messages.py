@@ -75,10 +75,27 @@ def test_search_obeys_rights(with_mail: Office) -> None:
     assert len(with_mail.call(search, "chairs", "--as", "bernd@demo.example").out.splitlines()) == 1
 
 
-@pytest.mark.parametrize("query", ["nowhere", "()", '"', "-ozone", "*", "scope:process1", "NEAR(", "ozone -fire"])
+@pytest.mark.parametrize("query", ["nowhere", "()", "scope:process1", "NEAR", "ozone -fire"])
 def test_nothing_found_prints_nothing_and_is_no_fault(with_mail: Office, query: str) -> None:
     said = with_mail.call(search, "--json", "--", query)
     assert (said.code, said.out, said.err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ('"', "A quotation mark was left open"),
+        ("*", "“*” stands for the rest of a word"),
+        ("NEAR(", "A bracket was left open"),
+        ("process:nowhere", "There is no process “nowhere” whose mail you may see."),
+        ("form:\x1b[2Jx", "“form:” is not known"),
+    ],
+)
+def test_what_is_mistyped_is_said_beside_it(with_mail: Office, query: str, sentence: str) -> None:
+    said = with_mail.call(search, "--json", "--", query)
+    assert (said.code, said.out) == (0, "")
+    assert said.err.startswith(sentence)
+    assert "\x1b" not in said.err
 
 
 def test_words_may_be_given_one_by_one_or_quoted(with_mail: Office) -> None:
