@@ -3,7 +3,10 @@
 import html
 import re
 import shutil
+import subprocess
+import sys
 import threading
+import zipfile
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -521,3 +524,19 @@ def test_catalogues_are_compiled_when_they_changed_and_only_then(tmp_path: Path)
     (written,) = catalogues.compile_stale(tmp_path / "t")
     assert b"Dneska" in written.read_bytes()
     assert not list((tmp_path / "t").rglob("*.part"))
+
+
+def test_the_wheel_holds_what_the_pages_read_and_not_what_translators_write(tmp_path: Path) -> None:
+    packed = ("archive", "config", "gateway", "web", "postroom.py", "pyproject.toml", "hatch_build.py", "README.md")
+    for name in (*packed, "LICENSE"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / "from" / name, ignore=shutil.ignore_patterns("*.mo", "__pycache__"))
+        else:
+            (tmp_path / "from").mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, tmp_path / "from" / name)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "to")]
+    subprocess.run([*build, str(tmp_path / "from")], check=True, capture_output=True)
+    (wheel,) = (tmp_path / "to").iterdir()
+    with zipfile.ZipFile(wheel) as file:
+        names = [one for one in file.namelist() if one.startswith("web/translations/")]
+    assert sorted(names) == sorted(f"web/translations/{code}/LC_MESSAGES/messages.mo" for code in OTHERS)
