@@ -65,8 +65,8 @@ def pass_(archive: Archive, limit: int, extractor: Extractor | None = None) -> C
         lately, missing = index.waiting(session, limit)
         kept = contents.of(session, [*lately, *missing])
         there = index.rows(session, lately)
-        read_by = _readers(session, [*lately, *missing])
-    some = [_One(id_, kept[id_], there.get(id_), read_by[id_]) for id_ in (*lately, *missing)]
+        known = _facts(session, [*lately, *missing])
+    some = [_One(id_, kept[id_], there.get(id_), *known[id_]) for id_ in (*lately, *missing)]
     keys = archive.keys.get({blob for one in some for blob in one.content.blobs})
     found: dict[bytes, str] = {}  # what is attached to several of them is read once
     made = [_made(archive, keys, one, extractor, found) for one in some]
@@ -97,6 +97,7 @@ class _One:
     content: Content
     row: Row | None
     reader: int  # version that read it; 0: it could not be read
+    attachments: int  # how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,14 @@ class _Made:
     texts: Sequence[tuple[bytes, str]] = ()
 
 
-def _readers(session: Session, ids: Sequence[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _facts(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """By which version messages were read, and how many attachments each has."""
+    found: dict[int, tuple[int, int]] = {}
     for start in range(0, len(ids), 500):
-        query = select(message.c.id, message.c.reader).where(message.c.id.in_(ids[start : start + 500]))
-        found.update((row.id, row.reader) for row in session.execute(query))
+        query = select(message.c.id, message.c.reader, message.c.attachments).where(
+            message.c.id.in_(ids[start : start + 500])
+        )
+        found.update((row.id, (row.reader, row.attachments)) for row in session.execute(query))
     return found
 
 
@@ -125,7 +129,7 @@ def _made(
         raw = _whole(archive, keys, one.content)
     except Damaged:
         return _Made(one)
-    texts = _texts(archive, raw, extractor, known)
+    texts = _texts(archive, raw, extractor, known) if one.attachments else []
     words = intake.words(one.message, intake.facts(raw))
     return _Made(one, replace(words, enclosed="\n".join(text for _, text in texts), full=True), texts)
 
