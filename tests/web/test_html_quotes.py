@@ -23,7 +23,7 @@ PROGRAMS = {
         '<p>Thanks.</p><div class="moz-cite-prefix">On 02/11/2026, Anna wrote:<br></div>'
         f'<blockquote type="cite" cite="mid:x">{QUOTED}</blockquote>'
     ),
-    "Apple Mail": f'Thanks.<div><br><blockquote type=cite><div>On 2 Nov Anna wrote:</div>{QUOTED}</blockquote></div>',
+    "Apple Mail": f"Thanks.<div><br><blockquote type=cite><div>On 2 Nov Anna wrote:</div>{QUOTED}</blockquote></div>",
     "Outlook on the web": (
         '<div>Thanks.</div><div id="appendonsend"></div><hr style="width:98%"><div id="divRplyFwdMsg" dir="ltr">'
         f"<font>{HEADER}</font></div><div>{QUOTED}</div>"

@@ -49,6 +49,8 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "messages.source": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/source"),
     "messages.eml": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/mail.eml"),
     "messages.attachment": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/attachments/2"),
+    "previews.picture": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/attachments/2/picture"),
+    "previews.view": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/attachments/2/view"),
     "mail_frame.show": ("GET", BY_TOKEN, lambda m, name: m.frame(name)),
     "mail_frame.inline": ("GET", BY_TOKEN, lambda m, name: m.picture(name)),
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),

@@ -190,7 +190,12 @@ class TestAttachments:
     ) -> None:
         asked = []
         take_out = extractor.text
-        monkeypatch.setattr(extractor, "text", lambda kind, data: asked.append(kind) or take_out(kind, data))
+
+        def ask(kind: str, data: bytes) -> str | None:
+            asked.append(kind)
+            return take_out(kind, data)
+
+        monkeypatch.setattr(extractor, "text", ask)
         files = [("a.odt", documents.odt("grundriss"))] * 2
         raws = [mail(subject=f"n{number}", message_id=f"<{number}@x>", attachments=files) for number in range(4)]
         home.take("Helpdesk", *raws[:3])  # in one pass
