@@ -174,6 +174,7 @@ def questions(sample: Sequence[Letter]) -> dict[str, list[str]]:
         "two words": pairs,
         "phrase": phrases,
         "prefix of 4": sorted({word[:4] + "*" for word in draw(usual)}),
+        "prefix of 5": sorted({word[:5] + "*" for word in draw(usual)}),
         "prefix of 3": sorted({word[:3] + "*" for word in draw(usual)}),
         "field": [f"subject:{word}" for word in draw(usual)],
         "sender": [f"from:{one.address.partition('@')[0]}" for one in rng.sample(sample, _QUESTIONS)],

@@ -159,7 +159,7 @@ _UNREAD = (
 
 # --- best match -----------------------------------------------------------------------------------------------------
 
-_EXACT, _SUBJECT, _NAMED, _TOGETHER, _RECENT = 2.0, 4.0, 2.0, 4.0, 1.0
+_EXACT, _SUBJECT, _TOGETHER, _RECENT = 2.0, 4.0, 4.0, 1.0
 _JUDGED = 4  # words
 
 
@@ -168,8 +168,8 @@ def best(
 ) -> list[int]:
     """Ids of those among the newest RANKED hits that match best, the best first.
 
-    What counts: words in the subject, in names of people and attachments, as they were typed and not in another form,
-    next to each other; and a little, how new the message is. FTS5's bm25() would read all of a word's places in the
+    What counts: words in the subject, as they were typed and not in another form, next to each other; and a little, how
+    new the message is. FTS5's bm25() would read all of a word's places in the
     whole archive to learn how rare it is: with a million messages that alone takes longer than all of this.
     """
     planned = understand(session, query, visible_to, now, zone)
@@ -196,7 +196,6 @@ def _features(query: Query) -> Iterable[tuple[float, str]]:
     if not anywhere:
         return
     phrases = [_phrase(term) for term in anywhere]
-    yield _NAMED, f"{{sender recipients copied names}} : ({' OR '.join(phrases)})"
     if not all(term.exact for term in anywhere):
         yield _EXACT, f"{{subject body enclosed}} : ({' AND '.join(phrases)})"
     if len(phrases) > 1:

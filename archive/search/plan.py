@@ -116,7 +116,7 @@ class _Maker:
         columns = _COLUMNS[term.field]
         alone = tokens[0] if len(tokens) == 1 else ""
         if term.prefix:
-            if self.beginnings and len(alone) == words.PREPARED_PREFIX and not term.field:
+            if self.beginnings and len(alone) in words.PREPARED and not term.field:
                 return f"{{beginnings}} : {_quoted(alone)}"
             return f"{{{columns}}} : {_quoted(folded)} *"
         if term.exact or not alone or term.field not in _STEMS:

@@ -20,7 +20,7 @@ from .. import extraction
 from ..mail import reader
 
 LANGUAGES = {"en": "english", "cs": "czech", "pl": "polish", "es": "spanish", "ru": "russian"}
-PREPARED_PREFIX = 3  # letters: a beginning of so many is a token of its own
+PREPARED = (3, 4)  # letters: a beginning of so many is a token of its own
 
 _OURS = 1  # goes up whenever what is made of a text changes
 _MADE_BY = (metadata.version("snowballstemmer"), metadata.version("PyStemmer"), *LANGUAGES)
@@ -81,8 +81,8 @@ def more(subject: str, people: Sequence[str], texts: Sequence[str]) -> tuple[str
     begin. Each once, and no stem that is a word as it stands."""
     in_subject, in_people = set(tokens(subject)), set(tokens("\n".join(people)))
     in_texts = set(tokens("\n".join(texts)))
-    begun = {word[:PREPARED_PREFIX] for word in in_texts | in_subject | in_people}
-    begun = {one for one in begun if len(one) == PREPARED_PREFIX}
+    everything = in_texts | in_subject | in_people
+    begun = {word[:length] for length in PREPARED for word in everything if len(word) >= length}
     return _listed(_stems(in_subject)), _listed(_stems(in_texts)), _listed(begun)
 
 
