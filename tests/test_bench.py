@@ -48,6 +48,7 @@ def test_every_made_up_mail_has_a_word_to_ask_for() -> None:
 
 def test_what_search_does_not_find_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "__init__.py").touch()
     (tmp_path / "bench" / "asking.py").write_text(
         "import sys, json\nfor line in sys.stdin: print(json.dumps({'question': line.rstrip(), 'found': ['1']}))\n"
     )
