@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from zoneinfo import available_timezones
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.user_agent import UserAgent
 
@@ -13,7 +13,7 @@ from archive.people import sessions, users
 from archive.people.sessions import WebSession
 
 from . import shortcuts, sign_in
-from .language import LANGUAGES, gettext
+from .language import COOKIE, LANGUAGES, gettext
 from .visit import cookie_name, office, visitor
 
 blueprint = Blueprint("profile", __name__)
@@ -96,7 +96,10 @@ def display() -> ResponseReturnValue:
         abort(400)
     with office().archive.transaction() as session:
         users.set_display(session, who.user.id, language=language, zone=zone, theme=theme, density=density)
-    return _done("display", gettext("Kept. The pages look so from now on."))
+    response = make_response(_done("display", gettext("Kept. The pages look so from now on.")))
+    if language is None:  # as the browser asks: what was once chosen in this browser no longer counts
+        response.delete_cookie(COOKIE, path="/")
+    return response
 
 
 @blueprint.post("/profile/password")

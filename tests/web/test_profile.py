@@ -54,6 +54,13 @@ def test_what_cannot_be_chosen_is_refused(office: Office, field: str, value: str
     assert user(office).zone is None
 
 
+def test_as_the_browser_asks_forgets_what_was_chosen_in_it(office: Office) -> None:
+    anna = office.browser("anna")
+    anna.post("/language", {"language": "cs", "next": "/"}, page="/profile")
+    anna.post("/profile/display", {"language": "", "zone": "", "theme": "", "density": ""}, page="/profile")
+    assert '<html lang="en"' in anna.get("/").text
+
+
 def _change(anna: Browser, present: str, new: str, again: str | None = None) -> tuple[int, str]:
     form = {"present": present, "password": new, "again": again or new}
     answer = anna.post("/profile/password", form, page="/profile")
