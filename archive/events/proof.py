@@ -111,7 +111,8 @@ def digest(table: str, row: Mapping[str, Any] | RowMapping) -> str:
         return NOTHING_ELSE
     if table == "receipt" and row.get("binding") is not None:
         covered = _RECEIPT_OF_A_BINDING
-    said = {name: row[name] for name in covered if row.get(name) is not None}
+    get = row.get
+    said = {name: value for name in covered if (value := get(name)) is not None}
     for name in _BOOLEAN[table]:
         if said.get(name) in (0, 1):
             said[name] = bool(said[name])
