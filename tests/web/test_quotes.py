@@ -205,4 +205,5 @@ def test_twice_the_lines_take_about_twice_the_time() -> None:
         return time.process_time() - start
 
     seconds(100)
-    assert seconds(16_000) < 8 * max(seconds(4_000), 0.02)
+    # Quadratic would be sixteen times; the smallest of three, for other work on the machine.
+    assert min(seconds(16_000) for _ in range(3)) < 12 * max(min(seconds(4_000) for _ in range(3)), 0.02)
