@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from archive.people import processes, scopes
 from archive.people.processes import Process
-from archive.post import messages
+from archive.people.scopes import Viewer
+from archive.post import conversations, messages
 from archive.store.archive import Session
 from archive.work import tickets
 from archive.work.tickets import Cursor, Ticket
@@ -21,6 +23,7 @@ from .visit import Visitor, office, visitor
 blueprint = Blueprint("conversations", __name__)
 
 PAGE = 50  # conversations in a list, and mails of one conversation
+_VIEW = ("in", "before", "at", "text", "pictures")  # what else the address of a conversation says
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,12 @@ def show(id_: int) -> ResponseReturnValue:
     """A conversation, the mails oldest first, beside the list one came from; it counts as read from now on."""
     who, archive = visitor(), office().archive
     with archive.reading() as session:
-        found = tickets.of_conversation(session, who.viewer, id_)
+        now, found = worked_on(session, who.viewer, id_)
         if not found:
             abort(404)
+        if now != id_:
+            wanted: dict[str, Any] = {name: request.args[name] for name in _VIEW if name in request.args}
+            return redirect(url_for("conversations.show", id_=now, **wanted), 301)
         where = place(who, request.args.get("in", "")) or _natural_place(who, found)
         talk = _talk(session, who, id_, found)
     # What a browser fetches in advance nobody has read yet.
@@ -115,6 +121,16 @@ def show(id_: int) -> ResponseReturnValue:
     with archive.reading() as session:
         page = listed(session, who, where)
     return render_template("conversations/show.html", page=page, talk=talk)
+
+
+def worked_on(session: Session, viewer: Viewer, id_: int) -> tuple[int, list[Ticket]]:
+    """The id that a conversation has now, another's where it was joined, and the tickets on it that may be seen.
+
+    Without a ticket there is nothing to be seen, and nothing is said of whether it was ever there.
+    """
+    found = tickets.of_conversation(session, viewer, id_)
+    into = None if found else conversations.now_in(session, id_)
+    return (id_, found) if into is None else (into, tickets.of_conversation(session, viewer, into))
 
 
 def _natural_place(who: Visitor, found: list[Ticket]) -> Place:
@@ -236,12 +252,12 @@ def read(id_: int) -> ResponseReturnValue:
 def _mark(id_: int, done: str, mark: Callable[[Session, int, list[Ticket]], None]) -> ResponseReturnValue:
     who = visitor()
     with office().archive.transaction() as session:
-        found = tickets.of_conversation(session, who.viewer, id_)
+        now, found = worked_on(session, who.viewer, id_)
         until = tickets.seen_until(session, who.user.id, found)
         mark(session, who.user.id, found)
     if not found:
         abort(404)
     where = place(who, request.form.get("in", "")) or _natural_place(who, found)
     if "undo" not in request.form:  # what undoes it needs no undoing
-        flash(json.dumps({"done": done, "id": str(id_), "until": until, "in": where.key}), "marked")
+        flash(json.dumps({"done": done, "id": str(now), "until": until, "in": where.key}), "marked")
     return redirect(where.url, 303)

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from archive.events import log
 from archive.work import tickets
 
-from .conversations import number, place
+from .conversations import number, place, worked_on
 from .language import gettext, ngettext
 from .visit import office, visitor
 
@@ -31,7 +31,7 @@ def news() -> ResponseReturnValue:
             active = tickets.active_since(session, who.viewer, where.scopes, since)
         wrote = []
         if talk is not None and talk_since is not None:
-            found = tickets.of_conversation(session, who.viewer, talk)
+            _, found = worked_on(session, who.viewer, talk)
             wrote = [one.people for one in found if one.last_at > talk_since]
     count = len(active)
     return jsonify(

@@ -89,6 +89,20 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     return places, joined
 
 
+def now_in(session: Session, gone: int) -> int | None:
+    """The conversation that one which is no more is part of now; None where there was none of this id, or still is.
+
+    A conversation has its first message's id, and its row stays: so the message knows where it went.
+    """
+    query = (
+        select(message.c.conversation)
+        .join(conversation, conversation.c.id == message.c.id)
+        .where(message.c.id == gone, message.c.conversation != gone)
+    )
+    into: int | None = session.scalar(query)
+    return into
+
+
 def _join(gone: int, into: int, joined: dict[int, int], leads: dict[bytes, _Lead], places: dict[int, Place]) -> None:
     """Pure but for what it changes: everything in one conversation is in the other from now on."""
     joined[gone] = into

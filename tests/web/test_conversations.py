@@ -180,6 +180,82 @@ def test_each_sees_the_mails_of_a_conversation_that_reached_him(office: Office) 
     assert "Sales" not in anna, "whom else a mail reached is nobody's business: it may have been a blind copy"
 
 
+class TestJoinedConversations:
+    """Somebody answers an answer nobody here has seen; then that one comes, and it belongs to an older conversation."""
+
+    def joined(self, office: Office) -> tuple[int, int]:
+        """The conversation that is no more, and the one it is part of now. Anna sees both, Bernd the older one."""
+        older = world.mail(subject="Order 7", message_id="<order@x.example>", text="the order")
+        (first,) = office.take("helpdesk", world.copy_for(world.HELPDESK, older))
+        office.take("sales", world.copy_for(world.SALES, older))
+        office.clock[0] += MINUTE
+        (later,) = office.take("helpdesk", world.mail(subject="Re: Order 7", in_reply_to="<between@x.example>"))
+        gone, into = office.conversation(later), office.conversation(first)
+        assert gone != into
+        self.kept = f"/conversations/{gone}"
+        self.opened = office.browser("anna").get(self.kept)
+        assert self.opened.status_code == 200
+        office.clock[0] += MINUTE
+        between = world.mail(subject="Re: Order 7", message_id="<between@x.example>", in_reply_to="<order@x.example>")
+        office.take("helpdesk", between)
+        assert office.conversation(later) == into
+        return gone, into
+
+    def test_an_address_that_was_kept_leads_to_where_the_mails_are_now(self, office: Office) -> None:
+        _, into = self.joined(office)
+        answer = office.browser("anna").get(f"{self.kept}?in=helpdesk&at=5&_external=1&_scheme=gopher&id_=3")
+        assert answer.status_code == 301
+        assert answer.headers["Location"] == f"/conversations/{into}?in=helpdesk&at=5"
+        page = office.browser("anna").get(self.kept, follow_redirects=True)
+        assert page.status_code == 200
+        assert len(folds(page.text)) == 3
+
+    def test_it_leads_on_when_that_one_is_joined_too(self, office: Office) -> None:
+        chain = [
+            world.mail(subject=f"mail {n}", message_id=f"<{n}@x.example>", in_reply_to=f"<{n - 1}@x.example>" * (n > 1))
+            for n in range(1, 6)
+        ]
+        ids = []
+        for number in (4, 2, 0):  # each begins a conversation of its own
+            ids += office.take("helpdesk", chain[number])
+        addresses = [f"/conversations/{office.conversation(id_)}" for id_ in ids]
+        office.take("helpdesk", chain[3])
+        office.take("helpdesk", chain[1])
+        anna = office.browser("anna")
+        for address in addresses:
+            assert len(folds(anna.get(address, follow_redirects=True).text)) == 5, address
+
+    def test_who_may_not_see_it_is_told_the_same_as_of_one_that_never_was(self, office: Office) -> None:
+        self.joined(office)
+        answers = [office.browser("clara").get(address) for address in (self.kept, "/conversations/4711")]
+        assert [(one.status_code, one.headers.get("Location")) for one in answers] == [(404, None)] * 2
+        assert self.kept not in answers[0].text
+
+    def test_who_sees_a_part_of_it_is_shown_that_part(self, office: Office) -> None:
+        self.joined(office)
+        page = office.browser("bernd").get(self.kept, follow_redirects=True)
+        assert page.status_code == 200
+        assert len(folds(page.text)) == 1
+        assert "the order" in page.text
+
+    def test_the_message_of_an_answer_is_no_address_of_a_conversation(self, office: Office) -> None:
+        (first,) = office.take("helpdesk", world.mail(message_id="<a@x.example>"))
+        (second,) = office.take("helpdesk", world.mail(in_reply_to="<a@x.example>"))
+        assert office.conversation(second) == first
+        assert office.browser("anna").get(f"/conversations/{second}").status_code == 404
+
+    def test_what_was_open_when_it_was_joined_goes_on(self, office: Office) -> None:
+        gone, _ = self.joined(office)
+        anna = office.browser("anna")
+        news = anna.get(f"/live?talk={gone}&talk_since={office.clock[0] - MINUTE}")
+        assert "wrote just now" in news.text
+        assert anna.post(f"{self.kept}/read").status_code == 303
+        assert not UNREAD_ROW.search(anna.get("/").text)
+        assert anna.post(f"{self.kept}/unread").status_code == 303
+        assert UNREAD_ROW.search(anna.get("/").text)
+        assert office.browser("clara").post(f"{self.kept}/unread").status_code == 404
+
+
 def test_it_is_said_who_sees_this_and_why(office: Office) -> None:
     (shared,) = office.take("helpdesk", world.mail(subject="shared"))
     (own,) = office.take("anna", world.mail(subject="own"))
