@@ -1,7 +1,7 @@
 """Backups of a whole archive while everything runs: the database, the key store, the heads of seals, and the packs.
 
-The order makes it whole. The heads first: each is of a seal that is in the database by then. Then the database, as it
-stands at one moment. Whatever it refers to was durable before it was committed: so the packs up to where this copy of
+The order makes it whole. The heads and the database, as it stands at one moment, while nobody seals: each seal has its
+head, and each head its seal. Whatever it refers to was durable before it was committed: so the packs up to where this copy of
 the database says, and the key store, cut to the blobs that this copy knows. What was erased in between has no key any
 more, and cannot be read in the backup either.
 
@@ -23,7 +23,7 @@ from typing import IO, Any
 from sqlalchemy import func, select
 
 from . import installation
-from .events import heads, log
+from .events import heads, log, sealer
 from .front import when
 from .people.scopes import MACHINE
 from .post import contents, messages
@@ -41,6 +41,7 @@ _GENERATION = "generation-"
 _STEP = 1 << 20
 _TAIL = 64 << 10  # bytes that are compared to see whether a pack is the one that was backed up
 _PIECE = 256 << 20  # bytes of a pack one digest answers for; what is added has one of its own
+_SEALER_WAITS = 300.0  # seconds for a sealer at work
 
 
 class BackupTrouble(Exception):
@@ -207,10 +208,7 @@ def _make(
     generation = folder / f"{_GENERATION}{number:06}"
     generation.mkdir(mode=0o700)
     (folder / PACKS).mkdir(mode=0o700, exist_ok=True)
-    written = archive.folder / heads.NAME
-    if written.exists():
-        _copy(_pieces_of(written), generation / heads.NAME)
-    _copy_database(archive.engine.url.database or "", generation / DATABASE)
+    _copy_what_is_sealed(archive, generation)
     with closing(sqlite3.connect(generation / DATABASE)) as database:
         places = _last_places(database)
         version, copies = _facts(database)
@@ -226,6 +224,17 @@ def _make(
     manifest = Manifest(now, version, archive.key.fingerprint, generation.name, files, tuple(packs), copies)
     _settle(folder, generation, manifest)
     return manifest
+
+
+def _copy_what_is_sealed(archive: Archive, generation: Path) -> None:
+    try:
+        with sealer.paused(archive, _SEALER_WAITS):
+            written = archive.folder / heads.NAME
+            if written.exists():
+                _copy(_pieces_of(written), generation / heads.NAME)
+            _copy_database(archive.engine.url.database or "", generation / DATABASE)
+    except BlockingIOError:
+        raise BackupTrouble("Sealing what happened takes too long. Call the backup again later.") from None
 
 
 def _settle(folder: Path, generation: Path, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ are remembered and looked for again. Where two sealers meet, one id for the next
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,17 @@ def seal_all(
     except IntegrityError:  # a sealer on another machine was quicker
         pass
     return sealed
+
+
+@contextmanager
+def paused(archive: Archive, wait: float) -> Iterator[None]:
+    """Nobody seals on this machine while it lasts, and every seal has its head in the file.
+
+    BlockingIOError where a sealer at work does not end within so many seconds.
+    """
+    with locked(archive.folder / "locks" / "sealer", wait):
+        _write_down(archive)
+        yield
 
 
 def newest(session: Session) -> Seal | None:

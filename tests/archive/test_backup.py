@@ -14,6 +14,7 @@ import pytest
 
 from archive import backup, doctor, installation
 from archive.backup import BackupTrouble, Manifest
+from archive.events import sealer, verify
 from archive.intake import Intake
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
@@ -156,6 +157,30 @@ class TestAgain:
         recorded = other.rows("SELECT id FROM blob ORDER BY id")
         assert other.rows("SELECT blob FROM blob_key ORDER BY blob", database="keys") == recorded
         other.close()
+
+
+def test_sealing_waits_while_heads_and_database_are_copied(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heads and database are two files; what is sealed between copying one and the other would look cut off."""
+    home.take("Helpdesk", *numbered(range(3)))
+    sealer.seal_all(home.archive, home.clock)
+    copy, sealed = backup._copy_database, []
+
+    def copied_while_somebody_seals(path: str, to: Path) -> None:
+        if to.name == backup.DATABASE:
+            home.take("Helpdesk", *numbered(range(10, 11)))
+            sealed.append(sealer.seal_all(home.archive, home.clock))
+        copy(path, to)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(backup, "_copy_database", copied_while_somebody_seals)
+        backed_up(home, tmp_path / "backup")
+    assert sealed == [0]
+    assert sealer.seal_all(home.archive, home.clock), "sealing goes on afterwards"
+    other = restored(home, tmp_path / "backup", tmp_path / "other")
+    assert verify.verify(other.archive, workers=1).findings == []
+    other.close()
 
 
 def _into_a_new_pack(intake: Intake, now: int) -> object:
