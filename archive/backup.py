@@ -1,9 +1,9 @@
 """Backups of a whole archive while everything runs: the database, the key store, the heads of seals, and the packs.
 
 The order makes it whole. The heads and the database, as it stands at one moment, while nobody seals: each seal has its
-head, and each head its seal. Whatever it refers to was durable before it was committed: so the packs up to where this copy of
-the database says, and the key store, cut to the blobs that this copy knows. What was erased in between has no key any
-more, and cannot be read in the backup either.
+head, and each head its seal. Whatever the database refers to was durable before it was committed: so the packs up to
+where this copy says, and the key store, cut to the blobs that this copy knows. What was erased in between has no key
+any more, and cannot be read in the backup either.
 
 A backup is a folder. Packs only grow, so another backup into the same folder adds what is new; databases are written
 anew, and of the key store only the newest generation is kept, or what was erased would come back. The manifest names

@@ -179,7 +179,7 @@ def test_sealing_waits_while_heads_and_database_are_copied(
     assert sealed == [0]
     assert sealer.seal_all(home.archive, home.clock), "sealing goes on afterwards"
     other = restored(home, tmp_path / "backup", tmp_path / "other")
-    assert verify.verify(other.archive, workers=1).findings == []
+    assert verify.verify(other.archive, contents=True, sample=None, workers=1).findings == []
     other.close()
 
 
