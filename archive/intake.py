@@ -18,8 +18,9 @@ from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from .events import log, proof
-from .mail import cutting, identity, reader
+from .mail import cutting, facts, identity
 from .mail.cutting import Cut
+from .mail.facts import Facts
 from .post import conversations, receipts, sources
 from .post.bindings import Binding
 from .post.messages import new_id
@@ -31,11 +32,6 @@ from .store.keys import KeyTrouble
 from .store.packs import Place, Sealed, Writer
 from .store.schema import attachment, blob, delivery, leaf, message, message_scope, pack, quarantine, receipt
 from .work import tickets
-
-SUBJECT = 1000  # characters kept for lists; the whole one is in the mail
-PEOPLE = 200  # addresses kept for lists
-SNIPPET = 200
-_SNIPPET_FROM = 2000  # characters of the body looked at for a snippet
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
 ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyTrouble)
@@ -155,28 +151,6 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the reader says of a mail, cut to what the tables keep."""
-
-    subject: str
-    from_name: str
-    from_address: str
-    recipients: str
-    date: int | None
-    message_id: str
-    references: tuple[str, ...]
-    snippet: str
-    sender: str
-    to: str
-    copied: str
-    body: str
-    attachments: tuple[tuple[str, str, str], ...]  # path, name, content type
-    problems: tuple[str, ...]
-    reader: int
-    encoded: tuple[tuple[int, int], ...]  # where base64 bodies stand in the content
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
     """A copy ready to be kept and recorded."""
 
@@ -200,66 +174,10 @@ def prepare(arrival: Arrival, content_hash_key: bytes, *, read: bool = True) -> 
     sha256 = hashlib.sha256(arrival.raw).digest()
     # The content is read, not the copy: so all copies of a message read the same.
     content_key = identity.content_key(content, content_hash_key)
-    read_as = facts(content) if read else unread("reading it ended the worker")
+    read_as = facts.read(content) if read else facts.unread("reading it ended the worker")
     cuts = cutting.find(content, read_as.encoded)
     named = tuple((identity.keyed_hash(cutting.decoded(content, cut), content_hash_key), cut) for cut in cuts)
     return Prepared(arrival, sha256, content, content_key, trace, read_as, named)
-
-
-def facts(raw: identity.Raw) -> Facts:
-    """What the reader says; a mail it stumbles over is kept all the same, marked, and shown raw."""
-    try:
-        mail = reader.read(raw)
-        body = reader.words(raw, mail)
-        sender = mail.from_[0] if mail.from_ else reader.Address("", "")
-        people = {"to": mail.to, "cc": mail.cc, "reply_to": mail.reply_to}
-        named = {
-            kind: [(_clean(one.name), _clean(one.address)) for one in some[:PEOPLE]] for kind, some in people.items()
-        }
-        return Facts(
-            subject=_clean(mail.subject)[:SUBJECT],
-            from_name=_clean(sender.name)[:SUBJECT],
-            from_address=_clean(sender.address)[:SUBJECT],
-            recipients=json.dumps(named, ensure_ascii=False),
-            date=mail.date * 1000 if mail.date is not None else None,
-            message_id=_clean(mail.message_id or "")[:SUBJECT],
-            references=mail.references,
-            snippet=" ".join(_clean(body[:_SNIPPET_FROM]).split())[:SNIPPET],
-            sender=_listed(mail.from_),
-            to=_listed(mail.to),
-            copied=_listed(mail.cc),
-            body=_clean(body),
-            attachments=tuple(
-                (leaf.path, _clean(leaf.name or "")[:SUBJECT], _clean(leaf.content_type)[:200])
-                for leaf in mail.leaves
-                if leaf.attachment
-            ),
-            problems=tuple(map(_clean, mail.problems[:20])),
-            reader=reader.VERSION,
-            encoded=tuple(
-                (leaf.start, leaf.end) for leaf in mail.leaves if leaf.container is None and leaf.encoding == "base64"
-            ),
-        )
-    except Exception as error:  # whatever a hostile mail makes the reader do, the mail is kept
-        return unread(type(error).__name__)
-
-
-def unread(why: str) -> Facts:
-    """What stands in the tables for a mail that could not be read."""
-    problem = f"This mail could not be read ({why}); it is kept and shown as it came."
-    nobody = json.dumps({"to": [], "cc": [], "reply_to": []})
-    return Facts("", "", "", nobody, None, "", (), "", "", "", "", "", (), (problem,), 0, ())
-
-
-def _listed(people: Sequence[reader.Address]) -> str:
-    return _clean("\n".join(f"{one.name} {one.address}" for one in people[:PEOPLE]))
-
-
-def _clean(text: str) -> str:
-    """Text that every database takes: no NUL, no lone surrogates."""
-    if text.isascii():
-        return text.replace("\0", "\ufffd") if "\0" in text else text
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -749,7 +667,7 @@ def _index(
 def _words_then(id_: int, now: Facts, read_by: int) -> Words | None:
     """The words a message was indexed by, as another copy yields them; None where that was read differently."""
     if not read_by:
-        return words(id_, unread(""))
+        return words(id_, facts.unread(""))
     return words(id_, now) if now.reader == read_by else None
 
 

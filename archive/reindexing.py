@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from . import extraction, intake
 from .extraction import Extractor
-from .mail import identity, reader
+from .mail import facts, identity, reader
 from .post import contents
 from .post.contents import Content
 from .search import index, marks
@@ -124,13 +124,13 @@ def _made(
     archive: Archive, keys: Mapping[int, bytes], one: _One, extractor: Extractor, known: dict[bytes, str]
 ) -> _Made:
     if not one.reader:  # it ended a worker, or the reader stumbled: nobody reads it again
-        return _Made(one, replace(intake.words(one.message, intake.unread("")), full=True))
+        return _Made(one, replace(intake.words(one.message, facts.unread("")), full=True))
     try:
         raw = _whole(archive, keys, one.content)
     except Damaged:
         return _Made(one)
     texts = _texts(archive, raw, extractor, known) if one.attachments else []
-    words = intake.words(one.message, intake.facts(raw))
+    words = intake.words(one.message, facts.read(raw))
     return _Made(one, replace(words, enclosed="\n".join(text for _, text in texts), full=True), texts)
 
 

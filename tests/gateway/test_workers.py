@@ -109,16 +109,16 @@ def test_a_mail_that_ends_every_worker_is_kept_unread_and_its_neighbours_are_arc
 
 def deadly_work(*arguments: Any) -> None:
     """A worker in which reading one mail ends the process."""
-    from archive import intake
+    from archive.mail import facts
 
-    read = intake.facts
+    read = facts.read
 
-    def facts(raw: Any) -> Any:
+    def deadly(raw: Any) -> Any:
         if b"kill the reader" in bytes(raw):
             os._exit(11)
         return read(raw)
 
-    intake.facts = facts
+    facts.read = deadly
     true_work(*arguments)
 
 

@@ -18,6 +18,7 @@ from archive.importing import taking
 from archive.importing.finding import Skip, find
 from archive.importing.run import Import, Summary
 from archive.importing.workers import _work as true_work
+from archive.mail import facts
 from archive.people.scopes import MACHINE, process_scope
 from archive.post import messages
 
@@ -242,14 +243,14 @@ class TestWorkers:
 
 def deadly_work(*arguments: object) -> None:
     """A worker in which reading one mail ends the process."""
-    read = intake.facts
+    read = facts.read
 
-    def facts(raw: object) -> object:
+    def deadly(raw: object) -> object:
         if b"kill the reader" in bytes(raw):  # type: ignore[call-overload]
             os._exit(11)
         return read(raw)  # type: ignore[arg-type]
 
-    intake.facts = facts  # type: ignore[assignment]
+    facts.read = deadly  # type: ignore[assignment]
     true_work(*arguments)  # type: ignore[arg-type]
 
 

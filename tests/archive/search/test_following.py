@@ -133,12 +133,12 @@ class TestBackground:
     def test_a_mail_that_cannot_be_read_is_dealt_with_once(
         self, home: Home, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from archive import intake
+        from archive.mail import facts
 
-        read_as = intake.facts
-        monkeypatch.setattr(intake, "facts", lambda _content: intake.unread("made so"))
+        read_as = facts.read
+        monkeypatch.setattr(facts, "read", lambda _content: facts.unread("made so"))
         home.take("Helpdesk", mail(subject="hard", text="alpha"))
-        monkeypatch.setattr(intake, "facts", read_as)
+        monkeypatch.setattr(facts, "read", read_as)
         assert follow(home, extractor) == 1
         assert home.find("anna", "alpha") == []
         assert len(home.find("anna", "process:helpdesk")) == 1

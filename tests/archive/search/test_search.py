@@ -239,14 +239,13 @@ class TestTheIndexStaysConsistent:
 
 def test_a_newer_reader_does_not_spoil_the_index(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Index rows are taken out by the words they were made from, which another reader need not give."""
-    from archive import intake
-    from archive.mail import reader
+    from archive.mail import facts, reader
 
     raw = mail(subject="offer", text="alpha beta")
     home.take("Helpdesk", raw)
     monkeypatch.setattr(reader, "VERSION", reader.VERSION + 1)
-    read_as = intake.facts
-    monkeypatch.setattr(intake, "facts", lambda content: _other_words(read_as(content)))
+    read_as = facts.read
+    monkeypatch.setattr(facts, "read", lambda content: _other_words(read_as(content)))
     home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + raw)
     assert home.find("anna", "alpha") == ["offer"]
     assert home.find("anna", "gamma") == home.find("bernd", "gamma") == []
@@ -255,15 +254,15 @@ def test_a_newer_reader_does_not_spoil_the_index(home: Home, monkeypatch: pytest
 
 
 def test_a_copy_that_could_not_be_read_does_not_spoil_the_index(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    from archive import intake
+    from archive.mail import facts
 
     first, second = mail(subject="first", text="alpha"), mail(subject="second", text="alpha")
     home.take("Helpdesk", first)
-    read_as = intake.facts
-    monkeypatch.setattr(intake, "facts", lambda _content: intake.unread("made so"))
+    read_as = facts.read
+    monkeypatch.setattr(facts, "read", lambda _content: facts.unread("made so"))
     home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + first)
     home.take("Helpdesk", second)
-    monkeypatch.setattr(intake, "facts", read_as)
+    monkeypatch.setattr(facts, "read", read_as)
     home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + second)
     _check_integrity(home.folder / "archive.sqlite")
     assert home.find("anna", "alpha") == ["first"]
