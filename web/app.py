@@ -1,14 +1,12 @@
 """The pages as one WSGI application, and the server that gives them out."""
 
 import contextlib
-import hashlib
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from flask import Flask, url_for
+from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 from waitress import wasyncore  # type: ignore[import-untyped]
@@ -23,6 +21,7 @@ from archive.store.archive import Archive
 from config import settings
 
 from . import (
+    assets,
     conversations,
     errors,
     first_run,
@@ -68,7 +67,7 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
     app.url_map.converters["number"] = Number
     CSRFProtect(app)
     app.before_request(visit.recognise)
-    for part in (language, headers, errors, rail, previews, shortcuts):
+    for part in (language, headers, assets, errors, rail, previews, shortcuts):
         part.prepare(app)
     for noun in (
         sign_in,
@@ -84,7 +83,6 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
         profile,
     ):
         app.register_blueprint(noun.blueprint)
-    app.jinja_env.globals["asset"] = _assets(Path(app.static_folder or ""))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     if behind_proxy:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
@@ -115,16 +113,6 @@ class Number(BaseConverter):
         if number >= 1 << 63:
             raise ValidationError
         return number
-
-
-def _assets(folder: Path) -> Callable[[str], str]:
-    """Addresses of static files that change with their content."""
-    marks = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:10] for path in folder.iterdir()}
-
-    def asset(name: str) -> str:
-        return url_for("static", filename=name, v=marks[name])
-
-    return asset
 
 
 class Server:

@@ -123,16 +123,40 @@ class Office:
         self.archive.close()
 
 
-@pytest.fixture(scope="session")
-def empty_archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, InstallationKey]:
-    """An archive with nothing in it, made once; tests get copies."""
-    folder = tmp_path_factory.mktemp("empty")
-    (folder / "locks").mkdir()
+def make_empty(folder: Path) -> InstallationKey:
+    """Make an archive with nothing in it; its key."""
+    (folder / "locks").mkdir(parents=True)
     key = InstallationKey.new()
     archive = Archive(folder, key)
     migrate.upgrade(archive)
     archive.close()
-    return folder, key
+    return key
+
+
+def open_office(
+    folder: Path, key: InstallationKey, *, base_url: str | None = None, behind_proxy: bool = False
+) -> Office:
+    """Furnish an empty archive and put its pages up; `close` it afterwards."""
+    archive, clock = Archive(folder, key), [NOW]
+    app = create_app(archive, base_url=base_url, behind_proxy=behind_proxy, now=lambda: clock[0])
+    ids, bound = _furnish(archive)
+    return Office(archive, app, ids, bound, clock)
+
+
+@pytest.fixture(scope="session")
+def empty_archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, InstallationKey]:
+    """An archive with nothing in it, made once; tests get copies."""
+    folder = tmp_path_factory.mktemp("empty") / "archive"
+    return folder, make_empty(folder)
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[Any]:
+    """The small world's office in a browser, the same for all tests of a worker: look, and leave it as it was."""
+    from .pages import House
+
+    with House(tmp_path_factory.mktemp("house"), chromium) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -141,12 +165,9 @@ def make_office(empty_archive: tuple[Path, InstallationKey], tmp_path: Path) -> 
     made: list[Office] = []
 
     def make(*, base_url: str | None = None, behind_proxy: bool = False) -> Office:
-        folder, key = tmp_path / f"office-{len(made)}", empty_archive[1]
+        folder = tmp_path / f"office-{len(made)}"
         shutil.copytree(empty_archive[0], folder)
-        archive, clock = Archive(folder, key), [NOW]
-        app = create_app(archive, base_url=base_url, behind_proxy=behind_proxy, now=lambda: clock[0])
-        ids, bound = _furnish(archive)
-        made.append(Office(archive, app, ids, bound, clock))
+        made.append(open_office(folder, empty_archive[1], base_url=base_url, behind_proxy=behind_proxy))
         return made[-1]
 
     yield make

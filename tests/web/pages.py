@@ -1,0 +1,200 @@
+"""Every page there is, in a furnished house: what all pages have to hold is tried over this list."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from archive import installation
+from archive.people import processes, sessions, users
+from archive.post import bindings
+from archive.store.schema import message
+from archive.work import tickets
+from web.app import Server
+
+from .. import world
+from .conftest import NOW, make_empty, open_office
+from .pictures import pdf
+
+WHERE = {world.HELPDESK: "helpdesk", world.SALES: "sales", world.PRESS: "press"}
+WIDTHS = (1440, 1024, 390)  # three panes, a rail of icons, a phone
+TAIL = " and all that belongs to it, as it was agreed upon in the spring with everybody who was there"
+NOBODY = world.Person("Nina Nová", "nina@demo.example")  # has an account, and belongs to no process yet
+
+
+class House:
+    """The small world's mail in an office, its pages served, and a browser to look at them.
+
+    Anna has read some of hers, Bernd has more than a page of them. One folder is in trouble, one mail in quarantine.
+    """
+
+    def __init__(self, folder: Path, browser: Any) -> None:
+        key = make_empty(folder / "archive")
+        self.office = open_office(folder / "archive", key)
+        self.browser = browser
+        self._fill()
+        self._server = Server(self.office.app, "127.0.0.1", 0, 4, behind_proxy=False)
+        self._running = threading.Thread(target=self._server.run)
+        self.base = f"http://127.0.0.1:{self._server.address[1]}"
+
+    def __enter__(self) -> "House":
+        self._running.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+        self._running.join(10)
+        self.office.close()
+
+    def _fill(self) -> None:
+        office = self.office
+        for one in world.mails(datetime.fromtimestamp(NOW / 1000, UTC)):
+            office.clock[0] = int(one.at.timestamp() * 1000)
+            office.take(WHERE[one.address], one.raw)
+        office.clock[0] = NOW - 3_600_000
+        subjects = (f"Прайс-лист на следующий год, часть {number}" for number in range(60))
+        office.take("sales", *(world.mail(subject=one, text=TAIL) for one in subjects))
+        files = [("Angebot" + "_sehr_lang" * 12 + ".pdf", pdf()), *((f"{n}.csv", b"a;b\n") for n in range(8))]
+        office.take("helpdesk", world.mail(subject="Offer" + TAIL * 2, text="> a\n" * 5, attachments=files))
+        office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "The database refuses it")
+        with office.archive.transaction() as session:
+            helpdesk = office.bindings["helpdesk"]
+            says = "The server refuses the password. Enter the new one."
+            bindings.failed(session, helpdesk, NOW - 7_200_000, trouble=says, permanent=True, next_at=NOW)
+            bindings.succeeded(session, office.bindings["sales"], NOW - 9000, waiting=3, empty=False)
+            viewer = office.viewer("anna")
+            seen = tickets.page(session, viewer, ["process:1"], None, 100)[2:]
+            tickets.mark_seen(session, office.users["anna"], seen)
+        with office.archive.transaction() as session:
+            office.users["nina"] = users.add(session, NOBODY.address, NOBODY.name, NOW)
+            processes.add(session, "board", "Board", ("board@demo.example",), (world.CLARA.address,), NOW)
+            for name, value in (("name", "Demo"), ("zone", "UTC"), ("url", "https://mail.demo.example")):
+                installation.put(session, name, value)
+        office.clock[0] = NOW
+
+    def of(self, subject: str) -> int:
+        """The newest message with this subject."""
+        with self.office.archive.reading() as session:
+            query = select(message.c.id).where(message.c.subject == subject).order_by(message.c.id.desc())
+            found = session.scalar(query.limit(1))
+        assert found, subject
+        return int(found)
+
+    def talk(self, subject: str) -> str:
+        """The address of the conversation with this subject."""
+        return f"/conversations/{self.office.conversation(self.of(subject))}"
+
+    @contextmanager
+    def visit(self, who: str | None, width: int = 1440, **options: Any) -> Iterator[Any]:
+        """A page of a browser in which somebody may be signed in; nothing moves in it but at once."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 900}, base_url=self.base, **{"reduced_motion": "reduce", **options}
+        )
+        if who:
+            with self.office.archive.transaction() as session:
+                token = sessions.start(session, self.office.users[who], "Mozilla/5.0 (X11; Linux) Firefox/153.0", NOW)
+            context.add_cookies([{"name": "postroom", "value": token, "url": self.base}])
+        try:
+            yield context.new_page()
+        finally:
+            context.close()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page: whose, its address, and what is done there before one looks."""
+
+    name: str
+    address: str | Callable[[House], str]
+    who: str | None = "anna"
+    first: Callable[[Any], object] = lambda page: None
+    widths: tuple[int, ...] = WIDTHS
+
+    def open(self, page: Any, house: House) -> None:
+        """Go there."""
+        page.goto(self.address if isinstance(self.address, str) else self.address(house))
+        self.first(page)
+
+
+def _link(house: House) -> str:
+    with house.office.archive.transaction() as session:
+        return f"/sign-in/link/{users.new_link(session, house.office.users['nina'], NOW)}"
+
+
+def _sign_in_wrongly(page: Any) -> None:
+    page.fill("#email", "nobody@demo.example")
+    page.fill("#password", "wrong")
+    page.click("button.main")
+    page.wait_for_selector("[role=alert]")
+
+
+def _let_the_form_grow_old(page: Any) -> None:
+    page.context.clear_cookies(name="postroom-form")
+    page.fill("#email", "nobody@demo.example")
+    page.fill("#password", "wrong")
+    page.click("button.main")
+    page.wait_for_selector("h1:has-text('lay open too long')")
+
+
+def _break(page: Any) -> None:
+    page.fill("#url", "https://mail.demo.example/path")
+    page.click("main button.main")
+    page.wait_for_selector("[aria-invalid]")
+
+
+def _mark_as_unread(page: Any) -> None:
+    page.click("#talk button:has-text('Mark as unread')")
+    page.wait_for_selector(".toast")
+
+
+COLD = "Re: Reklamace: kávovar Barista 300 nehřeje"
+PLACES = (
+    Place("list", "/"),
+    Place("list of a process", "/processes/helpdesk"),
+    Place("list, a full page", "/processes/sales", "bernd"),
+    Place("list, its end", "/?after=1.1"),
+    Place("list, nothing of one's own", "/mine"),
+    Place("list, no process", "/", "nina"),
+    Place("list, no mail", "/processes/board", "clara"),
+    Place("conversation", lambda house: house.talk(COLD)),
+    Place(
+        "conversation with a newsletter",
+        lambda house: house.talk("Winter roasts are here – and 15 % off until Sunday"),
+        "bernd",
+    ),
+    Place("conversation with many attachments", lambda house: house.talk("Offer" + TAIL * 2)),
+    Place(
+        "conversation, who sees it",
+        lambda house: house.talk(COLD),
+        first=lambda page: page.click("[popovertarget=why]"),
+    ),
+    Place("conversation, marked", lambda house: house.talk(COLD), first=_mark_as_unread),
+    Place("header", lambda house: f"/messages/{house.of(COLD)}/headers"),
+    Place("source", lambda house: f"/messages/{house.of(COLD)}/source"),
+    Place("attachment", lambda house: f"/messages/{house.of('Offer' + TAIL * 2)}/attachments/2/view"),
+    Place("search", "/search"),
+    Place("search with hits", "/search?q=kávovar -subject:nic after:2026-01"),
+    Place("search without hits", "/search?q=nowhere from:nobody before:nonsense"),
+    Place("processes", "/processes"),
+    Place("health", "/health", "clara"),
+    Place("health, nothing watched", "/health", "nina"),
+    Place("profile", "/profile"),
+    Place("keys", "/keys"),
+    Place("keys, over a page", "/", first=lambda page: page.keyboard.press("?")),
+    Place("account", "/", first=lambda page: page.click("[popovertarget=me]")),
+    Place("rail of a phone", "/", first=lambda page: page.click("[popovertarget=rail]"), widths=(390,)),
+    Place("sign-in", "/sign-in", None),
+    Place("sign-in, mistyped", "/sign-in", None, _sign_in_wrongly),
+    Place("sign-in by link", _link, None),
+    Place("sign-in by a dead link", "/sign-in/link/none", None),
+    Place("organisation", "/organisation", "clara"),
+    Place("organisation, mistyped", "/organisation", "clara", _break),
+    Place("what comes next", "/next-steps", "clara"),
+    Place("no such page", "/nowhere"),
+    Place("form too old", "/sign-in", None, _let_the_form_grow_old),
+)

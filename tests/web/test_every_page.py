@@ -1,0 +1,65 @@
+"""What every page holds: no finding of axe, nothing that moves once it is there, and not much to load."""
+
+from importlib.resources import files
+
+import pytest
+
+from .pages import PLACES, House, Place
+
+AXE_SCRIPT = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+LARGEST = 150_000  # bytes of a page with all it loads, beyond pictures and attachments
+NARROW = 390
+# Frames hold what outsiders wrote; the page's own part of it, their names, is looked at.
+AXE = """rules => axe.run(document, {iframes: false, resultTypes: ['violations'], ...(rules && {runOnly: rules})})
+    .then(found => found.violations.flatMap(one => one.nodes.map(node =>
+        `${one.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`)))"""
+COLOURS = ["color-contrast", "link-in-text-block"]  # all that another theme can change
+LOADED = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+    .map(one => [one.name, one.encodedBodySize])"""
+# While a page is still coming in, what has come may move by less than anybody sees; afterwards not at all.
+MOVED = """() => new Promise(done => {
+    const found = [], loaded = performance.getEntriesByType('navigation')[0].loadEventStart;
+    new PerformanceObserver(list => found.push(...list.getEntries()))
+        .observe({type: 'layout-shift', buffered: true});
+    setTimeout(() => done(found.filter(one => one.startTime >= loaded || one.value > .0005).map(one =>
+        [one.value, one.startTime, ...one.sources.map(source => source.node?.outerHTML?.slice(0, 100))])), 200);
+})"""
+PICTURES = ("/picture", "/inline/", "/attachments/")
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_a_page_can_be_used_by_everybody_stands_still_and_is_light(house: House, place: Place) -> None:
+    with house.visit(place.who, place.widths[0], color_scheme="light") as page:
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        place.open(page, house)
+        moved = page.evaluate(MOVED)
+        weight = {at: size for at, size in page.evaluate(LOADED) if not any(part in at for part in PICTURES)}
+        assert moved == []
+        assert 1000 < sum(weight.values()) <= LARGEST, weight
+        page.evaluate(AXE_SCRIPT)
+        for width in dict.fromkeys((place.widths[0], NARROW)):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            for theme, rules in (("light", None), ("dark", COLOURS)):
+                page.emulate_media(color_scheme=theme)
+                assert page.evaluate(AXE, rules) == [], f"{theme} at {width}"
+        assert [one for one in said if "status of 4" not in one] == []
+
+
+def test_what_axe_looks_for_is_found(house: House) -> None:
+    with house.visit("anna") as page:
+        page.goto("/")
+        page.evaluate("document.querySelector('.brand').removeAttribute('aria-label')")
+        page.evaluate("document.querySelector('.brand span').remove()")
+        page.evaluate("document.querySelector('h1').style.color = '#eee'")
+        page.evaluate(AXE_SCRIPT)
+        found = page.evaluate(AXE, None)
+    assert {one.partition(":")[0] for one in found} == {"color-contrast", "link-name"}
+
+
+def test_what_moves_is_seen(house: House) -> None:
+    with house.visit("anna") as page:
+        page.goto("/")
+        page.evaluate("document.querySelector('.top').insertAdjacentHTML('afterend', '<h2>x</h2>')")
+        assert page.evaluate(MOVED)
