@@ -27,6 +27,7 @@ from .events import heads, log, sealer
 from .front import when
 from .people.scopes import MACHINE
 from .post import contents, messages
+from .store import dialects
 from .store.archive import Archive, Session, locked
 from .store.keys import InstallationKey, sync_folder
 from .store.packs import Damaged, Place
@@ -151,7 +152,7 @@ def make(archive: Archive, folder: Path, now: int, told: Callable[[int, int], No
     Durable and complete when it returns. BackupTrouble where it cannot be, Damaged where a pack has lost bytes. `told`
     hears how many bytes of packs have been copied, of how many.
     """
-    if not archive.on_sqlite:
+    if dialects.file(archive.engine) is None:
         raise BackupTrouble("The database is not SQLite's: back it up with its own means (pg_dump), and then the data.")
     before = _folder_for(archive, folder)
     try:

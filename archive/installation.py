@@ -1,10 +1,8 @@
 """What is true of the installation as a whole: whose it is, which key it has, where its pages are."""
 
-from pathlib import Path
-
 from sqlalchemy import delete, insert, select
 
-from .store import migrate
+from .store import dialects, migrate
 from .store.archive import Archive, NotReady, Session
 from .store.schema import installation
 
@@ -45,8 +43,7 @@ def release(session: Session) -> bool:
 
 def version(archive: Archive) -> str:
     """The database's revision, whichever it is; NotReady where there is no archive. Asking makes no file."""
-    there = not archive.on_sqlite or Path(archive.engine.url.database or "").exists()
-    found = migrate.revision(archive) if there else None
+    found = None if dialects.missing(archive.engine) else migrate.revision(archive)
     if found is None:
         raise NotReady(f"{archive.folder}: no archive there. Make one with: postroom init --admin EMAIL")
     return found

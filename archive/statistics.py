@@ -1,12 +1,12 @@
 """How much is archived, and what it takes on disk."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from .people.scopes import Viewer, process_scope, user_scope, visible
 from .post import messages
+from .store import dialects
 from .store.archive import Archive, Session
 from .store.schema import blob, leaf, message, receipt
 
@@ -54,12 +54,7 @@ def _attached_again(session: Session, visible_to: Viewer) -> int:
 
 
 def _on_disk(archive: Archive, session: Session) -> int:
-    stored = archive.blobs.bytes_stored()
-    if not archive.on_sqlite:
-        return stored + (session.scalar(text("SELECT pg_database_size(current_database())")) or 0)
-    folder = Path(archive.engine.url.database or "").parent
-    # Without SQLite's logs, which come and go.
-    return stored + sum(path.stat().st_size for path in folder.glob("*.sqlite"))
+    return archive.blobs.bytes_stored() + dialects.size(session)
 
 
 def _in_packs(session: Session, visible_to: Viewer) -> int:

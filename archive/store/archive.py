@@ -9,24 +9,26 @@ for more than the batch in hand. PostgreSQL needs none of this.
 import fcntl
 import os
 import shutil
-import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import NoSuchModuleError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from . import dialects
+from .dialects import Overtaken
 from .keys import InstallationKey, KeyStore
 from .packs import BlobStore, LocalPacks
 
 # Core only: rows in, rows out, nothing cached that another worker may have changed.
 Session = Connection
 
-PAGE_BYTES = 8192
-CACHE_KIB = 32768
+_TRIES = 8  # of a transaction that was overtaken
+
+T = TypeVar("T")
 
 
 class NotReady(Exception):
@@ -41,8 +43,7 @@ class Archive:
         self.key = key
         self.database_url = database_url or f"sqlite:///{folder / 'archive.sqlite'}"
         self.engine = engine(self.database_url)
-        self.on_sqlite = self.engine.dialect.name == "sqlite"
-        self.keys = KeyStore(engine(_beside(self.database_url, "keys")), key)
+        self.keys = KeyStore(dialects.key_store(self.engine), key)
         self.blobs: BlobStore = LocalPacks(folder / "blobs")
         self.written = False  # whether anything was, through this one
         self._locks = folder / "locks"
@@ -51,10 +52,10 @@ class Archive:
     def transaction(self) -> Iterator[Session]:
         """A person's or a command's write: all of it is durable when the block ends, or none."""
         with ExitStack() as locks:
-            if self.on_sqlite:
+            if dialects.one_writer(self.engine):
                 locks.enter_context(locked(self._locks / "turnstile"))
                 locks.enter_context(locked(self._locks / "writer"))
-            with self.engine.execution_options(writes=True).begin() as session:
+            with dialects.writing(self.engine).begin() as session:
                 self.written = True
                 yield session
 
@@ -62,18 +63,33 @@ class Archive:
     def intake(self) -> Iterator[Session]:
         """As `transaction`, for batches of arriving mail: lets waiting people go first."""
         with ExitStack() as locks:
-            if self.on_sqlite:
+            if dialects.one_writer(self.engine):
                 with locked(self._locks / "turnstile"):
                     pass
                 locks.enter_context(locked(self._locks / "writer"))
-            with self.engine.execution_options(writes=True).begin() as session:
+            with dialects.writing(self.engine).begin() as session:
                 self.written = True
                 yield session
+
+    def recording(self, work: Callable[[Session], T]) -> T:
+        """As `intake`, for work that rests on what it reads: done again from its start where somebody was quicker.
+
+        IntegrityError where that does not help, what stands in the way being there for good.
+        """
+        for left in reversed(range(_TRIES)):
+            try:
+                with dialects.contended(), self.intake() as session:
+                    return work(session)
+            except Overtaken as error:
+                # On SQLite nobody is quicker, there is one writer.
+                if left == 0 or dialects.one_writer(self.engine):
+                    raise error.__cause__ or error from None
+        raise AssertionError
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """One consistent view; writes nothing and waits for nobody."""
-        with self.engine.begin() as session:
+        with dialects.reading(self.engine).begin() as session:
             yield session
 
     def close(self) -> None:
@@ -87,47 +103,14 @@ class Archive:
 
 
 def engine(url: str) -> Engine:
-    """A database by its URL, set up as this archive needs it; NotReady where no driver is installed."""
-    options: dict[str, Any] = {}
-    if make_url(url).get_backend_name() == "sqlite":
-        options["connect_args"] = {"timeout": 60, "check_same_thread": False}
+    """A database by its URL, set up as this archive needs it; NotReady where that cannot be."""
+    scheme = url.split(":", 1)[0]
     try:
-        made = create_engine(url, **options)
+        return dialects.engine(url)
+    except ArgumentError:
+        raise NotReady("database.url: this is no URL like postgresql://user@host/name.") from None
     except (NoSuchModuleError, ImportError) as error:
-        scheme = url.split(":", 1)[0]
         raise NotReady(f'database.url: no driver for "{scheme}" ({error}); install postroom[postgres]') from None
-    if made.dialect.name == "sqlite":
-        event.listen(made, "connect", _prepare_sqlite)
-        event.listen(made, "begin", _begin_sqlite)
-    return made
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
-    for pragma in (
-        f"page_size = {PAGE_BYTES}",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        f"cache_size = -{CACHE_KIB}",
-        "wal_autocheckpoint = 4000",
-        "temp_store = MEMORY",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A read that later writes would fail at once if somebody else wrote in between: writers say so at the start.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _beside(url: str, name: str) -> str:
-    """The URL of the key store that belongs to an archive's database: never the same file or schema."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return parsed.set(database=str(Path(parsed.database or "").with_name(f"{name}.sqlite"))).render_as_string(False)
-    return parsed.set(database=f"{parsed.database}_{name}").render_as_string(hide_password=False)
 
 
 @contextmanager

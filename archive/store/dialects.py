@@ -1,25 +1,183 @@
-"""The one place outside the search backends that knows which database it is."""
+"""The one place outside the search backends that knows which database it is: SQLite or PostgreSQL.
 
-from collections.abc import Iterable, Sequence
+SQLite has one writer at a time, who says so when the transaction begins, and a file of its own for the key store.
+PostgreSQL has many: what two of them do at once is decided by unique constraints and conditional updates, and whoever
+was slower does it again (`Overtaken`); the key store is a schema of its own in the same database.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    insert,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
-from .archive import Session
+PAGE_BYTES = 8192
+CACHE_KIB = 32768
+KEYS = "keys"  # the key store's schema, or the name of its file
+OLDEST = 13  # of PostgreSQL
+
+_SECONDS_TO_CONNECT = 10
+# A server that vanished is noticed within a minute, and not after the two hours of the system's defaults.
+_KEPT_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+_DEADLOCK, _SERIALIZATION, _ENDED = "40P01", "40001", "57P"  # SQLSTATEs; the last begins those of a server that ends
 
 
-def insert_missing(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows, passing over those that are there already by any unique constraint."""
+class Overtaken(Exception):
+    """Another transaction was quicker: this one rests on what is no more so, and is to be done again from its start."""
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def engine(url: str) -> Engine:
+    """A database by its URL, set up as an archive needs it; ImportError or NoSuchModuleError without its driver."""
+    parsed = _with_driver(make_url(url))
+    if parsed.get_backend_name() == "sqlite":
+        made = create_engine(parsed, connect_args={"timeout": 60, "check_same_thread": False})
+        event.listen(made, "connect", _prepare_sqlite)
+        event.listen(made, "begin", _begin_sqlite)
+        return made
+    if parsed.get_backend_name() != "postgresql":
+        raise ImportError("it is neither SQLite nor PostgreSQL")
+    made = create_engine(
+        parsed,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,  # in service again by itself after the server was restarted
+        pool_size=8,
+        max_overflow=24,
+        connect_args={"connect_timeout": _SECONDS_TO_CONNECT, "client_encoding": "utf8", **_KEPT_ALIVE},
+    )
+    event.listen(made, "connect", _prepare_postgresql)
+    return made
+
+
+def _with_driver(url: URL) -> URL:
+    """As people write it, postgres:// and postgresql:// alike, to the driver there is."""
+    if url.drivername in ("postgres", "postgresql"):
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
+    for pragma in (
+        f"page_size = {PAGE_BYTES}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"cache_size = -{CACHE_KIB}",
+        "wal_autocheckpoint = 4000",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A read that later writes would fail at once if somebody else wrote in between: writers say so at the start.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    connection.autocommit = True
+    # What was acknowledged is durable, whatever the server's own setting; compiling short questions only costs.
+    connection.execute(
+        "SELECT set_config('jit', 'off', false), set_config('synchronous_commit', "
+        "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END"
+        ", false)"
+    )
+    connection.autocommit = False
+
+
+def key_store(of: Engine) -> Engine:
+    """Where the key store of an archive's database is: never among its tables."""
+    if of.dialect.name == "sqlite":
+        beside = Path(of.url.database or "").with_name(f"{KEYS}.sqlite")
+        return engine(of.url.set(database=str(beside)).render_as_string(hide_password=False))
+    return of.execution_options(schema_translate_map={None: KEYS})
+
+
+def make_room_for_keys(store: Engine) -> None:
+    """The place in which the key store's table is made; harmless to repeat."""
+    if store.dialect.name == "postgresql":
+        with store.begin() as session:
+            session.execute(text(f"CREATE SCHEMA IF NOT EXISTS {KEYS}"))
+
+
+def file(of: Engine) -> Path | None:
+    """The database's file; None where it is a server's."""
+    return Path(of.url.database or "") if of.dialect.name == "sqlite" else None
+
+
+def missing(of: Engine) -> bool:
+    """Whether there is no such database at all; looking makes none. A server has one, or says that it has not."""
+    path = file(of)
+    return path is not None and not path.exists()
+
+
+def one_writer(of: Engine) -> bool:
+    """Whether writers have to wait for each other before they begin."""
+    return of.dialect.name == "sqlite"
+
+
+def reading(of: Engine) -> Engine:
+    """For transactions that read, all of it as it stood at one moment."""
+    if of.dialect.name == "sqlite":
+        return of
+    return of.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def writing(of: Engine) -> Engine:
+    """For transactions that write."""
+    return of.execution_options(writes=True)
+
+
+@contextmanager
+def contended() -> Iterator[None]:
+    """Turns what a database says to whoever was slower into Overtaken."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Overtaken(str(error.orig)) from error
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) in (_DEADLOCK, _SERIALIZATION):
+            raise Overtaken(str(error.orig)) from error
+        raise
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def insert_missing(session: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Insert rows, passing over those that are there already by any unique constraint; how many went in."""
     if not rows:
-        return
+        return 0
     if session.dialect.name == "sqlite":
-        session.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
-    else:
-        session.execute(postgresql.insert(table).on_conflict_do_nothing(), rows)
+        return session.execute(sqlite.insert(table).on_conflict_do_nothing(), rows).rowcount
+    return session.execute(postgresql.insert(table).on_conflict_do_nothing(), rows).rowcount
 
 
-def insert_counted(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> Iterable[int]:
+def insert_counted(session: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> Iterable[int]:
     """Insert rows of a table whose column `id` counts up; returns the ids in the rows' order."""
     if not rows:
         return ()
@@ -31,9 +189,86 @@ def insert_counted(session: Session, table: Table, rows: Sequence[dict[str, Any]
     return session.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), rows)
 
 
-def unsound(session: Session) -> list[str]:
+def hold(session: Connection, table: Table, ids: Iterable[int], *, shared: bool = False) -> bool:
+    """Wait for whoever else holds these rows, and hold them until this transaction ends; what it reads from now on of
+    what goes with them stays so. `shared`: together with others who hold them so. False where nobody else can be
+    writing anyway."""
+    wanted = sorted(set(ids))
+    if session.dialect.name == "sqlite" or not wanted:
+        return False
+    query = select(table.c.id).where(among(table.c.id, wanted, session)).order_by(table.c.id)
+    # Rows that refer to these (FOR KEY SHARE) may be added meanwhile.
+    session.execute(query.with_for_update(read=shared, key_share=not shared))
+    return True
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def among(column: Column[Any], ids: Sequence[int], session: Connection) -> ColumnElement[bool]:
+    """That a column is one of these numbers, however many: one parameter, whatever its length."""
+    if session.dialect.name == "sqlite":
+        each = func.json_each(bindparam(None, f"[{','.join(map(str, ids))}]")).table_valued("value")
+        return column.in_(select(each.c.value))
+    return column == func.any(bindparam(None, list(ids), postgresql.ARRAY(BigInteger)))
+
+
+def size(session: Connection) -> int:
+    """What the database takes on disk, in bytes, the key store included."""
+    if session.dialect.name == "sqlite":
+        # Without SQLite's logs, which come and go.
+        folder = Path(session.engine.url.database or "").parent
+        return sum(path.stat().st_size for path in folder.glob("*.sqlite"))
+    return session.scalar(text("SELECT pg_database_size(current_database())")) or 0
+
+
+def unsound(session: Connection) -> list[str]:
     """What the database itself finds wrong with its pages and indexes; PostgreSQL has no such question."""
     if session.dialect.name != "sqlite":
         return []
     found = [str(one) for one in session.exec_driver_sql("PRAGMA integrity_check(100)").scalars()]
     return [] if found == ["ok"] else found
+
+
+def described(session: Connection) -> str:
+    """Which database it is, for people: name and version."""
+    if session.dialect.name == "sqlite":
+        return f"SQLite {sqlite3.sqlite_version}"
+    version = session.scalar(text("SELECT current_setting('server_version')"))
+    encoding = session.scalar(text("SELECT current_setting('server_encoding')"))
+    return f"PostgreSQL {version}, {encoding}"
+
+
+def unfit(session: Connection) -> list[str]:
+    """Why this database will not do, as sentences with the remedy; none where it will."""
+    if session.dialect.name == "sqlite":
+        return []
+    asked = "SELECT current_setting('server_version_num')::int, current_setting('server_encoding')"
+    version, encoding = session.execute(text(asked)).one()
+    found = []
+    if version < OLDEST * 10_000:
+        found.append(f"PostgreSQL {version // 10_000} is too old; Postroom needs {OLDEST} or newer.")
+    if encoding != "UTF8":
+        found.append(
+            f"The database's encoding is {encoding}. Make it anew: createdb --encoding UTF8 --template template0"
+        )
+    return found
+
+
+def unsafe(session: Connection) -> list[str]:
+    """What may lose mail that was acknowledged, as sentences with the remedy."""
+    if session.dialect.name == "sqlite":
+        return []
+    found = []
+    for setting in ("fsync", "full_page_writes"):
+        if session.scalar(text("SELECT current_setting(:name)"), {"name": setting}) != "on":
+            found.append(f"PostgreSQL runs with {setting} off: a power cut may lose mail. Set it to on.")
+    return found
+
+
+def unreachable(error: DBAPIError) -> bool:
+    """Whether a failure means that the database's server does not answer: trying again helps."""
+    if not isinstance(error, OperationalError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return hasattr(error.orig, "sqlstate") and (state is None or state.startswith(("08", _ENDED)))

@@ -1,7 +1,8 @@
 """The installation's key, what is derived from it, and the key store that holds each blob's own key.
 
 The installation's key lives in a file of its own, outside data and backups. The key store is a small database
-beside the archive's: destroying a row there destroys the blob, wherever copies of its bytes lie.
+beside the archive's, on PostgreSQL a schema of its own (`archive.store.dialects`): destroying a row there destroys the
+blob, wherever copies of its bytes lie.
 """
 
 import base64
@@ -17,6 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import BigInteger, Column, Engine, Integer, LargeBinary, MetaData, Table, delete, insert, select
+
+from .dialects import make_room_for_keys, writing
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -152,6 +155,7 @@ class KeyStore:
 
     def create(self) -> None:
         """Make the table where it is missing; harmless to repeat."""
+        make_room_for_keys(self._engine)
         metadata.create_all(self._engine)
 
     def wrap(self, blob: int, secret: bytes) -> bytes:
@@ -162,7 +166,7 @@ class KeyStore:
     def add(self, wrapped: Mapping[int, bytes]) -> None:
         """Keep keys durably, before the rows that refer to their blobs are committed."""
         if wrapped:
-            with self._engine.execution_options(writes=True).begin() as session:
+            with writing(self._engine).begin() as session:
                 session.execute(insert(blob_key), [{"blob": k, "wrapped": v} for k, v in wrapped.items()])
 
     def get(self, blobs: Iterable[int]) -> dict[int, bytes]:
@@ -188,7 +192,7 @@ class KeyStore:
         wanted = list(blobs)
         if not wanted:
             return
-        with self._engine.execution_options(writes=True).begin() as session:
+        with writing(self._engine).begin() as session:
             for start in range(0, len(wanted), 500):
                 session.execute(delete(blob_key).where(blob_key.c.blob.in_(wanted[start : start + 500])))
 

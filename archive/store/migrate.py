@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import inspect, select, text
 
+from . import dialects
 from .archive import Archive, NotReady
 from .keys import KeyTrouble
 from .schema import installation
@@ -16,6 +17,9 @@ def upgrade(archive: Archive) -> None:
     from alembic import command
     from alembic.config import Config
 
+    with archive.reading() as session:
+        if unfit := dialects.unfit(session):
+            raise NotReady(" ".join(unfit))
     archive.keys.create()
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
@@ -35,7 +39,7 @@ def revision(archive: Archive) -> str | None:
 
 def check(archive: Archive) -> None:
     """NotReady where the database is not there or not of this version."""
-    if archive.on_sqlite and not Path(archive.engine.url.database or "").exists():
+    if dialects.missing(archive.engine):
         raise NotReady(f"{archive.folder}: no archive there. Make one with: postroom init --admin EMAIL")
     found = revision(archive)
     if found is None:
