@@ -11,8 +11,9 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, text
 
@@ -228,7 +229,7 @@ class Counts:
     total: Count = Count(0)
     processes: Mapping[int, Count] = field(default_factory=dict)  # by id, the most first
     people: Sequence[tuple[str, str, Count]] = ()  # sender's address and name, the most first
-    years: Mapping[int, Count] = field(default_factory=dict)  # of arrival (UTC), the newest first
+    years: Mapping[int, Count] = field(default_factory=dict)  # of arrival in the zone asked for, the newest first
 
 
 def count(session: Session, query: Query, visible_to: Viewer, *, now: int | None = None, zone: str = "UTC") -> Counts:
@@ -250,12 +251,13 @@ def count(session: Session, query: Query, visible_to: Viewer, *, now: int | None
         if scope.startswith("process:") and visible_to.sees(scope)
     }
     years: dict[int, Count] = {}
+    where = ZoneInfo(zone)
     for id_ in ids:
-        year = _year(id_)
+        year = _year(id_, where)
         years[year] = Count(years[year].number + 1 if year in years else 1)
     if more:
         processes = _processes(session, planned, visible_to, processes)
-        years = _years(session, planned, visible_to)
+        years = _years(session, planned, visible_to, where)
     rows = session.execute(text(_BY_PERSON), {"ids": listed, "limit": _PEOPLE})
     people = [(row.from_address, row.from_name, Count(row.number, more)) for row in rows]
     ordered = sorted(processes.items(), key=lambda pair: (-pair[1].number, pair[0]))
@@ -289,12 +291,12 @@ def _processes(session: Session, planned: Plan, visible_to: Viewer, seen: Mappin
     return found
 
 
-def _years(session: Session, planned: Plan, visible_to: Viewer) -> dict[int, Count]:
+def _years(session: Session, planned: Plan, visible_to: Viewer, where: ZoneInfo) -> dict[int, Count]:
     found: dict[int, Count] = {}
     before: int | None = None
     while len(found) < _YEARS and (newest := _walk(session, planned, visible_to, before, 1)):
-        year = _year(newest[0])
-        before = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) << 30
+        year = _year(newest[0], where)
+        before = int(datetime(year, 1, 1, tzinfo=where).timestamp()) << 30
         in_year = replace(planned, first=max(planned.first, before))
         end = newest[0] + 1
         number = len(_walk(session, in_year, visible_to, end, COUNTED + 1))
@@ -302,5 +304,5 @@ def _years(session: Session, planned: Plan, visible_to: Viewer) -> dict[int, Cou
     return found
 
 
-def _year(id_: int) -> int:
-    return datetime.fromtimestamp(id_ >> 30, UTC).year
+def _year(id_: int, where: ZoneInfo) -> int:
+    return datetime.fromtimestamp(id_ >> 30, where).year

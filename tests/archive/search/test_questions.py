@@ -204,9 +204,17 @@ class TestCounts:
         assert {year: str(one) for year, one in counts.years.items()} == {2025: "10+", 2024: "4"}
         assert all(one.more for _, _, one in counts.people)
 
-    def count(self, home: Home, viewer: Viewer, typed: str) -> fts5.Counts:
+    def test_a_year_begins_where_one_is(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        viewer = Viewer("user:1", 1, frozenset({"process:1"}))
+        _fill(home, [100] * 3, at=int(datetime(2025, 12, 31, 23, 30, tzinfo=UTC).timestamp()) * 1000)
+        for counted in (fts5.COUNTED, 2):
+            monkeypatch.setattr(fts5, "COUNTED", counted)
+            assert list(self.count(home, viewer, "many").years) == [2025]
+            assert list(self.count(home, viewer, "many", "Europe/Prague").years) == [2026]
+
+    def count(self, home: Home, viewer: Viewer, typed: str, zone: str = "UTC") -> fts5.Counts:
         with home.archive.reading() as session:
-            return fts5.count(session, query.parse(typed), viewer)
+            return fts5.count(session, query.parse(typed), viewer, zone=zone)
 
 
 class TestHighlights:
