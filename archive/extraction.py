@@ -1,24 +1,19 @@
 """The text of attachments, taken out by a worker that can be killed: PDF, DOCX, XLSX, ODT.
 
-A worker is a process of its own, spawned and never forked, limited in memory and processor time, and replaced when a
-document takes it too long; what fails is only not searchable. Documents in zip files are read a piece at a time up to
-a limit, whatever they say of their size, and XML with a document type is refused: nothing in it can grow.
+The worker is replaced when a document takes it too long or too much memory (`archive.confinement`); what fails is only
+not searchable. Documents in zip files are read a piece at a time up to a limit, whatever they say of their size, and
+XML with a document type is refused: nothing in it can grow.
 """
 
 import io
-import os
 import re
-import select
-import struct
-import subprocess
-import sys
-import time
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 from xml.parsers import expat
+
+from .confinement import Confinement, Lost
 
 VERSION = 1
 """Goes up whenever the text taken out of some document changes."""
@@ -51,15 +46,14 @@ def kind(name: str, content_type: str) -> str | None:
 
 
 class Extractor:
-    """A worker process that takes the text out of one document after the other. What is too much costs the worker.
+    """Takes the text out of one document after the other in a worker. What is too much costs the worker.
 
-    Not for several threads at once. `seconds` is the time a document may take, `memory` the bytes the worker may use.
+    `seconds` is the time a document may take, `memory` the bytes the worker may use.
     """
 
     def __init__(self, seconds: float = 10.0, memory: int = 512 << 20) -> None:
         self.seconds = seconds
-        self.memory = memory
-        self._worker: subprocess.Popen[bytes] | None = None
+        self.workers = Confinement(_work, seconds=seconds, memory=memory, warm=_warm)
 
     def __enter__(self) -> Self:
         return self
@@ -73,139 +67,32 @@ class Extractor:
         """The text of a document; None where it could not be had. Never raises for what a document holds."""
         if len(data) > LARGEST:
             return None
-        for attempt in (1, 2):
-            died_idle = self._worker is not None and self._worker.poll() is not None
-            try:
-                return self._ask(kind, data)
-            except TimeoutError:
-                self.close()
-                return None
-            except (OSError, EOFError):
-                # The worker died: of this document, or it had been killed while it was idle.
-                self.close()
-                if attempt == 1 and died_idle:
-                    continue
-                return None
-        return None
+        try:
+            return self.workers.ask((kind, data), seconds=self.seconds)
+        except Lost:
+            return None
 
     def close(self) -> None:
         """End the worker, at once."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.kill()
-            for stream in (worker.stdin, worker.stdout):
-                if stream is not None:
-                    try:
-                        stream.close()
-                    except OSError:
-                        continue  # what was still to be written to it is lost with it
-            worker.wait()
-
-    def _ask(self, kind: str, data: bytes) -> str | None:
-        worker = self._started()
-        deadline = time.monotonic() + self.seconds
-        _send(worker, struct.pack(">4sQ", kind.encode("ascii"), len(data)), deadline)
-        _send(worker, data, deadline)
-        fine, size = struct.unpack(">?I", _receive(worker, 5, deadline))
-        text = _receive(worker, size, deadline).decode("utf-8", "replace")
-        return text if fine else None
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._worker is None:
-            root = str(Path(__file__).resolve().parents[1])
-            command = f"from archive import extraction; extraction.serve({self.memory}, {self.seconds})"
-            self._worker = subprocess.Popen(  # noqa: S603, our own interpreter and words
-                [sys.executable, "-c", command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))},
-                bufsize=0,
-            )
-            assert self._worker.stdin is not None
-            os.set_blocking(self._worker.stdin.fileno(), False)
-            _receive(self._worker, len(_READY), time.monotonic() + 60)
-        return self._worker
-
-
-def _send(worker: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
-    assert worker.stdin is not None
-    descriptor = worker.stdin.fileno()
-    ready = select.poll()
-    ready.register(descriptor, select.POLLOUT)
-    view = memoryview(data)
-    while view:
-        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError
-        try:
-            view = view[os.write(descriptor, view[: 1 << 16]) :]
-        except BlockingIOError:
-            continue
-
-
-def _receive(worker: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
-    assert worker.stdout is not None
-    descriptor = worker.stdout.fileno()
-    ready = select.poll()
-    ready.register(descriptor, select.POLLIN)
-    parts: list[bytes] = []
-    while size:
-        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError
-        part = os.read(descriptor, min(size, 1 << 16))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
+        self.workers.close()
 
 
 # --- The worker, from inside ------------------------------------------------------------------------------------------
 
-_READY = b"ready"
 
-
-def serve(memory: int, seconds: float) -> None:
-    """Read documents from stdin and answer with their text on stdout until stdin ends: the whole life of a worker."""
-    import resource
-    import signal
-
-    import pypdfium2  # type: ignore[import-untyped]  # noqa: F401, slow: before the clock of the first document starts
+def _warm() -> None:
+    # Slow: before the clock of the first document starts.
+    import pypdfium2  # type: ignore[import-untyped]  # noqa: F401
     import python_calamine  # noqa: F401
 
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    for nothing in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
-        resource.setrlimit(nothing, (0, 0))
-    parent = os.getppid()
-    latest = float("inf")
 
-    def watch(*_: object) -> None:
-        # Whoever asked kills us when it takes too long; this is for when nobody is left to do so.
-        if os.getppid() != parent or time.monotonic() > latest:
-            os._exit(1)
-
-    signal.signal(signal.SIGALRM, watch)
-    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    answers.write(_READY)
-    answers.flush()
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    while len(head := requests.read(12)) == 12:
-        kind, size = struct.unpack(">4sQ", head)
-        data = requests.read(size)
-        latest = time.monotonic() + seconds + 1
-        # Libraries that run on in C answer no signal handler: the kernel ends them.
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 2, hard))
-        try:
-            text, fine = taken_out(kind.rstrip(b"\0").decode("ascii"), data), True
-        except MemoryError:
-            os._exit(1)
-        except Exception:  # whatever a hostile document makes a library do, it is only not searchable
-            text, fine = "", False
-        latest = float("inf")
-        answer = text.encode("utf-8", "replace")
-        answers.write(struct.pack(">?I", fine, len(answer)) + answer)
-        answers.flush()
+def _work(order: tuple[str, bytes]) -> str | None:
+    try:
+        return taken_out(*order)
+    except MemoryError:
+        raise
+    except Exception:  # whatever a hostile document makes a library do, it is only not searchable
+        return None
 
 
 def taken_out(kind: str, data: bytes) -> str:

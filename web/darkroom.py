@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .workers import Lost, Workers
+from archive.confinement import Confinement, Lost
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,7 +51,7 @@ class Darkroom:
     """Workers and what they made; threads may share it."""
 
     def __init__(self, workers: int = 2, seconds: float = 8.0) -> None:
-        self.workers: Workers[_Order, Developed | None] = Workers(_work, count=workers, seconds=seconds, memory=MEMORY)
+        self.workers = Confinement(_work, count=workers, seconds=seconds, memory=MEMORY)
         self._made: OrderedDict[Key, Developed | None] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -70,9 +70,10 @@ class Darkroom:
                 return self._made[key]
         data = content()
         try:
-            made = self.workers.ask(_Order(data, pdf, page, side), wait=_PATIENCE_S) if len(data) <= LARGEST else None
+            said = self.workers.ask(_Order(data, pdf, page, side), wait=_PATIENCE_S) if len(data) <= LARGEST else None
         except Lost:
-            made = None
+            said = None
+        made = Developed(*said) if said else None
         self._keep(key, made)
         return made
 
@@ -97,14 +98,17 @@ def _size(made: Developed | None) -> int:
 # --- in the worker -----------------------------------------------------------------------------------------------
 
 
-def _work(order: _Order) -> Developed | None:
+_Made = tuple[bytes, tuple[tuple[int, int], ...], bool]  # as `Developed` has them
+
+
+def _work(order: _Order) -> _Made | None:
     try:
         return _of_pdf(order) if order.pdf else _of_picture(order)
     except Exception:  # the decoders raise whatever they like; for none of it is there a picture
         return None
 
 
-def _of_picture(order: _Order) -> Developed:
+def _of_picture(order: _Order) -> _Made:
     from PIL import Image, ImageOps
 
     Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
@@ -118,10 +122,10 @@ def _of_picture(order: _Order) -> Developed:
     if (size[0] < size[1]) != (picture.size[0] < picture.size[1]):
         size = (size[1], size[0])
     picture.thumbnail((order.side, order.side))
-    return Developed(_jpeg(picture), (_fitting(*size),), False)
+    return _jpeg(picture), (_fitting(*size),), False
 
 
-def _of_pdf(order: _Order) -> Developed:
+def _of_pdf(order: _Order) -> _Made:
     import pypdfium2  # type: ignore[import-untyped]
 
     document = pypdfium2.PdfDocument(order.content)
@@ -132,7 +136,7 @@ def _of_pdf(order: _Order) -> Developed:
     if not (0 < width < 1e5 and 0 < height < 1e5):
         raise ValueError("no such paper")
     bitmap = page.render(scale=_scale(width, height, order.side), may_draw_forms=False)
-    return Developed(_jpeg(bitmap.to_pil()), pages, count > MOST_PAGES)
+    return _jpeg(bitmap.to_pil()), pages, count > MOST_PAGES
 
 
 def _scale(width: float, height: float, side: int) -> float:

@@ -5,9 +5,10 @@ Such markup keeps them busy for a minute or overflows their stack, which would e
 
 from collections.abc import Mapping
 
+from archive.confinement import Confinement, Lost
+
 from . import safe_html
 from .safe_html import Cleaned, TooTangled
-from .workers import Lost, Workers
 
 MEMORY = 512 << 20  # bytes a worker may use
 
@@ -16,7 +17,7 @@ class Laundry:
     """The workers for that; threads may share it."""
 
     def __init__(self, workers: int = 2, seconds: float = 3.0) -> None:
-        self.workers: Workers[_Order, Cleaned | None] = Workers(_work, count=workers, seconds=seconds, memory=MEMORY)
+        self.workers = Confinement(_work, count=workers, seconds=seconds, memory=MEMORY)
 
     def clean(self, markup: str, enclosed: Mapping[str, str], *, pictures: bool, forwarded: bool = False) -> Cleaned:
         """As `safe_html.clean`; `enclosed` gives addresses by Content-ID. TooTangled also where it takes too long."""
@@ -26,7 +27,7 @@ class Laundry:
             raise TooTangled(str(error)) from None
         if answer is None:
             raise TooTangled("too large or nested too deeply")
-        return answer
+        return Cleaned(*answer)
 
     def close(self) -> None:
         """End the workers that are idle."""
@@ -36,9 +37,10 @@ class Laundry:
 _Order = tuple[str, dict[str, str], bool, bool]
 
 
-def _work(order: _Order) -> Cleaned | None:
+def _work(order: _Order) -> tuple[str, int, str] | None:
     markup, enclosed, pictures, forwarded = order
     try:
-        return safe_html.clean(markup, inline=enclosed.get, pictures=pictures, forwarded=forwarded)
+        cleaned = safe_html.clean(markup, inline=enclosed.get, pictures=pictures, forwarded=forwarded)
     except TooTangled:
         return None
+    return cleaned.html, cleaned.blocked, cleaned.sheet

@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask, abort, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
+from archive.confinement import Busy
 from archive.mail import reader
 from archive.mail.leaves import Leaf
 from archive.post import messages
@@ -12,7 +13,6 @@ from archive.store.packs import Damaged
 from . import headers, letters
 from .darkroom import LARGE, LARGEST, SMALL, Darkroom, Developed
 from .visit import office, visitor
-from .workers import Busy
 
 blueprint = Blueprint("previews", __name__)
 

@@ -1,29 +1,22 @@
 """A second reading of each mail by mail-parser, in a worker that can be killed: hops, defects, another opinion.
 
 Two programs that read one mail differently are what parser confusion lives on: a mail on which they disagree about
-sender, recipients or attachments is marked, and never trusted for rights. The worker is a process of its own, spawned
-and never forked, limited in memory, and replaced when a mail takes it too long.
+sender, recipients or attachments is marked, and never trusted for rights. The worker is replaced when a mail takes it
+too long or too much memory (`archive.confinement`).
 """
 
 import hashlib
-import json
 import logging
-import os
 import re
-import select
-import struct
-import subprocess
-import sys
-import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from archive.confinement import Confinement, Lost
 from archive.mail.headers import Raw
 from archive.mail.reader import Leaf, Mail
 
@@ -150,15 +143,14 @@ def _holds_others(leaf: Leaf, opened: set[str]) -> bool:
 
 
 class SecondReader:
-    """A worker process that reads mail after mail. A mail that takes too long or too much memory costs the worker.
+    """Reads mail after mail in a worker. A mail that takes too long or too much memory costs the worker.
 
-    Not for several threads at once. `seconds` is the time a mail may take, `memory` the bytes the worker may use.
+    `seconds` is the time a mail may take, `memory` the bytes the worker may use.
     """
 
     def __init__(self, seconds: float = 10.0, memory: int = 200 << 20) -> None:
         self.seconds = seconds
-        self.memory = memory
-        self._worker: subprocess.Popen[bytes] | None = None
+        self.workers = Confinement(_second_reading, seconds=seconds, memory=memory, warm=_warm)
 
     def __enter__(self) -> Self:
         return self
@@ -171,149 +163,46 @@ class SecondReader:
     def read(self, raw: Raw, mail: Mail) -> Second:
         """What the second reader says of *raw*, which ours has read as *mail*. Never raises for what a mail holds."""
         whole = len(raw) <= WHOLE_BELOW
-        request = raw if whole else without_leaves(raw, mail)
+        request = raw[:] if whole else without_leaves(raw, mail)
         if len(request) > WHOLE_BELOW:
             return Second(failure="it is too large even without its attachments")
-        for attempt in (1, 2):
-            try:
-                answer = self._ask(request, whole)
-            except TimeoutError:
-                self.close()
-                return Second(failure=f"it took longer than {self.seconds:g} s")
-            except (OSError, EOFError):
-                # The worker died: of this mail, or it had been killed while it was idle.
-                idle = attempt == 1 and self._died_idle
-                self.close()
-                if idle:
-                    continue
-                return Second(failure="it needed too much memory, or crashed the reader")
-            return answer
-        return Second(failure="the reader could not be started")
+        try:
+            return _said(self.workers.ask((request, whole), seconds=self.seconds))
+        except Lost as error:
+            return Second(failure=str(error))
 
     def close(self) -> None:
         """End the worker, at once."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.kill()
-            for stream in (worker.stdin, worker.stdout):
-                if stream is not None:
-                    try:
-                        stream.close()
-                    except OSError:
-                        continue  # what was still to be written to it is lost with it
-            worker.wait()
-
-    def _started(self, deadline: float) -> subprocess.Popen[bytes]:
-        if self._worker is None:
-            root = str(Path(__file__).resolve().parents[2])
-            command = f"from archive.mail import second_reader; second_reader.serve({self.memory}, {self.seconds})"
-            self._worker = subprocess.Popen(  # noqa: S603, our own interpreter and words
-                [sys.executable, "-c", command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))},
-                bufsize=0,
-            )
-            assert self._worker.stdin is not None
-            os.set_blocking(self._worker.stdin.fileno(), False)
-            _receive(self._worker, len(_READY), deadline)
-        return self._worker
-
-    def _ask(self, request: Raw, whole: bool) -> Second:
-        self._died_idle = self._worker is not None and self._worker.poll() is not None
-        worker = self._started(time.monotonic() + 60)
-        deadline = time.monotonic() + self.seconds
-        _send(worker, struct.pack(">?Q", whole, len(request)), deadline)
-        _send(worker, request, deadline)
-        (size,) = struct.unpack(">I", _receive(worker, 4, deadline))
-        return _from_json(json.loads(_receive(worker, size, deadline)))
+        self.workers.close()
 
 
-def _send(worker: subprocess.Popen[bytes], data: Raw, deadline: float) -> None:
-    assert worker.stdin is not None
-    descriptor = worker.stdin.fileno()
-    ready = select.poll()
-    ready.register(descriptor, select.POLLOUT)
-    view = memoryview(data)
-    while view:
-        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError
-        try:
-            view = view[os.write(descriptor, view[: 1 << 16]) :]
-        except BlockingIOError:
-            continue
-
-
-def _receive(worker: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
-    assert worker.stdout is not None
-    descriptor = worker.stdout.fileno()
-    ready = select.poll()
-    ready.register(descriptor, select.POLLIN)
-    parts: list[bytes] = []
-    while size:
-        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise TimeoutError
-        part = os.read(descriptor, min(size, 1 << 16))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def _from_json(said: dict[str, Any]) -> Second:
+def _said(answer: dict[str, Any]) -> Second:
     return Second(
-        hops=tuple(Hop(**hop) for hop in said["hops"]),
-        defects=tuple(said["defects"]),
-        attachments=tuple(Seen(**seen) for seen in said["attachments"]),
-        failure=said["failure"],
-        **{field: tuple(said[field]) for field in ("from_", "to", "cc", "bcc", "reply_to")},
+        hops=tuple(Hop(**hop) for hop in answer["hops"]),
+        defects=tuple(answer["defects"]),
+        attachments=tuple(Seen(**seen) for seen in answer["attachments"]),
+        failure=answer["failure"],
+        **{field: tuple(answer[field]) for field in ("from_", "to", "cc", "bcc", "reply_to")},
     )
 
 
 # --- The worker, from inside ---
 
-_READY = b"ready"
 _MOST_HOPS = 100
 _MOST_DEFECTS = 50
 _MOST_ATTACHMENTS = 10_000
 
 
-def serve(memory: int, seconds: float) -> None:
-    """Read requests from stdin and answer them on stdout until stdin ends: the whole life of a worker."""
-    import resource
-    import signal
-
+def _warm() -> None:
     import mailparser  # type: ignore[import-untyped]  # noqa: F401, slow: before the clock of the first mail starts
 
     logging.disable(logging.CRITICAL)  # mail-parser warns about every calendar invitation
-    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    parent = os.getppid()
-    latest = float("inf")
-
-    def watch(*_: object) -> None:
-        # Whoever asked kills us when it takes too long; this is for when nobody is left to do so.
-        if os.getppid() != parent or time.monotonic() > latest:
-            os._exit(1)
-
-    signal.signal(signal.SIGALRM, watch)
-    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    answers.write(_READY)
-    answers.flush()
-    while len(head := requests.read(9)) == 9:
-        whole, size = struct.unpack(">?Q", head)
-        latest = time.monotonic() + seconds + 1
-        answer = json.dumps(_second_reading(requests.read(size), whole)).encode("ascii")
-        latest = float("inf")
-        answers.write(struct.pack(">I", len(answer)) + answer)
-        answers.flush()
 
 
-def _second_reading(raw: bytes, whole: bool) -> dict[str, Any]:
+def _second_reading(order: tuple[bytes, bool]) -> dict[str, Any]:
     import mailparser
 
+    raw, whole = order
     said: dict[str, Any] = {"hops": [], "defects": [], "attachments": [], "failure": None}
     said |= {field: [] for field in ("from_", "to", "cc", "bcc", "reply_to")}
     try:

@@ -42,7 +42,7 @@ def test_a_worker_that_died_is_replaced(laundry: Laundry) -> None:
     worker = laundry.workers.idle.queue[-1]
     assert worker
     worker.process.kill()
-    worker.process.join()
+    worker.process.wait()
     assert "two" in laundry.clean("<p>two", {}, pictures=False).html
 
 
@@ -70,4 +70,4 @@ def test_too_tangled_is_an_answer_and_costs_nobody(laundry: Laundry) -> None:
         laundry.clean("<div>" * 50_000, {}, pictures=False)
     worker = laundry.workers.idle.queue[-1]
     assert worker
-    assert worker.process.is_alive()
+    assert worker.process.poll() is None

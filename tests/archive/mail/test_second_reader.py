@@ -153,9 +153,10 @@ def test_a_mail_that_takes_too_much_memory_costs_the_worker_and_nothing_else() -
 def test_a_worker_that_was_killed_meanwhile_is_replaced() -> None:
     with SecondReader() as worker:
         assert worker.read(PLAIN, reader.read(PLAIN)).failure is None
-        assert worker._worker is not None
-        os.kill(worker._worker.pid, signal.SIGKILL)
-        worker._worker.wait()
+        (idle,) = worker.workers.idle.queue
+        assert idle
+        os.kill(idle.process.pid, signal.SIGKILL)
+        idle.process.wait()
         assert worker.read(PLAIN, reader.read(PLAIN)).failure is None
 
 
@@ -171,11 +172,12 @@ from archive.mail.second_reader import SecondReader
 worker = SecondReader(seconds=60)
 plain = b"From: anna@helpdesk.example\\n\\nx"
 worker.read(plain, reader.read(plain))
+pid = worker.workers.idle.queue[0].process.pid
 hop = b"Received: from a by b; Mon, 2 Mar 2026 10:00:02 +0100\\n"
 slow = b"From: anna@helpdesk.example\\n" + hop * 100_000 + b"\\nx"
 threading.Thread(target=lambda: worker.read(slow, reader.read(b"")), daemon=True).start()
 time.sleep(1)
-print(worker._worker.pid, flush=True)
+print(pid, flush=True)
 os.kill(os.getpid(), 9)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
