@@ -24,13 +24,25 @@ from .mail.facts import Facts
 from .post import conversations, receipts, sources
 from .post.bindings import Binding
 from .post.messages import new_id
+from .reading import Reading
 from .search import index, marks
 from .search.words import Words
 from .store.archive import Archive, Session
-from .store.dialects import insert_counted
+from .store.dialects import Overtaken, hold, insert_counted
 from .store.keys import KeyTrouble
 from .store.packs import Place, Sealed, Writer
-from .store.schema import attachment, blob, delivery, leaf, message, message_scope, pack, quarantine, receipt
+from .store.schema import (
+    attachment,
+    blob,
+    conversation,
+    delivery,
+    leaf,
+    message,
+    message_scope,
+    pack,
+    quarantine,
+    receipt,
+)
 from .work import tickets
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
@@ -168,16 +180,21 @@ class Prepared:
         return len(self.content) - sum(cut.length for _, cut in self.cuts)
 
 
-def prepare(arrival: Arrival, content_hash_key: bytes, *, read: bool = True) -> Prepared:
-    """Pure: a copy taken apart and read, unless it is known to be fatal to read. Costs what the mail's size costs."""
+def prepare(arrival: Arrival, content_hash_key: bytes, read: Callable[[identity.Raw], Facts]) -> Prepared:
+    """A copy taken apart and `read`. Costs what the mail's size costs."""
     content, trace = identity.split(arrival.raw)
     sha256 = hashlib.sha256(arrival.raw).digest()
     # The content is read, not the copy: so all copies of a message read the same.
     content_key = identity.content_key(content, content_hash_key)
-    read_as = facts.read(content) if read else facts.unread("reading it ended the worker")
+    read_as = read(content)
     cuts = cutting.find(content, read_as.encoded)
     named = tuple((identity.keyed_hash(cutting.decoded(content, cut), content_hash_key), cut) for cut in cuts)
     return Prepared(arrival, sha256, content, content_key, trace, read_as, named)
+
+
+def _not_at_all(_content: identity.Raw) -> Facts:
+    """For a mail that is known to be fatal to read."""
+    return facts.unread(facts.FATAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +212,14 @@ class Kept:
 
 
 class Intake:
-    """One worker's way into the archive: it holds the pack it writes."""
+    """One worker's way into the archive: it holds the pack it writes.
 
-    def __init__(self, archive: Archive) -> None:
+    With a `reading` mail is read there, or else in this process: then it should be one that may be killed.
+    """
+
+    def __init__(self, archive: Archive, reading: Reading | None = None) -> None:
         self.archive = archive
+        self._reading = reading
         self._writer: Writer | None = None
 
     def close(self) -> None:
@@ -283,12 +304,12 @@ class Intake:
         turn: Callable[[], None],
     ) -> Taken:
         key = self.archive.key.content_hash_key
-        prepared = [prepare(one, key, read=read) for one in arrivals]
+        by = (self._reading.facts if self._reading else facts.read) if read else _not_at_all
+        prepared = [prepare(one, key, by) for one in arrivals]
         with self._sound():
             kept = self._keep(prepared, clock())
             turn()
-            with self.archive.intake() as session:
-                taken, unused = record(session, origin, prepared, kept, clock())
+            taken, unused = self.archive.recording(lambda session: record(session, origin, prepared, kept, clock()))
             self.archive.keys.destroy(unused)
         return taken
 
@@ -684,10 +705,12 @@ def _note_tickets(
     made: Mapping[int, proof.Digests],
     now: int,
 ) -> None:
-    conversation_of: dict[int, int] = {}
-    for some in receipts.chunks(id_ for id_, _ in reached):
-        query = select(message.c.id, message.c.conversation).where(message.c.id.in_(some))
-        conversation_of.update((row.id, row.conversation) for row in session.execute(query))
+    conversation_of = _conversations(session, [id_ for id_, _ in reached])
+    # Nobody makes these conversations part of others while tickets are written for them, nor did so just now.
+    if hold(session, conversation, conversation_of.values(), shared=True) and (
+        conversation_of != _conversations(session, conversation_of)
+    ):
+        raise Overtaken("Another worker joined conversations that mails of this batch belong to.")
     arrived = [
         tickets.Arrived(
             scope,
@@ -703,6 +726,15 @@ def _note_tickets(
     brought_by = {id_: one.arrival.uid for id_, one in reached}
     for id_, digests in tickets.note(session, arrived, now).items():
         made[brought_by[id_]]["ticket"] = digests
+
+
+def _conversations(session: Session, messages: Iterable[int]) -> dict[int, int]:
+    """Where each of these messages belongs."""
+    found: dict[int, int] = {}
+    for some in receipts.chunks(messages):
+        query = select(message.c.id, message.c.conversation).where(message.c.id.in_(some))
+        found.update((row.id, row.conversation) for row in session.execute(query))
+    return found
 
 
 def _events(

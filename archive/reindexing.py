@@ -21,6 +21,7 @@ from .search import index, marks
 from .search.index import Row
 from .search.words import VERSION, Words
 from .store.archive import Archive, Session
+from .store.dialects import hold
 from .store.packs import Damaged
 from .store.schema import message
 
@@ -175,6 +176,7 @@ def _texts(archive: Archive, raw: reader.Raw, extractor: Extractor, known: dict[
 def _record(session: Session, made: Sequence[_Made]) -> None:
     """Write what is still as it was when it was read; the rest waits for the next pass."""
     ids = [one.one.message for one in made]
+    hold(session, message, ids)  # whoever brings further copies of them comes before this, or after it
     there = index.rows(session, ids)
     texts = index.known_texts(session, {hashed for one in made for hashed, _ in one.texts})
     same = [

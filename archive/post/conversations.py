@@ -7,12 +7,13 @@ kept on the message, membership carries its reason, and all of it can be compute
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
 from ..events import log, proof
 from ..store.archive import Session
-from ..store.dialects import insert_missing
+from ..store.dialects import Overtaken, hold, insert_missing
 from ..store.schema import conversation, message, thread
 
 REFERENCES = 50  # of a mail that names more, the first and the newest count
@@ -68,6 +69,9 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     """
     named = {one for claim in claims for one in (*claim.references, *([claim.own] if claim.own else []))}
     leads = _leads(session, named)
+    # Nobody makes these conversations part of others while this batch adds to them, nor did so just now.
+    if hold(session, conversation, {lead.conversation for lead in leads.values()}, shared=True):
+        leads = _still(leads, _leads(session, named))
     before = dict(leads)
     places: dict[int, Place] = {}
     joined: dict[int, int] = {}
@@ -84,6 +88,7 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     joined = {gone: into for gone, into in joined.items() if gone not in places}  # those were never written
     fresh = [{"id": id_, "created_at": now} for id_, found in places.items() if found.conversation == id_]
     insert_missing(session, conversation, fresh)
+    hold(session, conversation, joined)  # whoever is adding to them has done so, and his mails come along
     _keep_joined(session, joined, actor, now)
     _keep(session, leads, before)
     return places, joined
@@ -167,13 +172,27 @@ def _keep(session: Session, leads: dict[bytes, _Lead], before: dict[bytes, _Lead
         for name, lead in leads.items()
         if name not in before
     ]
-    insert_missing(session, thread, fresh)
+    if insert_missing(session, thread, sorted(fresh, key=_by_name)) < len(fresh):
+        raise Overtaken("Another worker put a Message-ID of this batch into a conversation.")
     alive = [
         {"name": name, "came": lead.message}
         for name, lead in leads.items()
         if name in before and before[name].message != lead.message
     ]
     if alive:
-        session.execute(
-            update(thread).where(thread.c.reference == bindparam("name")).values(message=bindparam("came")), alive
-        )
+        ghost = update(thread).where(thread.c.reference == bindparam("name"), thread.c.message.is_(None))
+        came = session.execute(ghost.values(message=bindparam("came")), sorted(alive, key=_by_name))
+        if came.rowcount < len(alive):
+            raise Overtaken("Another worker brought a message that this batch took for a ghost.")
+
+
+def _by_name(row: Mapping[str, Any]) -> bytes:
+    """An order in which all workers write, so that no two wait for each other."""
+    name: bytes = row["reference"] if "reference" in row else row["name"]
+    return name
+
+
+def _still(before: dict[bytes, _Lead], now: dict[bytes, _Lead]) -> dict[bytes, _Lead]:
+    if before != now:
+        raise Overtaken("Another worker put Message-IDs of this batch elsewhere.")
+    return now

@@ -12,6 +12,7 @@ import zstandard
 from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 
 from ..store.archive import Session
+from ..store.dialects import hold
 from ..store.schema import enclosed, enclosed_text, indexed, installation, message
 from . import fts5, marks
 from .marks import Marks
@@ -100,6 +101,7 @@ def _write(session: Session, new: Sequence[dict[str, object]]) -> None:
 def mark(session: Session, messages: Mapping[int, Callable[[], Words | None]]) -> None:
     """Further copies came: give messages the marks they have now. Each with a function that yields its words as
     intake indexed them, or None where they are not to be had: then it waits to be indexed anew."""
+    hold(session, message, messages)  # of two workers that bring copies the second sees the first one's marks
     there = rows(session, messages)
     now = marks.of(session, there)
     changed = [row for row in there.values() if row.marks and row.marks != now[row.message]]

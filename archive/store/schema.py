@@ -248,7 +248,8 @@ attachment = Table(
     "attachment",
     metadata,
     Column("message", Id, ForeignKey("message.id"), primary_key=True),
-    Column("path", String(64), primary_key=True),  # of the leaf: "2.1"
+    # Of the leaf: "2.1". SQLite looks at no length, PostgreSQL does, and parts may lie deep in each other.
+    Column("path", String(64).with_variant(Text(), "postgresql"), primary_key=True),
     Column("name", Text, nullable=False),
     Column("content_type", Text, nullable=False),
     sqlite_with_rowid=False,

@@ -66,7 +66,7 @@ def note(session: Session, arrivals: Sequence[Arrived], now: int) -> dict[int, d
     for row, id_ in zip(fresh, insert_counted(session, ticket, fresh), strict=True):
         digests.setdefault(row["last_message"], {})[str(id_)] = proof.digest("ticket", row)
     again = []
-    for key in there:
+    for key in sorted(there):  # all workers in one order, so that no two wait for each other
         row = _row(key, by_ticket[key], now)
         again.append(
             {

@@ -208,7 +208,7 @@ def upgrade() -> None:
     op.create_table(
         "attachment",
         sa.Column("message", Id, nullable=False),
-        sa.Column("path", sa.String(length=64), nullable=False),
+        sa.Column("path", sa.String(length=64).with_variant(sa.Text(), "postgresql"), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("content_type", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["message"], ["message.id"], name=op.f("fk_attachment_message_message")),
