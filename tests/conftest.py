@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from .servers import ceph as ceph_server
 from .servers import dovecot as dovecot_server
+from .servers.ceph import Ceph
 from .servers.certificates import Authority
 from .servers.dovecot import Dovecot
 from .servers.scripted import Scripted
@@ -36,6 +38,7 @@ def _program(name: str, package: str, *others: str) -> Callable[[], str | None]:
 
 MEANS = {
     "dovecot": Means(_program("dovecot", "dovecot-imapd"), must_be_had=True),
+    "ceph": Means(ceph_server.missing, must_be_had=True),
     "chromium": Means(_program("chromium", "chromium", "chromium-browser"), must_be_had=True),
     "strace": Means(_program("strace", "strace")),
     "root": Means(lambda: None if os.geteuid() == 0 else "only root may do this"),
@@ -45,6 +48,7 @@ _FIXTURES_NEED = {
     "dovecot": "dovecot",
     "make_dovecot": "dovecot",
     "chromium": "chromium",
+    "ceph": "ceph",
 }
 
 
@@ -132,6 +136,23 @@ def make_dovecot() -> Iterator[Callable[..., Dovecot]]:
     yield start
     for server in started:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def shared_ceph() -> Iterator[Ceph]:
+    """One S3 server with a bucket `mail` for each pytest worker; take `ceph`, which brings its credentials along."""
+    with Ceph() as server:
+        server.make_bucket("mail")
+        yield server
+
+
+@pytest.fixture
+def ceph(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ceph:
+    """The shared S3 server; its credentials stand in the environment."""
+    for name, value in ceph_server.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    server: Ceph = request.getfixturevalue("shared_ceph")
+    return server
 
 
 @pytest.fixture(scope="session")

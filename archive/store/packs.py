@@ -8,6 +8,7 @@ the last chunk says so in its nonce, or a cut-off tail would go unseen. A record
 import fcntl
 import os
 import struct
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ _GATHERED = 1 << 20  # bytes of records that are written in one go
 
 class Damaged(Exception):
     """Stored bytes are not what was stored, or are gone."""
+
+
+class StoreTrouble(OSError):
+    """The store cannot be used now, or refuses; the sentence says why. What was stored may be whole all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,10 @@ class Writer(Protocol):
 
 
 class BlobStore(Protocol):
-    """Where packs lie. Implementations: `LocalPacks`; object stores follow the same contract (tests/contracts)."""
+    """Where packs lie: `LocalPacks`, `S3Packs` (s3.py). Both keep one contract (tests/contracts).
+
+    OSError where the store cannot be used, StoreTrouble where there is a sentence for it.
+    """
 
     def writer(self, pack: int) -> Writer | None:
         """A writer of this pack, which is made where missing; None where somebody else writes it or it is full."""
@@ -115,6 +123,9 @@ class BlobStore(Protocol):
 
     def bytes_stored(self) -> int:
         """What all packs take, in bytes."""
+
+    def tried(self) -> str:
+        """Write, read and list something small, and take it away; says so in a sentence. OSError if it fails."""
 
 
 class LocalPacks:
@@ -146,7 +157,7 @@ class LocalPacks:
         """See `BlobStore.read`."""
         try:
             with self._path(place.pack).open("rb") as file:
-                yield from _unseal(file, place, key)
+                yield from unseal(file, place, key)
         except FileNotFoundError:
             raise Damaged(f"Pack {place.pack} is gone.") from None
 
@@ -167,6 +178,17 @@ class LocalPacks:
     def bytes_stored(self) -> int:
         """See `BlobStore.bytes_stored`."""
         return sum(path.stat().st_size for path in self._folder.glob("*.pack"))
+
+    def tried(self) -> str:
+        """See `BlobStore.tried`."""
+        folder = self._folder if self._folder.exists() else self._folder.parent
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".tried-") as file:
+            file.write(_MAGIC)
+            file.flush()
+            os.fsync(file.fileno())
+            if Path(file.name) not in folder.iterdir() or Path(file.name).read_bytes() != _MAGIC:
+                raise OSError(f"{folder} does not give back what it was given.")
+        return f"{self._folder} can be written, read and listed."
 
     def _path(self, pack: int) -> Path:
         return self._folder / f"{pack:06}.pack"
@@ -281,7 +303,8 @@ def _encrypted(cipher: AESGCM, pieces: Iterable[bytes], blob: int, flags: int) -
     yield cipher.encrypt(_nonce(number, True), bytes(waiting), bound)
 
 
-def _unseal(file: IO[bytes], place: Place, key: bytes) -> Iterator[bytes]:
+def unseal(file: IO[bytes], place: Place, key: bytes) -> Iterator[bytes]:
+    """A blob's bytes from the pack that holds it, piece by piece, each checked; Damaged where they are altered."""
     file.seek(place.position)
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:

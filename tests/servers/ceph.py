@@ -1,0 +1,167 @@
+"""A private, throw-away S3 server on the loopback interface: Ceph's object gateway over one store in memory.
+
+It ends when the program that started it ends, however that happens.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+import uuid
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .ports import free_port
+
+KEY_ID = "AKIDTEST"
+SECRET = "SECRETTEST"
+ENVIRONMENT = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
+PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
+_START_SECONDS = 90.0
+
+_CONFIGURATION = """\
+[global]
+fsid = {fsid}
+mon_host = [v1:127.0.0.1:{monitor}]
+ms_bind_msgr2 = false
+ms_bind_ipv6 = false
+public_addr = 127.0.0.1
+cluster_addr = 127.0.0.1
+auth_cluster_required = none
+auth_service_required = none
+auth_client_required = none
+osd_pool_default_size = 1
+osd_pool_default_min_size = 1
+osd_pool_default_pg_num = 1
+osd_pool_default_pg_autoscale_mode = off
+osd_crush_chooseleaf_type = 0
+mon_allow_pool_size_one = true
+mon_max_pg_per_osd = 1000
+admin_socket = {folder}/$name.asok
+log_file = {folder}/$name.log
+run_dir = {folder}
+[mon.a]
+mon_data = {folder}/mon
+[osd.0]
+osd_data = {folder}/osd
+osd_objectstore = memstore
+memstore_device_bytes = 2147483648
+[client.rgw]
+rgw_frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
+"""
+
+# The shell holds the other end of a pipe of ours: when we are gone, it ends all of them.
+_SCRIPT = """\
+exec 3<&0 </dev/null
+(cat <&3 >/dev/null; kill -9 0) &
+set -e
+c="-c ceph.conf"
+monmaptool --create --clobber --fsid "$1" --addv a "[v1:127.0.0.1:$2]" monmap
+ceph-mon -i a --mkfs --monmap monmap $c
+ceph-mon -f -i a $c &
+ceph $c osd new "$3"
+ceph-osd -i 0 $c --mkfs --osd-uuid "$3"
+ceph-osd -f -i 0 $c &
+radosgw-admin -n client.rgw $c user create --uid=mail --display-name=mail --access-key="$4" --secret-key="$5"
+exec radosgw -f -n client.rgw $c
+"""
+
+
+def missing() -> str | None:
+    """Which program is not there; None where all are."""
+    for name in PROGRAMS:
+        if shutil.which(name, path=_path()) is None:
+            return f"{name} is not installed (apt-get install radosgw ceph-mon ceph-osd ceph-base)"
+    return None
+
+
+def _path() -> str:
+    return os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+
+
+class Ceph:
+    """One server; as a context manager it is stopped and all it holds removed at the end."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pr-ceph-"))
+        self.port = free_port()
+        self._monitor = free_port()
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is reached."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it and waits until it answers; RuntimeError with what it said where it does not."""
+        fsid, disk = str(uuid.uuid4()), str(uuid.uuid4())
+        for name in ("mon", "osd"):
+            (self.folder / name).mkdir()
+        said = {"fsid": fsid, "monitor": self._monitor, "port": self.port, "folder": self.folder}
+        (self.folder / "ceph.conf").write_text(_CONFIGURATION.format(**said))
+        with (self.folder / "out").open("ab") as out:
+            self._keeper = subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT, "sh", fsid, str(self._monitor), disk, KEY_ID, SECRET],
+                cwd=self.folder,
+                env={**os.environ, "PATH": _path()},
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while self._keeper.poll() is None and time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(self.endpoint, timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        said_last = (self.folder / "out").read_text(errors="replace")[-2000:]
+        self.close()
+        raise RuntimeError(f"Ceph did not start:\n{said_last}")
+
+    def close(self) -> None:
+        """Stops it at once, for good; its folder is removed."""
+        if self._keeper is not None:
+            assert self._keeper.stdin is not None
+            self._keeper.stdin.close()
+            self._keeper.wait(timeout=30)
+            self._keeper = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def make_bucket(self, name: str) -> None:
+        """A new bucket; harmless where it is there."""
+        import obstore
+        from obstore.store import S3Store
+
+        store = S3Store(
+            name,
+            endpoint=self.endpoint,
+            region="us-east-1",
+            access_key_id=KEY_ID,
+            secret_access_key=SECRET,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
+        signed = obstore.sign(store, "PUT", "", timedelta(minutes=1))
+        for _ in range(20):  # the first bucket's pools are being made
+            try:
+                urllib.request.urlopen(urllib.request.Request(signed, method="PUT"), timeout=30).close()
+                return
+            except OSError:
+                time.sleep(0.5)
+        raise RuntimeError(f"no bucket {name}")
