@@ -5,15 +5,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .servers import ceph as ceph_server
 from .servers import dovecot as dovecot_server
+from .servers import postgresql as postgresql_server
 from .servers.ceph import Ceph
 from .servers.certificates import Authority
 from .servers.dovecot import Dovecot
+from .servers.postgresql import PostgreSQL
 from .servers.scripted import Scripted
 from .servers.smtp import Smtp
 
@@ -36,11 +39,18 @@ def _program(name: str, package: str, *others: str) -> Callable[[], str | None]:
     return missing
 
 
+DATABASES = ("sqlite", "postgresql")
+_ARCHIVE = Path(__file__).parent / "archive"
+
 MEANS = {
     "dovecot": Means(_program("dovecot", "dovecot-imapd"), must_be_had=True),
     "ceph": Means(ceph_server.missing, must_be_had=True),
     "chromium": Means(_program("chromium", "chromium", "chromium-browser"), must_be_had=True),
     "strace": Means(_program("strace", "strace")),
+    "postgresql": Means(
+        lambda: None if postgresql_server.program() else "PostgreSQL is not installed (apt-get install postgresql)",
+        must_be_had=True,
+    ),
     "root": Means(lambda: None if os.geteuid() == 0 else "only root may do this"),
 }
 # A test that uses one of these fixtures needs no mark beside.
@@ -54,8 +64,22 @@ _FIXTURES_NEED = {
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
+        "markers",
+        "databases(*kinds): on which a test runs; without it those of tests/archive on both, others on SQLite",
+    )
+    config.addinivalue_line(
         "markers", f"needs(*means): skipped, by name and with the reason, where one of {', '.join(MEANS)} is missing"
     )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The same tests on every database."""
+    if "database" not in metafunc.fixturenames:
+        return
+    mark = metafunc.definition.get_closest_marker("databases")
+    kinds = mark.args if mark else DATABASES if _ARCHIVE in metafunc.definition.path.parents else ("sqlite",)
+    needing = [pytest.param(kind, marks=pytest.mark.needs(kind)) if kind in MEANS else kind for kind in kinds]
+    metafunc.parametrize("database", needing, indirect=True, scope="session")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -85,6 +109,19 @@ def _no_installation_of_the_tester(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own POSTROOM_DATA must be out of every test's reach."""
     for name in [name for name in os.environ if name.startswith("POSTROOM_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> PostgreSQL | None:
+    """The server on which a test makes its databases; None: SQLite, in files."""
+    return request.getfixturevalue("shared_postgresql") if request.param == "postgresql" else None
+
+
+@pytest.fixture(scope="session")
+def shared_postgresql() -> Iterator[PostgreSQL]:
+    """One server for each pytest worker."""
+    with PostgreSQL() as server:
+        yield server
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from archive.intake import Arrival, Intake, Taken
 from archive.people import processes, scopes, users
 from archive.people.scopes import Viewer
@@ -20,9 +22,12 @@ from archive.store import migrate
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
 
+from ..servers.postgresql import PostgreSQL
+
 NOON = 1_793_620_800_000  # 2026-11-02 12:00 UTC, ms
 KEY = bytes(range(32))
 GENERATION = 7  # UIDVALIDITY
+URL = "database.url"
 
 
 @dataclass
@@ -31,12 +36,19 @@ class Home:
 
     folder: Path
     ids: dict[str, int] = field(default_factory=dict)
+    server: PostgreSQL | None = None
     _uids: Any = field(default_factory=lambda: count(1))
     _ticks: Any = field(default_factory=lambda: count(1))
 
+    @property
+    def url(self) -> str | None:
+        """Its database; None: SQLite's in the folder. Kept beside it, so that another program finds it there, too."""
+        note = self.folder / URL
+        return note.read_text() if note.exists() else None
+
     @cached_property
     def archive(self) -> Archive:
-        return Archive(self.folder, InstallationKey(KEY))
+        return Archive(self.folder, InstallationKey(KEY), self.url)
 
     @cached_property
     def intake(self) -> Intake:
@@ -78,6 +90,10 @@ class Home:
 
     def rows(self, statement: str, *values: object, database: str = "archive") -> list[Any]:
         """What another program sees in the database."""
+        if self.url is not None:
+            with psycopg.connect(self.url, options=f"-c search_path={database},public") as server:
+                server.read_only = True
+                return list(server.execute(statement.replace("?", "%s").encode(), values or None))
         with sqlite3.connect(self.folder / f"{database}.sqlite") as connection:
             rows = connection.execute(statement, values).fetchall()
         connection.close()
@@ -89,7 +105,10 @@ class Home:
     def copy_to(self, folder: Path) -> "Home":
         """The same installation again, apart from this one; nothing may be open in this one."""
         shutil.copytree(self.folder, folder)
-        return Home(folder, dict(self.ids))
+        if self.url is not None:
+            assert self.server
+            self.server.copy(self.url, folder / URL)
+        return Home(folder, dict(self.ids), server=self.server)
 
     def close(self) -> None:
         if "intake" in self.__dict__:
@@ -99,11 +118,19 @@ class Home:
             self.archive.close()
             del self.archive
 
+    def remove(self) -> None:
+        """Its database, too, where that is not in the folder."""
+        self.close()
+        if self.url is not None and self.server:
+            self.server.drop(self.url)
 
-def furnish(folder: Path) -> Home:
+
+def furnish(folder: Path, server: PostgreSQL | None = None) -> Home:
     """Makes an installation: its people, processes, a mailbox and four bindings."""
     (folder / "locks").mkdir(parents=True)
-    home = Home(folder)
+    if server:
+        server.make(folder / URL)
+    home = Home(folder, server=server)
     archive = home.archive
     migrate.upgrade(archive)
     with archive.transaction() as session:

@@ -118,10 +118,6 @@ class PostgreSQL:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def url(self, database: str) -> str:
-        """How Postroom addresses a database."""
-        return f"postgresql://postgres@/{database}?host={self.folder}"
-
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """What a person at psql does; returns the rows. AssertionError while nobody answers."""
         import psycopg
@@ -134,12 +130,29 @@ class PostgreSQL:
             cursor.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def database(self, template: str = "template0") -> str:
-        """A new database, empty or a copy of one that nobody has open; returns its name."""
+    def make(self, note: Path) -> str:
+        """A new empty database; its URL, which is also written into a file for its owner alone."""
+        return self._note(self._create("template0"), note)
+
+    def copy(self, url: str, note: Path) -> str:
+        """As `make`, a copy of one that nobody has open."""
+        return self._note(self._create(_name(url)), note)
+
+    def drop(self, url: str) -> None:
+        """Removes a database, whoever has it open."""
+        self.execute(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
+
+    def _create(self, template: str) -> str:
         name = f"test{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
-    def drop(self, database: str) -> None:
-        """Removes a database, whoever has it open."""
-        self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+    def _note(self, database: str, note: Path) -> str:
+        url = f"postgresql://postgres@/{database}?host={self.folder}"
+        note.touch(0o600)
+        note.write_text(url)
+        return url
+
+
+def _name(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
