@@ -28,7 +28,7 @@ from .reading import Reading
 from .search import index, marks
 from .search.words import Words
 from .store.archive import Archive, Session
-from .store.dialects import Overtaken, hold, insert_counted
+from .store.dialects import Overtaken, hold, insert_counted, insert_rows
 from .store.keys import KeyTrouble
 from .store.packs import Place, Sealed, Writer
 from .store.schema import (
@@ -502,7 +502,7 @@ def _write_blobs(
     of += [(one, _blob_row(kept.leaves[hashed], hashed)) for hashed, one in sorted(wanted.items(), key=_first)]
     of += [(one, _blob_row(trace)) for one, trace in copies]
     if of:
-        session.execute(insert(blob), [row for _, row in of])
+        insert_rows(session, blob, [row for _, row in of])
     for one, row in of:
         made[one.arrival.uid].setdefault("blob", {})[str(row["id"])] = proof.digest("blob", row)
     return {row["id"] for _, row in of}
@@ -601,11 +601,11 @@ def _write_messages(
             }
             leaves.append(row)
             of_message.setdefault("leaf", {})[f"{proof.SUBJECT}/{cut.start}"] = proof.digest("leaf", row)
-    session.execute(insert(message), messages)
+    insert_rows(session, message, messages)
     if names:
-        session.execute(insert(attachment), names)
+        insert_rows(session, attachment, names)
     if leaves:
-        session.execute(insert(leaf), leaves)
+        insert_rows(session, leaf, leaves)
 
 
 def _write_receipts(
@@ -653,9 +653,9 @@ def _deliver(
     reached = [(id_, one) for id_, one in messages.items() if scope not in had.get(id_, ())]
     if not reached:
         return []
-    session.execute(insert(message_scope), [{"message": id_, "scope": scope} for id_, _ in reached])
+    insert_rows(session, message_scope, [{"message": id_, "scope": scope} for id_, _ in reached])
     rows = [{"message": id_, "scope": scope, "receipt": receipt_of[id_], "at": now} for id_, _ in reached]
-    session.execute(insert(delivery), rows)
+    insert_rows(session, delivery, rows)
     for (_, one), handed in zip(reached, rows, strict=True):
         of_message, key = made[one.arrival.uid], f"{proof.SUBJECT}/{scope}"
         of_message["message_scope"] = {key: proof.NOTHING_ELSE}

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from ..store.archive import Session
-from ..store.dialects import insert_counted
+from ..store.dialects import insert_counted, insert_rows
 from ..store.schema import event, event_detail
 from . import chain
 
@@ -48,7 +48,7 @@ def write(session: Session, events: Iterable[Event], now: int) -> None:
         return
     for row, position in zip(details, insert_counted(session, event, rows), strict=True):
         row["event"] = position
-    session.execute(insert(event_detail), details)
+    insert_rows(session, event_detail, details)
 
 
 def position(session: Session) -> int:

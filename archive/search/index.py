@@ -12,7 +12,7 @@ import zstandard
 from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 
 from ..store.archive import Session
-from ..store.dialects import hold
+from ..store.dialects import hold, insert_rows
 from ..store.schema import enclosed, enclosed_text, indexed, installation, message
 from . import fts5, marks
 from .marks import Marks
@@ -50,7 +50,7 @@ def add(session: Session, new: Sequence[tuple[Words, Marks]]) -> None:
     """Index messages that have never been; what is not full waits to be made so."""
     if new:
         fts5.add(session, new)
-        session.execute(insert(indexed), [_row(words, marked) for words, marked in new])
+        insert_rows(session, indexed, [_row(words, marked) for words, marked in new])
 
 
 def put(session: Session, changed: Sequence[tuple[Words, Marks, Words | None]]) -> None:
@@ -95,7 +95,7 @@ def _write(session: Session, new: Sequence[dict[str, object]]) -> None:
             delete(indexed).where(indexed.c.message == bindparam("b_message")),
             [{"b_message": row["message"]} for row in new],
         )
-        session.execute(insert(indexed), new)
+        insert_rows(session, indexed, new)
 
 
 def mark(session: Session, messages: Mapping[int, Callable[[], Words | None]]) -> None:

@@ -17,9 +17,9 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import BigInteger, Column, Engine, Integer, LargeBinary, MetaData, Table, delete, insert, select
+from sqlalchemy import BigInteger, Column, Engine, Integer, LargeBinary, MetaData, Table, delete, select
 
-from .dialects import make_room_for_keys, writing
+from .dialects import insert_rows, make_room_for_keys, writing
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -167,7 +167,7 @@ class KeyStore:
         """Keep keys durably, before the rows that refer to their blobs are committed."""
         if wrapped:
             with writing(self._engine).begin() as session:
-                session.execute(insert(blob_key), [{"blob": k, "wrapped": v} for k, v in wrapped.items()])
+                insert_rows(session, blob_key, [{"blob": k, "wrapped": v} for k, v in wrapped.items()])
 
     def get(self, blobs: Iterable[int]) -> dict[int, bytes]:
         """The keys of blobs, unwrapped; absent where destroyed. KeyTrouble under another installation's key."""
