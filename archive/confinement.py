@@ -42,6 +42,10 @@ class TooSlow(Lost):
     """The work took longer than it may."""
 
 
+class NoWorker(Lost):
+    """None could be started, which is not the work's doing."""
+
+
 class Busy(Exception):
     """All workers are at work for others; it may be asked again."""
 
@@ -54,8 +58,8 @@ class Confinement(Generic[Order, Answer]):
 
     `work` is a function of a module that is given an order and answers with plain values (texts, bytes, numbers,
     truth values, None; tuples, lists and dictionaries of them). `warm` is called once before the first order, outside
-    the limits. `seconds` is what one order may take, `memory` the bytes a worker may use, `mapped` the bytes of files
-    it may map beside them.
+    the limits. `seconds` is what one order may take, and as much of it the processor's unless `cpu` says less;
+    `memory` the bytes a worker may use, `mapped` the bytes of files it may map beside them.
     """
 
     def __init__(
@@ -65,11 +69,12 @@ class Confinement(Generic[Order, Answer]):
         seconds: float,
         memory: int,
         count: int = 1,
+        cpu: float = float("inf"),
         mapped: int = 0,
         warm: Callable[[], None] | None = None,
     ) -> None:
         self.seconds = seconds
-        self._life = (_named(work), _named(warm) if warm else None, memory, mapped)
+        self._life = (_named(work), _named(warm) if warm else None, cpu, memory, mapped)
         # The last one used is taken first: a second worker is started only when two orders come at a time.
         self.idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()
         for _ in range(count):
@@ -105,7 +110,7 @@ class Confinement(Generic[Order, Answer]):
                     worker.end()
                     worker = None
             if worker is None:
-                worker = Worker(self._life)
+                worker = self._start()
                 answer = worker.ask(message, files, limit)
             answered = True
             return answer
@@ -117,6 +122,12 @@ class Confinement(Generic[Order, Answer]):
             if worker is not None and not answered:
                 worker.end()  # whatever it is at, its answer is not for the next one who asks
             self.idle.put(worker if answered else None)
+
+    def _start(self) -> "Worker":
+        try:
+            return Worker(self._life)
+        except (OSError, EOFError):
+            raise NoWorker("no process could be started for it") from None
 
     def rest(self, seconds: float = 0.0) -> None:
         """End the workers that have had nothing to do for so many seconds; the next order starts another."""
@@ -248,7 +259,7 @@ def live() -> None:
         signal.signal(number, signal.SIG_IGN)
     pipe = socket.socket(fileno=os.dup(0))
     (size,) = _SIZE.unpack(_read(pipe, _SIZE.size))
-    named, warm, memory, mapped = pickle.loads(_read(pipe, size))  # noqa: S301, our parent's words
+    named, warm, cpu, memory, mapped = pickle.loads(_read(pipe, size))  # noqa: S301, our parent's words
     work = _function(named)
     if warm is not None:
         _function(warm)()
@@ -274,7 +285,7 @@ def live() -> None:
         latest = time.monotonic() + seconds + 1
         signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
         # Libraries that run on in C answer no signal handler: the kernel ends them.
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + seconds) + 2, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + min(seconds, cpu)) + 2, hard))
         try:
             answer = pickle.dumps(work(order), pickle.HIGHEST_PROTOCOL)
         except Exception:  # whatever it was, whoever asked is told that this order cost the worker

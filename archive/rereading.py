@@ -76,13 +76,14 @@ class _One:
     content: Content
     trace: Place
     scope: str
+    reader: int  # version of ours that read it; 0: it could not be read
 
 
 def _some(archive: Archive, limit: int) -> tuple[list[_One], dict[int, bytes]]:
     """The next messages to read and the keys of their blobs, in few statements."""
     first = select(func.min(receipt.c.id)).where(receipt.c.message == message.c.id).correlate(message).scalar_subquery()
     query = (
-        select(message.c.id, receipt.c.scope, receipt.c.trace)
+        select(message.c.id, message.c.reader, receipt.c.scope, receipt.c.trace)
         .select_from(message)
         .join(receipt, receipt.c.id == first)
         .where(message.c.second_reader.is_(None))
@@ -93,11 +94,14 @@ def _some(archive: Archive, limit: int) -> tuple[list[_One], dict[int, bytes]]:
         rows = session.execute(query).all()
         kept = contents.of(session, [row.id for row in rows])
         traces = contents.places(session, [row.trace for row in rows])
-    some = [_One(row.id, kept[row.id], traces[row.trace], row.scope) for row in rows]
+    some = [_One(row.id, kept[row.id], traces[row.trace], row.scope, row.reader) for row in rows]
     return some, archive.keys.get({blob for one in some for blob in (*one.content.blobs, one.trace.blob)})
 
 
 def _row(archive: Archive, keys: Mapping[int, bytes], one: _One, second: SecondReader) -> dict[str, Any]:
+    if not one.reader:  # it ended a worker, or the reader stumbled: nobody reads it again
+        said = ["the first reader could not read it"]
+        return {"b_id": one.message, "b_version": VERSION, "b_ambiguous": json.dumps(said), "b_reading": None}
     try:
         return {"b_id": one.message, **_second_reading(archive, keys, one, second)}
     except Damaged as error:

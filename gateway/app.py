@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archive.front import Front, now
+from archive.reading import Reading
 from config import settings
 
 from .mailbox import Connecting
@@ -42,7 +43,7 @@ def workers(front: Front, count: int) -> Workers:
 def poller(front: Front) -> Poller:
     """A poller for commands: with workers, where there is more than one core."""
     decided = configured()
-    return Poller(front.archive(), decided.connecting, now, workers(front, decided.workers))
+    return Poller(front.archive(), decided.connecting, now, workers(front, decided.workers), Reading())
 
 
 def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clock":
@@ -51,9 +52,9 @@ def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clo
 
     decided = configured()
     shared = workers(front, decided.workers)
-    stopping = threading.Event()
+    stopping, reading = threading.Event(), Reading()
 
     def make() -> Poller:
-        return Poller(front.archive(), decided.connecting, now, shared, lease_wait=0.0, stopping=stopping)
+        return Poller(front.archive(), decided.connecting, now, shared, reading, lease_wait=0.0, stopping=stopping)
 
-    return Clock(front.archive(), make, decided.at_once, stopping, report)
+    return Clock(front.archive(), make, decided.at_once, stopping, report, reading)

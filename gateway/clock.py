@@ -15,6 +15,7 @@ from archive.events import sealer
 from archive.events.chain import Seal
 from archive.front import now
 from archive.post import bindings
+from archive.reading import Reading
 from archive.store.archive import Archive
 
 from .poller import Outcome, Poller
@@ -25,6 +26,7 @@ TICK = 1  # seconds between looks at what is due
 SEAL_EVERY = 5  # seconds between looks at what became true and is not sealed
 REREAD_EVERY = 10  # seconds between looks at what has to be read a second time
 REINDEX_EVERY = 5  # seconds between looks at what is not in the search index in full
+REST_EVERY = 60  # seconds between looks at who reads mail and has had none for long
 
 _log = structlog.get_logger()
 
@@ -39,6 +41,7 @@ class Clock:
         at_once: int,
         stopping: threading.Event,
         report: Callable[[Outcome], None] | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self._archive = archive
         self._make_poller = poller
@@ -48,6 +51,7 @@ class Clock:
         self._idle: list[Poller] = []
         self._at_work: dict[int, threading.Thread] = {}
         self._guard = threading.Lock()
+        self._reading = reading  # what the pollers share
         self._rereading = Rereading(archive, stopping)
         self._reindexing = Reindexing(archive, stopping)
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -58,6 +62,8 @@ class Clock:
         self._scheduler.add_job(self._rereading.work, "interval", seconds=REREAD_EVERY, id="reread")
         self._scheduler.add_job(self._seal, "interval", seconds=SEAL_EVERY, id="seal")
         self._scheduler.add_job(self._reindexing.work, "interval", seconds=REINDEX_EVERY, id="reindex")
+        if reading is not None:
+            self._scheduler.add_job(reading.rest, "interval", seconds=REST_EVERY, id="rest")
 
     def _seal(self) -> None:
         sealer.seal_all(self._archive, now, told=_log_seal)
@@ -106,6 +112,8 @@ class Clock:
         with self._guard:
             for poller in self._idle:
                 poller.close()
+        if self._reading is not None:
+            self._reading.close()
 
 
 def _log_seal(one: Seal, events: int) -> None:

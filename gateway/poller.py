@@ -15,6 +15,7 @@ from archive.intake import Intake, Taken
 from archive.post import bindings, ledger, receipts
 from archive.post.bindings import Binding
 from archive.post.ledger import Untaken
+from archive.reading import Reading
 from archive.store.archive import Archive
 from archive.store.keys import KeyTrouble
 
@@ -86,6 +87,7 @@ class Poller:
     connecting: Connecting
     clock: Callable[[], int]
     workers: Workers | None = None  # None: everything in this process
+    reading: Reading | None = None  # where few mails are read; None: in this process, which a mail may then hold up
     lease_wait: float = 10.0  # seconds
     told: Callable[[int, int], None] = lambda _done, _of: None  # progress, mails
     stopping: threading.Event = field(default_factory=threading.Event)  # set: finish the batch in hand and stop
@@ -142,7 +144,7 @@ class Poller:
     def intake(self) -> Intake:
         """This process's own way into the archive."""
         if self._intake is None:
-            self._intake = Intake(self.archive)
+            self._intake = Intake(self.archive, self.reading)
         return self._intake
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from archive.intake import ARCHIVE_FAULTS, Arrival, Intake, Taken
 from archive.post.bindings import Binding
+from archive.reading import NotReading
 
 from .mailbox import Mailbox
 from .trouble import Trouble, Unreachable, quoted
@@ -85,6 +86,8 @@ def archive_answers(data: Path) -> Iterator[None]:
         yield
     except Trouble:
         raise
+    except NotReading as error:
+        raise Unreachable(f"Mail cannot be read here just now: {error.strerror}. Nothing is lost.") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Unreachable(

@@ -111,8 +111,13 @@ def _letter(archive: Archive, keys: Mapping[int, bytes], place: Content | None, 
         return Letter(one, [], False, False, 0, 0, [], trouble)
 
 
+def understood(raw: Raw, one: Message) -> Mail:
+    """What our reader says of a message's content; nothing of one that it could not read at intake: it may be fatal."""
+    return reader.read(raw if one.reader else b"")
+
+
 def _read(raw: Raw, one: Message) -> Letter:
-    mail = reader.read(raw)
+    mail = understood(raw, one)
     limits = Limits(body_bytes=4 * SHOWN)
     markup = reader.html(raw, mail, Limits(body_bytes=2 * LARGEST_HTML))
     if one.reader == 0:

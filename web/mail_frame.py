@@ -4,6 +4,8 @@ Such a frame sends no cookie, so its address carries a signed token that lasts f
 and in which language; whether that one may is asked again each time.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, abort, make_response, render_template, request, url_for
@@ -11,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from archive.mail import reader
-from archive.mail.reader import Limits
+from archive.mail.reader import Limits, Mail, Raw
 from archive.people import scopes, users
 from archive.people.scopes import Viewer
 from archive.post import messages
@@ -67,6 +69,13 @@ def _message(session: Session, id_: int, user: int) -> Message:
     return found
 
 
+@contextmanager
+def _opened(session: Session, id_: int, user: int) -> Iterator[tuple[Raw, Mail]]:
+    found = _message(session, id_, user)
+    with letters.opened(office().archive, session, found) as raw:
+        yield raw, letters.understood(raw, found)
+
+
 def _viewer(session: Session, user: int) -> Viewer:
     if users.get(session, user) is None:
         abort(404)
@@ -81,8 +90,7 @@ def show(id_: int) -> ResponseReturnValue:
     speak(language)
     archive = office().archive
     try:
-        with archive.reading() as session, letters.opened(archive, session, _message(session, id_, user)) as raw:
-            mail = reader.read(raw)
+        with archive.reading() as session, _opened(session, id_, user) as (raw, mail):
             forwarded = letters.is_forward(mail.subject)
             markup = reader.html(raw, mail, Limits(body_bytes=2 * letters.LARGEST_HTML))
             enclosed = [leaf for leaf in mail.leaves if leaf.content_id and leaf.content_type.startswith("image/")]
@@ -115,8 +123,8 @@ def inline(id_: int, path: str) -> ResponseReturnValue:
     user, named = _said("inline", id_)
     archive = office().archive
     try:
-        with archive.reading() as session, letters.opened(archive, session, _message(session, id_, user)) as raw:
-            leaf = letters.leaf_at(reader.read(raw), path) if path == named else None
+        with archive.reading() as session, _opened(session, id_, user) as (raw, mail):
+            leaf = letters.leaf_at(mail, path) if path == named else None
             kind = leaf.content_type.replace("image/jpg", "image/jpeg") if leaf else ""
             if leaf is None or kind not in letters.PICTURES:
                 abort(404)

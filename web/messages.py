@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from archive.mail import headers as mail_headers
 from archive.mail import identity, reader
-from archive.mail.reader import Raw
+from archive.mail.reader import Mail, Raw
 from archive.post import messages
 from archive.post.messages import Copy, Message
 from archive.store.archive import Session
@@ -142,7 +142,7 @@ def attachment(id_: int, path: str) -> ResponseReturnValue:
         file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  closed by whoever reads it
         try:
             with letters.opened(archive, session, found) as raw:
-                name, kind = _decode(raw, path, file)
+                name, kind = _decode(raw, letters.understood(raw, found), path, file)
         except (Damaged, LookupError):
             file.close()
             abort(404)
@@ -153,9 +153,9 @@ def attachment(id_: int, path: str) -> ResponseReturnValue:
     return _enclosure(response, name)
 
 
-def _decode(raw: Raw, path: str, into: IO[bytes]) -> tuple[str, str]:
+def _decode(raw: Raw, mail: Mail, path: str, into: IO[bytes]) -> tuple[str, str]:
     """Write a leaf's content; its name and kind. LookupError where there is no such leaf."""
-    leaf = letters.leaf_at(reader.read(raw), path)
+    leaf = letters.leaf_at(mail, path)
     if leaf is None:
         raise LookupError(path)
     for piece in reader.content_chunks(raw, leaf):

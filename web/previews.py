@@ -44,7 +44,7 @@ def _developed(id_: int, path: str, page: int, side: int) -> tuple[Message, lett
             abort(404)
         try:
             with letters.opened(archive, session, found) as raw:
-                leaf: Leaf | None = letters.leaf_at(reader.read(raw), path)
+                leaf: Leaf | None = letters.leaf_at(letters.understood(raw, found), path)
                 if leaf is None:
                     abort(404)
                 file = letters.file(raw, leaf)

@@ -109,7 +109,7 @@ def show(front: Front, id_: int, as_email: str | None, as_lines: bool) -> None:
 
 
 def _describe(one: post.Message, copies: list[post.Copy], raw: bytes) -> dict[str, Any]:
-    mail = reader.read(raw)
+    mail = reader.read(raw if one.reader else b"")  # one that could not be read is not read again
     return {
         "message": str(one.id),
         "subject": one.subject,

@@ -11,6 +11,7 @@ SUBJECT = 1000  # characters kept for lists; the whole one is in the mail
 PEOPLE = 200  # addresses kept for lists
 SNIPPET = 200
 _SNIPPET_FROM = 2000  # characters of the body looked at for a snippet
+FATAL = "reading it ended the worker"
 
 
 @dataclass(frozen=True, slots=True)
