@@ -69,6 +69,7 @@ SENTENCES = (
     "archive.store.archive.NotReady",
     "archive.store.keys.KeyTrouble",
     "archive.store.packs.Damaged",
+    "archive.store.packs.StoreTrouble",
     "gateway.trouble.Trouble",
     "config.settings.Misconfigured",
 )
@@ -160,7 +161,7 @@ def _given(service: bool) -> Given:
     host = "127.0.0.1" if decided.web.host in ("0.0.0.0", "::", "") else decided.web.host  # noqa: S104  compared, not bound
     host = f"[{host}]" if ":" in host else host
     base = f"http://{host}:{decided.web.port or 8460}"
-    return Given(decided.data.absolute(), decided.key_path.absolute(), decided.database.url, base)
+    return Given(decided.data.absolute(), decided.key_path.absolute(), decided.database.url, base, decided.blobs.url)
 
 
 def _pages(front: Front, host: str | None, port: int | None) -> Pages:

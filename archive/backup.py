@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
@@ -32,6 +32,9 @@ from .store.archive import Archive, Session, locked
 from .store.keys import InstallationKey, sync_folder
 from .store.packs import Damaged, Place
 from .store.schema import receipt
+
+if TYPE_CHECKING:
+    from .store.s3 import S3Packs
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -353,10 +356,11 @@ RESTORING = ".restoring"  # stands in the data folder while a restore is not fin
 _NOT_YET = "restoring.sqlite"  # the database until everything else is there and has been looked at
 
 
-def put_back(folder: Path, data: Path, told: Callable[[int, int], None]) -> Manifest:
+def put_back(folder: Path, data: Path, told: Callable[[int, int], None], blobs_url: str | None = None) -> Manifest:
     """Copy a backup into an empty data folder; every byte is compared with the manifest. Nothing is an archive yet.
 
-    BackupTrouble where it cannot be; `told` hears of bytes. Called again after an interruption it begins anew.
+    With `blobs_url` packs go into that bucket, but for those that are there already, byte for byte. BackupTrouble where
+    it cannot be; `told` hears of bytes. Called again after an interruption it begins anew.
     """
     manifest = read(folder)
     _make_empty(data)
@@ -364,9 +368,13 @@ def put_back(folder: Path, data: Path, told: Callable[[int, int], None]) -> Mani
     for name in (PACKS, "locks"):
         (data / name).mkdir(mode=0o700, exist_ok=True)
     done = 0
+    bucket = _bucket(data, blobs_url)
     for pack in manifest.packs:
-        with _at_new(data / PACKS / f"{pack.pack:06}.pack") as file:
-            _copy_checked(folder / PACKS / pack.file, pack.pieces, file)
+        if bucket is not None:
+            _into_bucket(bucket, folder / PACKS / pack.file, pack)
+        else:
+            with _at_new(data / PACKS / f"{pack.pack:06}.pack") as file:
+                _copy_checked(folder / PACKS / pack.file, pack.pieces, file)
         done += pack.end
         told(done, manifest.size)
     for name, (size, sha256) in manifest.files.items():
@@ -403,7 +411,44 @@ def _at_new(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb")
 
 
+def _bucket(data: Path, url: str | None) -> "S3Packs | None":
+    if url is None:
+        return None
+    from .store import s3
+
+    return s3.S3Packs(data, s3.bucket(url))
+
+
+def _into_bucket(bucket: "S3Packs", path: Path, pack: Pack) -> None:
+    """Nothing is written of a pack that is damaged in the backup, or is in the bucket as it was backed up."""
+    for _ in _checked(path, pack.pieces):
+        pass
+    if not _is_there(bucket, pack):
+        bucket.put_back(pack.pack, _checked(path, pack.pieces))
+
+
+def _is_there(bucket: "S3Packs", pack: Pack) -> bool:
+    start = 0
+    try:
+        for piece in pack.pieces:
+            digest = hashlib.sha256()
+            for some in bucket.stretch(pack.pack, start, piece.end):
+                digest.update(some)
+            if digest.hexdigest() != piece.sha256:
+                return False
+            start = piece.end
+    except Damaged:
+        return False
+    return True
+
+
 def _copy_checked(path: Path, pieces: Iterable[Piece], to: IO[bytes]) -> None:
+    to.writelines(_checked(path, pieces))
+    to.flush()
+    os.fsync(to.fileno())
+
+
+def _checked(path: Path, pieces: Iterable[Piece]) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             start = 0
@@ -411,19 +456,17 @@ def _copy_checked(path: Path, pieces: Iterable[Piece], to: IO[bytes]) -> None:
                 digest = hashlib.sha256()
                 while start < piece.end and (some := file.read(min(_STEP, piece.end - start))):
                     digest.update(some)
-                    to.write(some)
                     start += len(some)
+                    yield some
                 if start < piece.end or digest.hexdigest() != piece.sha256:
                     raise BackupTrouble(f"{path} is damaged before byte {piece.end}: it is not what was backed up.")
     except FileNotFoundError:
         raise BackupTrouble(f"{path} is missing from the backup.") from None
-    to.flush()
-    os.fsync(to.fileno())
 
 
-def unfinished(data: Path, key: InstallationKey) -> Archive:
+def unfinished(data: Path, key: InstallationKey, blobs_url: str | None = None) -> Archive:
     """What was put back, opened to be looked at before `finish`. The key is only needed to read mail."""
-    return Archive(data, key, f"sqlite:///{data / _NOT_YET}")
+    return Archive(data, key, f"sqlite:///{data / _NOT_YET}", blobs_url)
 
 
 def hold(archive: Archive, manifest: Manifest, now: int) -> None:
@@ -431,6 +474,7 @@ def hold(archive: Archive, manifest: Manifest, now: int) -> None:
     very archive, and what it has sent since the backup is not known here."""
     with archive.transaction() as session:
         installation.put(session, installation.HELD, str(now))
+        installation.settle_blobs(session, archive)
         details = {"made": when(manifest.made_at), "copies": manifest.copies}
         log.write(session, [log.Event("archive.restored", log.OPERATOR, "archive", details)], now)
 

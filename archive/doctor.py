@@ -21,7 +21,7 @@ from .post import bindings, messages
 from .post.bindings import Binding
 from .store import migrate
 from .store.archive import Archive, Session
-from .store.packs import Damaged
+from .store.packs import Damaged, StoreTrouble
 from .store.schema import event, receipt
 
 TOP_LEVEL = ("archive", "config", "gateway", "web", "postroom")
@@ -175,6 +175,15 @@ def held(session: Session) -> Iterator[Finding]:
         yield Finding("sending", "reminder", says)
 
 
+def blob_store(archive: Archive) -> Iterator[Finding]:
+    """Whether packs can be written, read and listed where they lie."""
+    try:
+        yield Finding("blob store", "ok", archive.blobs.tried())
+    except OSError as error:
+        says = f"{error} No mail is taken in until this is mended; nothing is lost."
+        yield Finding("blob store", "wrong", says)
+
+
 def kept_bytes(archive: Archive, session: Session) -> Iterator[Finding]:
     """Whether the oldest and the newest copy come back byte for byte."""
     ids = session.execute(select(func.min(receipt.c.id), func.max(receipt.c.id))).one()
@@ -185,6 +194,8 @@ def kept_bytes(archive: Archive, session: Session) -> Iterator[Finding]:
         try:
             for _ in messages.raw(archive, session, copy):
                 pass
+        except StoreTrouble:  # said by `blob_store`
+            return
         except (Damaged, LookupError) as error:
             says = f"Receipt {number} does not come back: {error} Put the folder blobs back from your backup."
             yield Finding("kept mail", "wrong", says)

@@ -35,6 +35,7 @@ class Given:
     key_path: Path
     database_url: str | None
     base_url: str  # of the pages, where the installation names no other
+    blobs_url: str | None = None  # of the bucket for mail
 
 
 class Pages(Protocol):
@@ -86,14 +87,21 @@ class Front:
         """The database; none: SQLite in the data folder."""
         return self.given.database_url
 
+    @property
+    def blobs_url(self) -> str | None:
+        """Where mail is kept; none: in the data folder."""
+        return self.given.blobs_url
+
     def archive(self) -> "Archive":
         """The archive, opened and checked the first time; NotReady or KeyTrouble where it cannot be."""
+        from . import installation
         from .store import migrate
 
         if self._archive is None:
             opened = self.open_with(self.key())
             migrate.check(opened)
             migrate.check_key(opened)
+            installation.check_blobs(opened)
             self._archive = opened
         return self._archive
 
@@ -113,7 +121,7 @@ class Front:
         """The archive opened with a key, not checked."""
         from .store.archive import Archive
 
-        return Archive(self.data, key, self.database_url)
+        return Archive(self.data, key, self.database_url, self.blobs_url)
 
     def base_url(self) -> str:
         """Where the pages are reached, without a slash at the end."""

@@ -14,6 +14,8 @@ ZONE = "zone"  # IANA name; of whoever has chosen none
 RECOVERY_CONFIRMED = "recovery_confirmed"  # when somebody proved to keep the recovery key, UTC ms
 HELD = "held"  # since when nothing may leave by itself, UTC ms: the archive was restored, and nobody released it yet
 
+BLOBS = "blobs"  # the bucket its mail lies in; none: in the data folder
+
 # While this file stands in the data folder, `init` has not finished; it holds the fingerprint of the key in use.
 UNFINISHED = "unfinished"
 
@@ -30,6 +32,15 @@ def put(session: Session, name: str, value: str) -> None:
     session.execute(insert(installation).values(name=name, value=value))
 
 
+def settle_blobs(session: Session, archive: Archive) -> None:
+    """Note where this archive keeps its mail from now on."""
+    opened = blobs(archive)
+    if opened is None:
+        session.execute(delete(installation).where(installation.c.name == BLOBS))
+    else:
+        put(session, BLOBS, opened)
+
+
 def held(session: Session) -> int | None:
     """Since when (UTC ms) nothing may leave by itself; None where nothing is held. Whatever sends asks first."""
     since = get(session, HELD)
@@ -39,6 +50,26 @@ def held(session: Session) -> int | None:
 def release(session: Session) -> bool:
     """Let things leave by themselves again; False where nothing was held."""
     return bool(session.execute(delete(installation).where(installation.c.name == HELD)).rowcount)
+
+
+def blobs(archive: Archive) -> str | None:
+    """The bucket this archive was opened with, whichever way it is reached; None for the data folder."""
+    if archive.blobs_url is None:
+        return None
+    from .store import s3
+
+    return s3.bucket(archive.blobs_url).name
+
+
+def check_blobs(archive: Archive) -> None:
+    """NotReady where the archive was opened with another place for its mail than it was made with."""
+    with archive.reading() as session:
+        kept, opened = get(session, BLOBS), blobs(archive)
+    if kept != opened:
+        raise NotReady(
+            f"This archive keeps its mail in {kept or 'its data folder'}, and the configuration names "
+            f"{opened or 'no bucket (blobs.url)'}. Nothing was touched; mend blobs.url."
+        )
 
 
 def version(archive: Archive) -> str:

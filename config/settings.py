@@ -25,6 +25,14 @@ class Database(BaseModel):
     url: str | None = Field(default=None, description="SQLAlchemy URL; none: SQLite in the data folder")
 
 
+class Blobs(BaseModel):
+    """Where mail is kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = Field(default=None, description="s3://bucket/prefix?endpoint=…; none: in the data folder")
+
+
 class Web(BaseModel):
     """How pages are served."""
 
@@ -64,6 +72,7 @@ class Settings(BaseSettings):
     data: Path = Path("postroom-data")
     key_file: Path | None = Field(default=None, description="the installation's key; none: beside the data folder")
     database: Database = Database()
+    blobs: Blobs = Blobs()
     web: Web = Web()
     gateway: Gateway = Gateway()
     log: Log = Log()

@@ -11,6 +11,7 @@ from pathlib import Path
 from archive.intake import ARCHIVE_FAULTS, Arrival, Intake, Taken
 from archive.post.bindings import Binding
 from archive.reading import NotReading
+from archive.store.packs import StoreTrouble
 
 from .mailbox import Mailbox
 from .trouble import Trouble, Unreachable, quoted
@@ -86,6 +87,8 @@ def archive_answers(data: Path) -> Iterator[None]:
         yield
     except Trouble:
         raise
+    except StoreTrouble as error:
+        raise Unreachable(str(error)) from None
     except NotReading as error:
         raise Unreachable(f"Mail cannot be read here just now: {error.strerror}. Nothing is lost.") from None
     except OSError as error:

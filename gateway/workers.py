@@ -58,8 +58,10 @@ class _Worker:
 class Workers:
     """As many workers as there are cores, for one binding at a time; they run only while there is much to take."""
 
-    def __init__(self, folder: Path, key: InstallationKey, database_url: str, count: int) -> None:
-        self._archive = (folder, key, database_url)
+    def __init__(
+        self, folder: Path, key: InstallationKey, database_url: str, count: int, blobs_url: str | None = None
+    ) -> None:
+        self._archive = (folder, key, database_url, blobs_url)
         self._count = count
         self._workers: list[_Worker] = []
         self._busy = threading.Lock()
@@ -171,11 +173,13 @@ def _end(worker: _Worker) -> None:
         worker.process.join()
 
 
-def _work(pipe: "Connection[Any, Any]", folder: Path, key: InstallationKey, database_url: str) -> None:
+def _work(
+    pipe: "Connection[Any, Any]", folder: Path, key: InstallationKey, database_url: str, blobs_url: str | None
+) -> None:
     """A worker's life: it takes what it is told to until its parent has no more."""
     os.umask(0o077)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    intake = Intake(Archive(folder, key, database_url))
+    intake = Intake(Archive(folder, key, database_url, blobs_url))
     mailbox: Mailbox | None = None
     try:
         while True:

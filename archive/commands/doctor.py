@@ -66,6 +66,7 @@ def _findings(front: Front) -> Iterator[Finding]:
         yield from look.database(archive, session)
         yield from look.recovery_key(session)
         yield from look.held(session)
+        yield from look.blob_store(archive)
         yield from look.kept_bytes(archive, session)
         yield from look.disk_space(archive)
         yield from look.clock(session, at)

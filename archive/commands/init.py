@@ -61,6 +61,8 @@ def init(front: Front, admin: str | None, url: str | None, no_input: bool, as_li
         key = _settled_key(front)
         archive = front.open_with(key)
         try:
+            if archive.blobs_url is not None:
+                archive.blobs.tried()
             migrate.upgrade(archive)
             link = _record(archive, admin, url, now())
         finally:
@@ -136,6 +138,7 @@ def _record(archive: Archive, admin: str, url: str | None, at: int) -> str:
             raise NotReady("There is an archive in this database already, with another key.")
         if kept is None:
             installation.put(session, installation.KEY, archive.key.fingerprint)
+            installation.settle_blobs(session, archive)
             log.write(session, [log.Event("archive.made", log.OPERATOR, "archive")], at)
         if url is not None:
             installation.put(session, installation.URL, url)

@@ -19,6 +19,8 @@ _SAMPLE = 200  # mails read back
 def restore(front: Front, folder: Path, as_lines: bool) -> None:
     """Put the backup in DIR back into POSTROOM_DATA, which is new or empty.
 
+    Where blobs.url names a bucket, packs go there; those that are in it already are compared and left alone.
+
     Every byte is compared with what was backed up, and where the key file is there already, a sample of mails is read.
     Afterwards nothing leaves by itself until somebody says `postroom release`. An interrupted restore leaves nothing
     that looks like an archive; call it again.
@@ -37,8 +39,8 @@ def restore(front: Front, folder: Path, as_lines: bool) -> None:
             "and write the right one from its recovery key afterwards: postroom key restore"
         )
     with progress("restoring", manifest.size) as bar:
-        backup.put_back(folder, front.data, bar.to)
-    archive = backup.unfinished(front.data, key or InstallationKey.new())
+        backup.put_back(folder, front.data, bar.to, front.blobs_url)
+    archive = backup.unfinished(front.data, key or InstallationKey.new(), front.blobs_url)
     try:
         readable = key is not None and manifest.version == migrate.HEAD
         sample = backup.read_back(archive, _SAMPLE) if readable else None

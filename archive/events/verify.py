@@ -393,7 +393,7 @@ def _doing(archive: Archive, work: Sequence[_Piece], count: int) -> Iterator[Ite
     if count == 1:
         yield (_do(archive, piece) for piece in work)
         return
-    opened = (archive.folder, archive.key, archive.database_url)
+    opened = (archive.folder, archive.key, archive.database_url, archive.blobs_url)
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_open, initargs=opened) as pool:
         yield _handed_out(pool, work, 2 * count)
 
@@ -411,9 +411,9 @@ def _handed_out(pool: ProcessPoolExecutor, work: Sequence[_Piece], ahead: int) -
 _opened: list[Archive] = []  # in a process of the pool: the archive
 
 
-def _open(folder: Path, key: InstallationKey, database_url: str) -> None:
+def _open(folder: Path, key: InstallationKey, database_url: str, blobs_url: str | None) -> None:
     os.umask(0o077)
-    _opened.append(Archive(folder, key, database_url))
+    _opened.append(Archive(folder, key, database_url, blobs_url))
 
 
 def _do_there(piece: _Piece) -> Read:

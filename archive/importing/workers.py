@@ -56,7 +56,7 @@ class Workers:
     """So many workers for one import."""
 
     def __init__(self, archive: Archive, scope: str, count: int) -> None:
-        self._archive = (archive.folder, archive.key, archive.database_url)
+        self._archive = (archive.folder, archive.key, archive.database_url, archive.blobs_url)
         self._scope = scope
         self._workers = [self._spawn() for _ in range(count)]
         self._line: list[_Entry] = []
@@ -156,11 +156,18 @@ def _until(batch: Batch) -> float:
     return time.monotonic() + _SPARE + _SLOWEST * len(batch.items) + batch.size / _SLOWEST_BYTES
 
 
-def _work(pipe: "Connection[Any, Any]", folder: Path, key: InstallationKey, database_url: str, scope: str) -> None:
+def _work(
+    pipe: "Connection[Any, Any]",
+    folder: Path,
+    key: InstallationKey,
+    database_url: str,
+    blobs_url: str | None,
+    scope: str,
+) -> None:
     """A worker's life: it takes what it is told to until its parent has no more."""
     os.umask(0o077)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    archive = Archive(folder, key, database_url)
+    archive = Archive(folder, key, database_url, blobs_url)
     intake, files = Intake(archive), Files(folder)
     try:
         while True:

@@ -38,13 +38,16 @@ class NotReady(Exception):
 class Archive:
     """One installation's archive. Open it once in a worker; threads may share it."""
 
-    def __init__(self, folder: Path, key: InstallationKey, database_url: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, key: InstallationKey, database_url: str | None = None, blobs_url: str | None = None
+    ) -> None:
         self.folder = folder
         self.key = key
         self.database_url = database_url or f"sqlite:///{folder / 'archive.sqlite'}"
         self.engine = engine(self.database_url)
         self.keys = KeyStore(dialects.key_store(self.engine), key)
-        self.blobs: BlobStore = LocalPacks(folder / "blobs")
+        self.blobs_url = blobs_url
+        self.blobs = _blobs(folder, blobs_url)
         self.written = False  # whether anything was, through this one
         self._locks = folder / "locks"
 
@@ -100,6 +103,15 @@ class Archive:
     def disk(self) -> "shutil._ntuple_diskusage":
         """Free and used bytes where the data lies."""
         return shutil.disk_usage(self.folder)
+
+
+def _blobs(folder: Path, url: str | None) -> BlobStore:
+    """Where packs lie; NotReady where the URL will not do."""
+    if url is None:
+        return LocalPacks(folder / "blobs")
+    from . import s3  # its library is slow to load, and need not be there
+
+    return s3.S3Packs(folder, s3.bucket(url))
 
 
 def engine(url: str) -> Engine:
