@@ -37,7 +37,7 @@ def configured() -> Configured:
 def workers(front: Front, count: int) -> Workers:
     """Intake workers for this archive, not running yet."""
     archive = front.archive()
-    return Workers(archive.folder, front.key(), archive.database_url, count)
+    return Workers(archive.folder, front.key(), archive.database_url, count, archive.blobs_url)
 
 
 def poller(front: Front) -> Poller:
