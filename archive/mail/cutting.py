@@ -78,22 +78,24 @@ def _proven(block: bytes, cut: Cut, last: bool) -> bytes | None:
 
     Every line end is where it would be written, every character of the alphabet, and the last ones carry no spare bits.
     """
-    code = block.translate(None, cut.newline)
-    ends = (len(code) - 1) // cut.width if last else len(code) // cut.width
-    if len(block) != len(code) + ends * len(cut.newline):
-        return None
     line = cut.width + len(cut.newline)
+    ends = (len(block) - 1) // line if last else len(block) // line
     for offset in range(len(cut.newline)):
         if block[cut.width + offset :: line] != cut.newline[offset : offset + 1] * ends:
             return None
+    characters = len(block) - ends * len(cut.newline)
+    if characters % 4:
+        return None
     try:
-        plain = pybase64.b64decode(code, validate=True)
+        # What is none of the alphabet is passed over, and then fewer bytes come out than these characters yield.
+        plain = pybase64.b64decode(block)
     except ValueError:
         return None
-    rest = len(plain) % 3
-    if (rest and not last) or pybase64.b64encode(plain[-(rest or 3) :]) != code[-4:]:
+    final = block[-4:] if last else block[-4 - len(cut.newline) : -len(cut.newline)]
+    padding = final[-2:].count(b"=")
+    if len(plain) != characters // 4 * 3 - padding or (padding and not last):
         return None
-    return plain
+    return plain if pybase64.b64encode(plain[-(3 - padding) :]) == final else None
 
 
 def decoded(mail: Raw, cut: Cut) -> Iterator[bytes]:
@@ -102,7 +104,7 @@ def decoded(mail: Raw, cut: Cut) -> Iterator[bytes]:
         yield cut.plain
         return
     for at, stop in _blocks(cut):
-        yield pybase64.b64decode(mail[at:stop].translate(None, cut.newline), validate=True)
+        yield pybase64.b64decode(mail[at:stop])
 
 
 def skeleton(mail: Raw, cuts: Sequence[Cut]) -> Iterator[bytes]:
