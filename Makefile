@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-xss lint bench-ingest bench-search messages clean
+.PHONY: help demo test proof proof-xss shots lint bench-ingest bench-search messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -23,6 +23,7 @@ help:
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
 	@echo 'make proof           the crash tests in full, and 1,000 changes that verify has to find (about 25 minutes)'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
+	@echo 'make shots           pictures of every page, to be looked at, into shots/'
 	@echo 'make lint            ruff and mypy only'
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
 	@echo 'make bench-search    measure the search (COUNT=20000), see docs/benchmarks.md'
@@ -33,7 +34,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/postroom demo --port $(PORT)
 
 test: $(VENV)/.test
-	@tests/setup/packages dovecot-imapd chromium strace
+	@tests/setup/packages dovecot-imapd chromium strace radosgw ceph-mon ceph-osd ceph-base
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS)
 
@@ -44,6 +45,10 @@ proof: $(VENV)/.test
 proof-xss: $(VENV)/.test
 	@tests/setup/packages chromium
 	PAYLOADS='$(if $(PAYLOADS),$(abspath $(PAYLOADS)))' $(BIN)/python -m pytest tests/web/test_proof_xss.py
+
+shots: $(VENV)/.test
+	@tests/setup/packages chromium
+	@$(BIN)/python -m tests.web.shots shots
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check $(CODE)

@@ -1,4 +1,4 @@
-"""Finding mail again: what was typed, as it was understood, and the messages that have it, newest first."""
+"""Finding mail again: what was typed, as it was understood, the messages that have it, and where they are."""
 
 import re
 from dataclasses import dataclass
@@ -9,16 +9,20 @@ from flask.typing import ResponseReturnValue
 from archive.post import messages
 from archive.post.messages import Message
 from archive.search import fts5, highlights, query
+from archive.search.fts5 import Count, Counts
 from archive.search.highlights import Piece
 
 from .conversations import number
 from .language import gettext, zone_name
-from .visit import office, visitor
+from .visit import Visitor, office, visitor
 
 blueprint = Blueprint("search", __name__)
 
 PAGE = 50
 CHIPS = 20
+SHOWN = 6  # of processes, people and years; the rest folds
+BEST = "best"
+_YEARS = range(1971, 2199)  # those that can be typed, and the one after
 # One of the operators, and what belongs to it; not within a word.
 _OPERATOR = re.compile(
     rf'(?<![^\s(])[-\u2212]?(?P<name>{"|".join(query.OPERATORS)}):[ ]?(?P<value>"[^"]*"?|[^\s()"]+)', re.IGNORECASE
@@ -42,15 +46,30 @@ class Hit:
     snippet: tuple[Piece, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A process, person or year that has some of what was found; what finds only these, and how many there are."""
+
+    name: str
+    typed: str
+    count: Count
+
+
 @blueprint.get("/search")
 def find() -> ResponseReturnValue:
-    """The messages found, a page of them."""
+    """The messages found, a page of them: the newest first, or those that match best."""
     typed = request.args.get("q", "").replace("\0", " ").strip()[: query.LONGEST]
-    before, wanted, who = number("before"), query.parse(typed), visitor()
+    best = request.args.get("order") == BEST
+    before, wanted, who = None if best else number("before"), query.parse(typed), visitor()
+    now, zone = office().now(), zone_name()
     with office().archive.reading() as session:
-        planned = fts5.understand(session, wanted, who.viewer, office().now(), zone_name())
-        ids = fts5.find(session, wanted, who.viewer, before, PAGE + 1, now=office().now(), zone=zone_name())
+        planned = fts5.understand(session, wanted, who.viewer, now, zone)
+        if best:
+            ids = fts5.best(session, wanted, who.viewer, PAGE, now=now, zone=zone)
+        else:
+            ids = fts5.find(session, wanted, who.viewer, before, PAGE + 1, now=now, zone=zone)
         found = messages.of_ids(session, ids[:PAGE], who.viewer)
+        counts = fts5.count(session, wanted, who.viewer, now=now, zone=zone) if found else fts5.Counts()
     return render_template(
         "search/find.html",
         typed=typed,
@@ -58,6 +77,11 @@ def find() -> ResponseReturnValue:
         chips=chips(typed),
         notes=[gettext(note.text, **note.values) for note in planned.notes],
         found=[_hit(found[id_], wanted) for id_ in ids[:PAGE] if id_ in found],
+        total=counts.total,
+        parts=parts(typed, counts, who),
+        shown=SHOWN,
+        best=best,
+        ranked=fts5.RANKED,
         first=before is None,
         older=ids[PAGE - 1] if len(ids) > PAGE else None,
     )
@@ -66,6 +90,36 @@ def find() -> ResponseReturnValue:
 def _hit(message: Message, wanted: query.Query) -> Hit:
     subject = highlights.pieces(message.subject, wanted, "subject")
     return Hit(message, subject, highlights.pieces(message.snippet, wanted, "body"))
+
+
+def parts(typed: str, counts: Counts, who: Visitor) -> list[tuple[str, list[Part]]]:
+    """What was found by process, sender and year, under its heading; nothing where all of it is one and the same."""
+    typed, known = _finished(typed), {one.id: one for one in who.processes}
+    of_processes = [
+        Part(known[id_].name, f"{typed} process:{known[id_].slug}", one)
+        for id_, one in counts.processes.items()
+        if id_ in known
+    ]
+    people = [
+        Part(name or address, f'{typed} from:"{address}"', one)
+        for address, name, one in counts.people
+        if address and '"' not in address
+    ]
+    years = [
+        Part(str(year), f"{typed} after:{year} before:{year + 1}", one)
+        for year, one in counts.years.items()
+        if year in _YEARS
+    ]
+    headed = [(gettext("Process"), of_processes), (gettext("From"), people), (gettext("Year"), years)]
+    return [(heading, some) for heading, some in headed if len(some) > 1]
+
+
+def _finished(typed: str) -> str:
+    """What was typed, so that more may stand behind it."""
+    some = (typed + '"' * (typed.count('"') % 2)).split()
+    while some and some[-1] in ("OR", "NOT", "-"):
+        some.pop()
+    return " ".join(some)
 
 
 def chips(typed: str) -> list[Chip]:

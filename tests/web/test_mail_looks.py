@@ -4,6 +4,7 @@ import pytest
 
 from .. import world
 from .conftest import Office
+from .pages import House
 from .test_browser import Visit, visit  # noqa: F401  a fixture
 
 NEWSLETTER = (
@@ -31,3 +32,11 @@ def test_a_newsletter_fits_a_phone_as_its_author_meant(office: Office, visit: Vi
         assert frame.locator("body").evaluate("e => getComputedStyle(e).color") == "rgb(28, 34, 38)"
         assert visit.page.evaluate("document.documentElement.scrollWidth") == width
     assert visit.console == []
+
+
+def test_pictures_that_are_not_loaded_make_no_mail_wider_than_a_phone(house: House) -> None:
+    with house.visit("bernd", 390) as page:
+        page.goto(house.talk("Winter roasts are here – and 15 % off until Sunday"))
+        body = page.frame_locator("iframe").locator("body")
+        assert body.locator("img[width='600']").count() == 1
+        assert body.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

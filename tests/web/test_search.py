@@ -3,10 +3,15 @@
 import html
 import re
 
-from web.search import chips
+import pytest
+from sqlalchemy import insert
+
+from archive.search import fts5, query
+from archive.store.schema import membership
+from web.search import _finished, chips
 
 from .. import world
-from .conftest import Office
+from .conftest import NOW, Office
 from .test_conversations import subjects
 
 
@@ -113,3 +118,77 @@ def test_operators_in_quotes_and_within_words_are_no_chips() -> None:
 def test_what_was_not_understood_is_said(office: Office) -> None:
     page = office.browser("anna").get("/search", query_string={"q": "x after:nonsense"}).text
     assert "“nonsense” is not a date" in page
+
+
+def parts_of(page: str) -> dict[str, str]:
+    """What stands beside the hits: names, and how many each has."""
+    found = re.findall(r'<bdi class="cut">([^<]+)</bdi><span class="n">([^<]+)</span>', page)
+    return {html.unescape(name): number for name, number in found}
+
+
+def test_beside_the_hits_stands_where_they_are_and_each_line_finds_as_many(office: Office) -> None:
+    zora = world.Person("Zora Stone", "zora@x.example")
+    last_year = NOW - 400 * 24 * 3_600_000
+    for number in range(5):
+        raw = world.mail(subject=f"invoice {number}", from_=zora if number < 2 else world.EVA)
+        office.take("helpdesk" if number else "sales", raw, at=office.clock[0] if number < 4 else last_year)
+    with office.archive.transaction() as session:
+        row = {"process": 2, "user": office.users["anna"], "role": "member", "since": NOW}
+        session.execute(insert(membership).values(**row))
+    anna = office.browser("anna")
+    page = anna.get("/search?q=invoice").text
+    assert ">5 mails<" in page
+    assert parts_of(page) == {
+        "Helpdesk": "4", "Sales": "1", "Eva Outside": "3", "Zora Stone": "2", "2026": "4", "2025": "1",
+    }  # fmt: skip
+    links = re.findall(r'<li><a href="(/search[^"]+)" title="([^"]+)">', page)
+    assert len(links) == 6
+    for address, name in links:
+        assert len(subjects(anna.get(html.unescape(address)).text)) == int(parts_of(page)[name]), name
+    assert parts_of(office.browser("dana").get("/search?q=invoice").text).keys() == {
+        "Eva Outside", "Zora Stone", "2026", "2025",
+    }, "of Sales Dana learns nothing, and one process alone says nothing"  # fmt: skip
+
+
+def test_where_everything_is_the_same_nothing_stands_beside(office: Office) -> None:
+    office.take("helpdesk", world.mail(subject="invoice"))
+    page = office.browser("anna").get("/search?q=invoice").text
+    assert ">1 mail<" in page
+    assert "parts" not in page
+    assert "parts" not in office.browser("anna").get("/search?q=nothing").text
+
+
+def test_beyond_ten_thousand_it_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fts5, "COUNTED", 3)
+    for number in range(4):
+        office.take("helpdesk", world.mail(subject=f"invoice {number}"), at=NOW + number * 1000)
+    assert ">3+ mails<" in office.browser("anna").get("/search?q=invoice").text
+
+
+def test_the_best_match_comes_first_where_one_asks_for_it(office: Office) -> None:
+    office.take("helpdesk", world.mail(subject="Coffee", text="about something else"), at=NOW - 2000)
+    for number in range(60):
+        office.take("helpdesk", world.mail(subject=f"Mail {number}", text="we drank coffee"), at=NOW + number * 1000)
+    anna = office.browser("anna")
+    page = anna.get("/search?q=coffee").text
+    assert subjects(page)[0] == "Mail 59"
+    assert 'aria-current="true">Newest first<' in page
+    best = re.search(r'href="([^"]+)">Best match first<', page)
+    assert best
+    page = anna.get(html.unescape(best[1])).text
+    assert subjects(page)[0] == "Coffee"
+    assert 'aria-current="true">Best match first<' in page
+    assert 'rel="next"' not in page
+    assert "These are the best." in page
+
+
+def test_what_narrows_stays_in_the_order_that_was_chosen(office: Office) -> None:
+    office.take("helpdesk", world.mail(subject="invoice"), world.mail(subject="invoice two", from_="z@x.example"))
+    page = html.unescape(office.browser("anna").get("/search?q=invoice+from:eva&order=best").text)
+    assert 'href="/search?q=invoice&order=best"' in page
+
+
+@pytest.mark.parametrize("typed", ['"in march', "a OR", "a -", "NOT", '"', "a OR NOT"])
+def test_something_half_typed_can_be_narrowed_all_the_same(typed: str) -> None:
+    finished = query.parse(f"{_finished(typed)} process:sales")
+    assert any(isinstance(one, query.Mark) for one in finished.of), finished
