@@ -8,8 +8,10 @@ are remembered and looked for again. Where two sealers meet, one id for the next
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Row, func, insert, or_, select, update
@@ -24,6 +26,7 @@ from .chain import START, Range, Seal
 BATCH = 4096  # events of one seal
 STRETCH = 128 << 10  # bytes of a pack that one digest answers for
 AT_ONCE = 64 << 20  # bytes of packs hashed for one seal
+_AT_A_TIME = 2  # stretches read and hashed; neither holds up other threads
 _MISSING = 1000  # ranges of missing ids that are remembered; older ones are never looked for again
 
 _log = logging.getLogger(__name__)
@@ -138,21 +141,34 @@ def _events(session: Session, ids: Sequence[int]) -> list[Row[Any]]:
 
 def _stretches(archive: Archive, packs: Sequence[tuple[int, int, int]]) -> list[dict[str, Any]]:
     """The bytes that have come to packs, each stretch with its digest, in order."""
+    if not packs:
+        return []
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        return _read_stretches(archive, packs, threads)
+
+
+def _read_stretches(
+    archive: Archive, packs: Sequence[tuple[int, int, int]], threads: ThreadPoolExecutor
+) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     left = AT_ONCE
     for one, start, recorded in packs:
         until = min(recorded, start + left)
         left -= until - start
         try:
-            for at in range(start, until, STRETCH):
-                end = min(at + STRETCH, until)
-                digest = hashlib.sha256()
-                for piece in archive.blobs.stretch(one, at, end):
-                    digest.update(piece)
-                found.append({"pack": one, "start": at, "end": end, "digest": digest.digest()})
+            places = [(at, min(at + STRETCH, until)) for at in range(start, until, STRETCH)]
+            for (at, end), digest in zip(places, threads.map(partial(_digest, archive, one), places), strict=True):
+                found.append({"pack": one, "start": at, "end": end, "digest": digest})
         except Damaged as error:  # verify says the same; events are sealed all the same
             _log.warning("Pack %s cannot be sealed: %s", one, error)
     return found
+
+
+def _digest(archive: Archive, of_pack: int, place: tuple[int, int]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in archive.blobs.stretch(of_pack, *place):
+        digest.update(piece)
+    return digest.digest()
 
 
 def _made(last: Seal | None, rows: Sequence[Row[Any]], stretches: Sequence[dict[str, Any]], now: int) -> Seal:
