@@ -34,7 +34,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/postroom demo --port $(PORT)
 
 test: $(VENV)/.test
-	@tests/setup/packages dovecot-imapd chromium strace radosgw ceph-mon ceph-osd ceph-base
+	@tests/setup/packages dovecot-imapd chromium firefox-esr strace radosgw ceph-mon ceph-osd ceph-base
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS)
 

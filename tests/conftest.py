@@ -46,6 +46,8 @@ MEANS = {
     "dovecot": Means(_program("dovecot", "dovecot-imapd"), must_be_had=True),
     "ceph": Means(ceph_server.missing, must_be_had=True),
     "chromium": Means(_program("chromium", "chromium", "chromium-browser"), must_be_had=True),
+    # Not every release has the package; where it has, tests/setup/packages installs it.
+    "firefox": Means(_program("firefox-esr", "firefox-esr", "firefox")),
     "strace": Means(_program("strace", "strace")),
     "postgresql": Means(
         lambda: None if postgresql_server.program() else "PostgreSQL is not installed (apt-get install postgresql)",
