@@ -60,6 +60,7 @@ _FIXTURES_NEED = {
     "dovecot": "dovecot",
     "make_dovecot": "dovecot",
     "chromium": "chromium",
+    "firefox": "firefox",
     "ceph": "ceph",
 }
 
