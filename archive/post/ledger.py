@@ -7,10 +7,10 @@ it is there, and what was gone before it could be taken is told apart. UIDs are 
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, literal, null, select, tuple_
+from sqlalchemy import Select, case, delete, exists, func, insert, literal, null, select, tuple_
 
 from ..events import log, proof
 from ..store.archive import Session
@@ -223,6 +223,53 @@ def _walked(session: Session, query: Select[Any], table: Any, uidvalidity: int |
         if len(some) < receipts.CHUNK:
             return
         after = (some[-1].uidvalidity, some[-1].uid)
+
+
+# --- counted ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many mails of one generation of a folder have which outcome."""
+
+    uidvalidity: int
+    counts: Counter[str]
+    unmoved: int  # archived, and their originals not moved yet
+
+
+def tallies(session: Session, binding: int) -> list[Tally]:
+    """The lines of a binding counted for each UIDVALIDITY, the highest first. Reads every receipt of the binding."""
+    found: dict[int, Tally] = {}
+    for row in _counted(session, binding):
+        tally = found.setdefault(row.uidvalidity, Tally(row.uidvalidity, Counter(), 0))
+        tally.counts[row.outcome] += row.number
+        found[row.uidvalidity] = replace(tally, unmoved=tally.unmoved + row.unmoved)
+    return [found[uidvalidity] for uidvalidity in sorted(found, reverse=True)]
+
+
+def _counted(session: Session, binding: int) -> Iterator[Any]:
+    other = receipt.alias()
+    earlier = exists(select(other.c.id).where(other.c.message == receipt.c.message, other.c.id < receipt.c.id))
+    outcome = case((receipt.c.settlement == receipts.TAKEN_AWAY, TAKEN_AWAY), (earlier, COPY), else_=ARCHIVED)
+    unmoved = func.sum(case((receipt.c.settled_at.is_(None), 1), else_=0))
+    yield from _grouped(session, binding, receipt, outcome, unmoved)
+    # As in `lines`: where a UID is named twice, the first of these tables counts.
+    before: list[Any] = [receipt]
+    for table, said in ((quarantine, QUARANTINED), (left_alone, None), (gone, GONE)):
+        yield from _grouped(session, binding, table, literal(said) if said else table.c.outcome, literal(0), before)
+        before.append(table)
+
+
+def _grouped(
+    session: Session, binding: int, table: Any, outcome: Any, unmoved: Any, but: Sequence[Any] = ()
+) -> Iterator[Any]:
+    named = outcome.label("outcome")
+    query = select(table.c.uidvalidity, named, func.count().label("number"), unmoved.label("unmoved"))
+    query = query.where(table.c.binding == binding).group_by(table.c.uidvalidity, named)
+    for one in but:
+        same = (one.c.binding == table.c.binding, one.c.uidvalidity == table.c.uidvalidity, one.c.uid == table.c.uid)
+        query = query.where(~exists(select(literal(1)).select_from(one).where(*same)))
+    yield from session.execute(query)
 
 
 # --- compared with the server ---------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The ledger: every UID ever seen has exactly one outcome, whatever became of it."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import pytest
@@ -36,7 +37,15 @@ def lines(home: Home, generation: int | None = None) -> list[Line]:
 
 
 def outcomes(home: Home) -> dict[int, str]:
+    """What became of each UID; the tallies say the same."""
     found = lines(home)
+    with home.archive.reading() as session:
+        counted = ledger.tallies(session, home.ids["Helpdesk"])
+    assert [one.uidvalidity for one in counted] == sorted({one.uidvalidity for one in found}, reverse=True)
+    for tally in counted:
+        own = [one for one in found if one.uidvalidity == tally.uidvalidity]
+        assert tally.counts == Counter(one.outcome for one in own)
+        assert tally.unmoved == sum(one.message is not None and not one.settled for one in own)
     assert len({(one.uidvalidity, one.uid) for one in found}) == len(found)
     return {one.uid: one.outcome for one in found}
 
@@ -109,6 +118,7 @@ def test_many_lines_come_in_order_a_few_at_a_time(home: Home, monkeypatch: pytes
     note(home, dict.fromkeys(range(40, 45), WITHHELD), range(40, 45), generation=GENERATION - 1)
     assert [one.uid for one in lines(home)] == [*range(40, 45), *range(1, 9), *range(20, 31)]
     assert [one.uid for one in lines(home, GENERATION)] == [*range(1, 9), *range(20, 31)]
+    assert len(outcomes(home)) == 24
 
 
 steps = st.lists(
