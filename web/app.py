@@ -29,6 +29,7 @@ from . import (
     health,
     language,
     language_switch,
+    ledger,
     live,
     mail_frame,
     messages,
@@ -79,6 +80,7 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
         mail_frame,
         search,
         health,
+        ledger,
         processes,
         profile,
     ):

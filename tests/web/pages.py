@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from archive import installation
 from archive.people import processes, sessions, users
-from archive.post import bindings
+from archive.post import bindings, ledger
+from archive.post.ledger import Untaken
 from archive.store.schema import message
 from archive.work import tickets
 from web.app import Server
@@ -67,6 +68,9 @@ class House:
             says = "The server refuses the password. Enter the new one."
             bindings.failed(session, helpdesk, NOW - 7_200_000, trouble=says, permanent=True, next_at=NOW)
             bindings.succeeded(session, office.bindings["sales"], NOW - 9000, waiting=3, empty=False)
+            left = {9001: Untaken(ledger.LEFT, "A person flagged it as deleted; it is left alone.")}
+            ledger.note(session, helpdesk, 1, left, left, {9002}, NOW)
+            bindings.select_generation(session, helpdesk.id, 1)
             viewer = office.viewer("anna")
             seen = tickets.page(session, viewer, ["process:1"], None, 100)[2:]
             tickets.mark_seen(session, office.users["anna"], seen)
@@ -183,6 +187,8 @@ PLACES = (
     Place("processes", "/processes"),
     Place("health", "/health", "clara"),
     Place("health, nothing watched", "/health", "nina"),
+    Place("ledger", lambda house: f"/health/{house.office.bindings['helpdesk'].id}/ledger", "clara"),
+    Place("ledger, nothing seen", lambda house: f"/health/{house.office.bindings['anna'].id}/ledger"),
     Place("profile", "/profile"),
     Place("keys", "/keys"),
     Place("keys, over a page", "/", first=lambda page: page.keyboard.press("?")),

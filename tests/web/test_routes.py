@@ -55,6 +55,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "mail_frame.inline": ("GET", BY_TOKEN, lambda m, name: m.picture(name)),
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),
     "health.show": ("GET", SIGNED_IN, lambda m, _: "/health"),
+    "ledger.show": ("GET", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger"),
     "health.again": ("POST", LOOKS_AFTER, lambda m, _: f"/health/quarantine/{m.held}/again"),
     "sign_in.form": ("GET", PUBLIC, lambda m, _: "/sign-in"),
     "sign_in.enter": ("POST", PUBLIC, lambda m, _: "/sign-in"),
