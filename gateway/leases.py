@@ -23,7 +23,7 @@ def held(locks: Path, binding: int, name: str, wait: float) -> Iterator[None]:
     try:
         lease.__enter__()
     except BlockingIOError as error:
-        raise Busy(f"{name} is being polled by {error or 'somebody else'}.") from None
+        raise Busy("busy", binding=name, who=str(error) or "somebody else") from None
     try:
         yield
     finally:

@@ -75,7 +75,7 @@ def compared(archive: Archive, one: Binding, connecting: Connecting) -> Compared
         password = archive.key.decrypt_secret(box.secret) if box.secret else ""
         account = parse(box.imap, "imap", plaintext=box.plaintext, password=password)
     except (KeyTrouble, ValueError) as error:
-        raise Refused(str(error)) from None
+        raise Refused("settings", answer=error) from None
     with Mailbox(account, connecting) as mailbox:
         uidvalidity = mailbox.select(one.folder, readonly=True).uidvalidity
         there = mailbox.uids()

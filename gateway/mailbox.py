@@ -20,7 +20,7 @@ from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError, LoginError
 
 from .accounts import Account
-from .trouble import Refused, Trouble, Unreachable, quoted
+from .trouble import Refused, Trouble, Unreachable
 
 CHUNK = 500  # UIDs one FETCH names: servers refuse long lines
 RANGE = 1 << 20  # bytes of a large mail asked for at a time
@@ -101,7 +101,7 @@ class Mailbox:
     def _connect(self) -> Any:
         timeout = SocketTimeout(connect=min(self._connecting.timeout, 30.0), read=self._connecting.timeout)
         account = self.account
-        with self._answers("connect"):
+        with self._answers("TCP"):
             context = None if account.security == "plain" else tls_context(self._connecting.ca_file)
             client = IMAPClient(
                 account.host,
@@ -119,9 +119,7 @@ class Mailbox:
                     client.starttls(context)
                 except CapabilityError:
                     client.shutdown()
-                    raise Refused(
-                        f"{account.server} does not offer STARTTLS; use imaps://, or ask its operator."
-                    ) from None
+                    raise Refused("no starttls", server=account.server) from None
             # A command and its CRLF are two writes; without this the second waits for an acknowledgement.
             client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return client
@@ -131,7 +129,7 @@ class Mailbox:
         # imaplib quotes the password but not the user, and sends neither outside ASCII.
         user = '"' + account.user.replace("\\", "\\\\").replace('"', '\\"') + '"'
         try:
-            with self._answers("sign in"):
+            with self._answers("LOGIN"):
                 if account.user.isascii() and account.password.isascii():
                     self._client.login(user, account.password)
                 else:
@@ -139,7 +137,7 @@ class Mailbox:
         except LoginError as error:
             if isinstance(error.__context__, imaplib.IMAP4.abort):  # imapclient takes any failure for a refusal
                 self._broken = True
-                raise self._trouble(error.__context__, "sign in") from None
+                raise self._trouble(error.__context__, "LOGIN") from None
             raise _login_trouble(account, str(error)) from None
 
     @contextmanager
@@ -159,21 +157,22 @@ class Mailbox:
         server = self.account.server
         match error:
             case socket.gaierror():
-                return Unreachable(f"The name {self.account.host} cannot be found. Is it spelled right?")
+                return Unreachable("host", host=self.account.host)
             case ssl.SSLCertVerificationError():
-                return Refused(_certificate_trouble(server, error))
+                return certificate_trouble(server, error)
             case ssl.SSLError():
-                return Unreachable(f"No encrypted connection to {server}: {quoted(error.reason or error)}.")
+                return Unreachable("encryption", server=server, answer=error.reason or error)
             case TimeoutError():
-                return Unreachable(f"{server} gave no answer within {self._connecting.timeout:g} s ({doing}).")
+                seconds = f"{self._connecting.timeout:g}"
+                return Unreachable("silent", server=server, seconds=seconds, doing=doing)
             case ConnectionRefusedError():
-                return Unreachable(f"{server} accepts no connection. Is the port right, and the server running?")
+                return Unreachable("not listening", server=server)
             case imaplib.IMAP4.abort():
-                return Unreachable(f"{server} ended the connection ({doing}): {quoted(error)}")
+                return Unreachable("cut", server=server, doing=doing, answer=error)
             case OSError():
-                return Unreachable(f"The connection to {server} failed ({doing}): {quoted(error.strerror or error)}.")
+                return Unreachable("line", server=server, doing=doing, answer=error.strerror or error)
             case _:
-                return Unreachable(f"{server} did not do as asked ({doing}): {quoted(error)}")
+                return Unreachable("disobedient", server=server, doing=doing, answer=error)
 
     def close(self) -> None:
         """Sign out; never CLOSE, which would expunge. Harmless to repeat."""
@@ -230,7 +229,7 @@ class Mailbox:
             except imaplib.IMAP4.abort:
                 raise
             except imaplib.IMAP4.error as error:
-                raise Refused(f'The folder "{name}" cannot be made: {quoted(error)}') from None
+                raise Refused("folder not made", folder=name, answer=error) from None
             with suppress(imaplib.IMAP4.error):
                 self._client.subscribe_folder(wanted)  # or many mail programs do not show it
         return wanted
@@ -238,7 +237,7 @@ class Mailbox:
     def _spellings(self, name: str) -> Sequence[str]:
         """A folder's name as given, and as this server would have it."""
         if any(ord(char) < 32 or ord(char) == 127 for char in name) or not name:
-            raise Refused("A folder's name may not be empty or hold control characters.")
+            raise Refused("folder name")
         if name.upper() == "INBOX":
             return ("INBOX",)
         prefix, separator = self._namespace
@@ -284,9 +283,7 @@ class Mailbox:
             except imaplib.IMAP4.error as error:
                 raise _folder_trouble(folder, error) from None
             if b"UIDVALIDITY" not in found:
-                raise Refused(
-                    f'{self.account.server} gives no UIDVALIDITY for "{folder}": its mail cannot be told apart.'
-                )
+                raise Refused("no uidvalidity", server=self.account.server, folder=folder)
             permanent = found.get(b"PERMANENTFLAGS", ())
             return Selected(_number(found[b"UIDVALIDITY"]), int(found.get(b"EXISTS", 0)), b"\\*" in permanent)
 
@@ -496,29 +493,26 @@ def _milliseconds(date: object) -> int:
 
 def _login_trouble(account: Account, answer: str) -> Trouble:
     if any(code in answer.upper() for code in ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[CONTACTADMIN]")):
-        return Unreachable(f"{account.server} does not let {account.user} in at the moment: {quoted(answer)}")
-    return Refused(f"{account.server} refuses the password of {account.user}: {quoted(answer)}. Enter the new one.")
+        return Unreachable("not let in", server=account.server, user=account.user, answer=answer)
+    return Refused("password", server=account.server, user=account.user, answer=answer)
 
 
 def _folder_trouble(folder: str, error: Exception) -> Trouble:
     answer = str(error).upper()
     if any(code in answer for code in ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]")):
-        return Unreachable(f'The folder "{quoted(folder)}" cannot be opened at the moment: {quoted(error)}.')
+        return Unreachable("folder closed", folder=folder, answer=error)
     if "[NOPERM]" in answer:
-        return Refused(f'The folder "{quoted(folder)}" may not be opened: {quoted(error)}.')
-    return Refused(
-        f'The folder "{quoted(folder)}" is not there (any more): {quoted(error)}. Make it again, or bind another.'
-    )
+        return Refused("folder forbidden", folder=folder, answer=error)
+    return Refused("folder gone", folder=folder, answer=error)
 
 
-def _certificate_trouble(server: str, error: ssl.SSLCertVerificationError) -> str:
-    said = (error.verify_message or str(error)).rstrip(".")
+def certificate_trouble(server: str, error: ssl.SSLCertVerificationError) -> Trouble:
+    """What is wrong with a server's certificate."""
+    said = error.verify_message or str(error)
     if "expired" in said:
-        return f"The certificate of {server} has expired. Its operator has to renew it."
+        return Refused("certificate expired", server=server)
     if "self-signed" in said or "self signed" in said or "unable to get" in said:
-        return (
-            f"The certificate of {server} is from an authority that is not trusted here ({said}). Set gateway.ca_file."
-        )
+        return Refused("certificate untrusted", server=server, answer=said)
     if "match" in said or "Hostname" in said:
-        return f"The certificate of {server} is for another name ({said}). Use the name that stands in it."
-    return f"The certificate of {server} will not do: {said}."
+        return Refused("certificate name", server=server, answer=said)
+    return Refused("certificate", server=server, answer=said)

@@ -17,7 +17,7 @@ from archive.post.receipts import Unsettled
 from archive.store.archive import Archive
 
 from .mailbox import Mailbox
-from .trouble import Unreachable, quoted
+from .trouble import Unreachable
 
 FETCH_BYTES = 16 << 20  # of processed mail compared at a time
 
@@ -52,10 +52,8 @@ class Mover:
         moved = self.mailbox.move(uids, self.binding.processed)
         self.moved += len(moved.done)
         if moved.still:  # nothing is settled: the next pass looks where each of them is
-            raise Unreachable(
-                f"{self.mailbox.account.server} said that it moved {len(moved.still)} mails to "
-                f'"{quoted(self.binding.processed)}", but it did not. They are archived; moving them is tried again.'
-            )
+            server, folder = self.mailbox.account.server, self.binding.processed
+            raise Unreachable("not moved", server=server, count=len(moved.still), folder=folder)
         usual = receipts.LEFT if self.mailbox.moving == "copy" else receipts.MOVED
         self.settle({usual: moved.done, receipts.TAKEN_AWAY: set(uids) - moved.done})
 
@@ -93,7 +91,7 @@ class Mover:
         moved, taken_away = claim(gone, arrived)
         copied, untouched = claim(still, arrived)
         if self.mailbox.select(self.binding.folder).uidvalidity != self.uidvalidity:
-            raise Unreachable(f"{self.binding.name} was made anew just now; the next pass looks again.")
+            raise Unreachable("made anew", binding=self.binding.name)
         # An earlier pass copied them and was cut off before it took the originals away.
         self.mailbox.finish_move(copied)
         finished = receipts.MOVED if "UIDPLUS" in self.mailbox.capabilities else receipts.LEFT

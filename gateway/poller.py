@@ -24,7 +24,7 @@ from .accounts import Account, parse
 from .mailbox import CHUNK, Connecting, Mailbox
 from .mover import Mover
 from .taking import archive_answers, cut, take
-from .trouble import Busy, Refused, Trouble, Unreachable, quoted
+from .trouble import Busy, Refused, Trouble, Unreachable
 from .workers import Order, Workers
 
 MOVE_AT = 4000  # originals that have been archived are moved when so many wait
@@ -131,7 +131,7 @@ class Poller:
         except Exception:  # a fault of ours costs this binding this pass, and nobody else anything
             _log.exception("poll failed", binding=one.name)
             self.close()
-            stumbled = Unreachable("Postroom stumbled over this binding; its log tells more. It is tried again.")
+            stumbled = Unreachable("stumbled")
             self._failed(one, stumbled)
             raise stumbled from None
 
@@ -139,7 +139,16 @@ class Poller:
         now = self.clock()
         again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent)
         with archive_answers(self.archive.folder), self.archive.intake() as session:
-            bindings.failed(session, one, now, trouble=str(trouble), permanent=trouble.permanent, next_at=again)
+            bindings.failed(
+                session,
+                one,
+                now,
+                trouble=str(trouble),
+                kind=trouble.kind,
+                values=trouble.values,
+                permanent=trouble.permanent,
+                next_at=again,
+            )
 
     def intake(self) -> Intake:
         """This process's own way into the archive."""
@@ -183,10 +192,8 @@ class _Visit:
                 self._outcome.moved = mover.moved
         if self._withheld:
             some = ", ".join(map(str, self._withheld[:5])) + (" …" if len(self._withheld) > 5 else "")
-            raise Unreachable(
-                f"{account.server} did not give {len(self._withheld)} of the mails it has in "
-                f'"{quoted(self._binding.folder)}" (UID {some}). They stay there and are tried again.'
-            )
+            count, folder = len(self._withheld), self._binding.folder
+            raise Unreachable("withheld", server=account.server, count=count, folder=folder, uids=some)
 
     def _account(self) -> Account:
         box = self._binding.mailbox
@@ -194,7 +201,7 @@ class _Visit:
             password = self._archive.key.decrypt_secret(box.secret) if box.secret else ""
             return parse(box.imap, "imap", plaintext=box.plaintext, password=password)
         except (KeyTrouble, ValueError) as error:
-            raise Refused(str(error)) from None
+            raise Refused("settings", answer=error) from None
 
     def _note_generation(self) -> None:
         """UIDs are only comparable under one UIDVALIDITY (RFC 9051 2.3.1.1)."""

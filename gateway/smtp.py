@@ -5,8 +5,8 @@ import socket
 import ssl
 
 from .accounts import Account
-from .mailbox import Connecting, tls_context
-from .trouble import Refused, Unreachable, quoted
+from .mailbox import Connecting, certificate_trouble, tls_context
+from .trouble import Refused, Unreachable
 
 
 def check(account: Account, connecting: Connecting) -> str:
@@ -30,12 +30,12 @@ def check(account: Account, connecting: Connecting) -> str:
             offered = sorted(name.upper() for name in client.esmtp_features)
             return f"{server} takes mail ({', '.join(offered) or 'no extensions'})."
     except socket.gaierror:
-        raise Unreachable(f"The name {account.host} cannot be found. Is it spelled right?") from None
+        raise Unreachable("host", host=account.host) from None
     except smtplib.SMTPAuthenticationError as error:
-        raise Refused(f"{server} refuses the password of {account.user}: {quoted(error.smtp_error)}") from None
+        raise Refused("password", server=server, user=account.user, answer=error.smtp_error) from None
     except smtplib.SMTPNotSupportedError as error:
-        raise Refused(f"{server} cannot do what was asked: {quoted(error)}") from None
+        raise Refused("smtp unable", server=server, answer=error) from None
     except ssl.SSLCertVerificationError as error:
-        raise Refused(f"The certificate of {server} will not do: {quoted(error.verify_message)}.") from None
+        raise certificate_trouble(server, error) from None
     except (OSError, smtplib.SMTPException) as error:
-        raise Unreachable(f"{server} takes no mail: {quoted(error)}") from None
+        raise Unreachable("smtp", server=server, answer=error) from None

@@ -88,19 +88,15 @@ def archive_answers(data: Path) -> Iterator[None]:
     except Trouble:
         raise
     except StoreTrouble as error:
-        raise Unreachable(str(error)) from None
+        raise Unreachable("store", answer=error) from None
     except NotReading as error:
-        raise Unreachable(f"Mail cannot be read here just now: {error.strerror}. Nothing is lost.") from None
+        raise Unreachable("reading", answer=error.strerror) from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unreachable(
-                f"There is no room left where the archive lies ({data}). Make room; nothing is lost."
-            ) from None
-        raise Unreachable(f"The archive cannot write to {data}: {quoted(error.strerror or error)}.") from error
+            raise Unreachable("no room", place=data) from None
+        raise Unreachable("place", place=data, answer=error.strerror or error) from error
     except ARCHIVE_FAULTS as error:
         said = quoted(getattr(error, "orig", None) or error)
         if "full" in said:
-            raise Unreachable(
-                f"There is no room left where the archive lies ({data}). Make room; nothing is lost."
-            ) from None
-        raise Unreachable(f"The archive cannot write: {said}.") from error
+            raise Unreachable("no room", place=data) from None
+        raise Unreachable("archive", answer=said) from error

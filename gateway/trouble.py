@@ -1,11 +1,26 @@
 """Trouble: the last failure as one readable sentence, and whether trying again can help."""
 
+from archive.post import troubles
+
 
 class Trouble(Exception):
-    """Something outside did not do what was asked; the text is a sentence for people."""
+    """Something outside did not do what was asked; the text is a sentence for people, of one of `troubles.KINDS`."""
 
     permanent = False
     signing_in = False  # whether the server was reached and did not let us in
+
+    def __init__(self, kind: str, **values: object) -> None:
+        self.kind = kind
+        self.values = {name: quoted(value).rstrip(".") for name, value in values.items()}
+        super().__init__(troubles.sentence(kind, self.values))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Workers hand theirs to the poller.
+        return _again, (type(self), self.kind, self.values)
+
+
+def _again(of: type[Trouble], kind: str, values: dict[str, str]) -> Trouble:
+    return of(kind, **values)
 
 
 class Unreachable(Trouble):

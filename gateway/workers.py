@@ -147,7 +147,7 @@ class Workers:
         elif not fatal.batch.fatal:
             waiting.appendleft(replace(fatal, batch=replace(fatal.batch, fatal=True)))
         else:
-            raise Unreachable(f"A mail (UID {uids[0]}) ended the worker that took it. It stays where it is.")
+            raise Unreachable("fatal", uid=uids[0])
 
     def _stop_soon(self, waiting: deque[Order]) -> None:
         waiting.clear()
@@ -216,7 +216,7 @@ def _open(order: Order) -> Mailbox:
     mailbox = Mailbox(order.account, order.connecting)
     if mailbox.select(order.binding.folder, readonly=True).uidvalidity != order.uidvalidity:
         mailbox.close()
-        raise Unreachable(f"{order.binding.name} was made anew just now; the next pass looks again.")
+        raise Unreachable("made anew", binding=order.binding.name)
     return mailbox
 
 

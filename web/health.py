@@ -6,11 +6,12 @@ from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from archive import intake
-from archive.post import bindings, messages
+from archive.post import bindings, messages, troubles
 from archive.post.bindings import Binding
 from archive.post.messages import Quarantined
 from archive.store.archive import Session
 
+from .language import gettext
 from .rail import may_look_after
 from .visit import Visitor, office, visitor
 
@@ -26,6 +27,18 @@ class Watched:
     unsettled: int
     quarantined: tuple[Quarantined, ...]
     private: bool  # another's own: of its mails nothing is told
+
+    @property
+    def trouble(self) -> tuple[str, str]:
+        """What is wrong and what to do, in the visitor's language; of an earlier version's, its English sentence."""
+        one = self.binding
+        kind = troubles.KINDS.get(one.trouble_kind or "")
+        if kind is None:
+            return one.trouble or "", ""
+        try:
+            return gettext(kind.says, **one.trouble_values), gettext(kind.remedy, **one.trouble_values)
+        except KeyError:  # another version of Postroom wrote it, with other words in its sentence
+            return one.trouble or "", ""
 
 
 @blueprint.get("/health")

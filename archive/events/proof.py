@@ -64,8 +64,8 @@ _DISPLAY = frozenset({"language", "zone", "theme", "density", "shortcuts"})
 # How a watched folder is doing changes with every pass, and is true of the moment only.
 _OPERATION = frozenset(
     {
-        "next_at", "checked_at", "succeeded_at", "waiting", "empty_polls", "trouble", "trouble_since", "permanent",
-        "failures", "uidvalidity", "moving", "processed_uidvalidity", "processed_uidnext",
+        "next_at", "checked_at", "succeeded_at", "waiting", "empty_polls", "trouble", "trouble_kind", "trouble_values",
+        "trouble_since", "permanent", "failures", "uidvalidity", "moving", "processed_uidvalidity", "processed_uidnext",
     }
 )  # fmt: skip
 

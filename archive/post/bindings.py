@@ -1,6 +1,8 @@
 """Mailboxes and their bindings: which folder is watched, for whom, and how it went the last time."""
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -48,7 +50,9 @@ class Binding:
     succeeded_at: int | None
     waiting: int
     empty_polls: int
-    trouble: str | None
+    trouble: str | None  # a sentence in English
+    trouble_kind: str | None  # as `archive.post.troubles` has it; None: of an earlier version
+    trouble_values: Mapping[str, str]
     trouble_since: int | None
     permanent: bool
     failures: int
@@ -172,8 +176,9 @@ def _binding(row: Row[tuple[object, ...]]) -> Binding:
     box = Mailbox(row.m_id, row.m_name, row.m_owner, row.m_imap, row.m_smtp, row.m_secret, row.m_plaintext)
     return Binding(
         row.id, box, row.folder, row.processed, row.process, row.user, row.every, row.created_at, row.next_at,
-        row.checked_at, row.succeeded_at, row.waiting, row.empty_polls, row.trouble, row.trouble_since, row.permanent,
-        row.failures, row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving,
+        row.checked_at, row.succeeded_at, row.waiting, row.empty_polls, row.trouble, row.trouble_kind,
+        json.loads(row.trouble_values) if row.trouble_values else {}, row.trouble_since, row.permanent, row.failures,
+        row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving,
     )  # fmt: skip
 
 
@@ -230,6 +235,8 @@ def succeeded(
             moving=moving,
             empty_polls=binding.c.empty_polls + 1 if empty else 0,
             trouble=None,
+            trouble_kind=None,
+            trouble_values=None,
             trouble_since=None,
             permanent=False,
             failures=0,
@@ -239,8 +246,18 @@ def succeeded(
         log.write(session, [log.Event("binding.recovered", one.actor, one.actor)], now)
 
 
-def failed(session: Session, one: Binding, now: int, *, trouble: str, permanent: bool, next_at: int) -> None:
-    """A pass failed; the sentence stands on the health page until one succeeds."""
+def failed(
+    session: Session,
+    one: Binding,
+    now: int,
+    *,
+    trouble: str,
+    permanent: bool,
+    next_at: int,
+    kind: str | None = None,
+    values: Mapping[str, str] | None = None,
+) -> None:
+    """A pass failed; it stands on the health page until one succeeds: in the reader's language where it has a kind."""
     session.execute(
         update(binding)
         .where(binding.c.id == one.id)
@@ -248,6 +265,8 @@ def failed(session: Session, one: Binding, now: int, *, trouble: str, permanent:
             checked_at=now,
             next_at=next_at,
             trouble=trouble,
+            trouble_kind=kind,
+            trouble_values=json.dumps(values, ensure_ascii=False) if values else None,
             trouble_since=one.trouble_since or now,
             permanent=permanent,
             failures=binding.c.failures + 1,

@@ -146,7 +146,9 @@ binding = Table(
     Column("succeeded_at", Time),
     Column("waiting", Integer, nullable=False, default=0),  # mails seen in the watched folder and not taken yet
     Column("empty_polls", Integer, nullable=False, default=0),
-    Column("trouble", Text),  # one sentence, null when all is well
+    Column("trouble", Text),  # one sentence in English, null when all is well
+    Column("trouble_kind", String(32)),  # of `archive.post.troubles`, for other languages; null: of an earlier version
+    Column("trouble_values", Text),  # JSON: what stands in its sentences
     Column("trouble_since", Time),
     Column("permanent", Boolean, nullable=False, default=False),  # trying again cannot help (Refused)
     Column("failures", Integer, nullable=False, default=0),  # in a row

@@ -1,5 +1,8 @@
 """What goes wrong between us and a server: each a sentence in `poll` and on the binding's row, others unharmed."""
 
+import ast
+import pickle
+import re
 import socket
 import threading
 import time
@@ -9,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from archive.post import troubles
 from gateway.mailbox import Connecting
 from gateway.poller import LONGEST_BACKOFF, retry_at
-from gateway.trouble import quoted
+from gateway.trouble import Refused, quoted
 
 from ..conftest import Account
 from ..servers.certificates import Authority
@@ -19,7 +23,7 @@ from ..servers.dovecot import Dovecot
 from ..servers.ports import free_port
 from ..servers.scripted import Scripted
 from ..world import mail
-from .conftest import QUICK, Office
+from .conftest import QUICK, ROOT, Office
 
 MakeAccount = Callable[..., Account]
 
@@ -377,6 +381,52 @@ def test_a_failing_binding_is_due_later_each_time(office: Office) -> None:
         waits.append(round((kept.next_at - (kept.checked_at or 0)) / 1000))
     assert waits == [60, 120, 240]
     assert office.events().count("binding.failed") == 1
+
+
+def raised() -> Iterator[tuple[str, set[str]]]:
+    """The kinds of trouble the gateway tells of, each with what it gives to its sentences."""
+    for file in sorted((ROOT / "gateway").rglob("*.py")):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+                continue
+            if call.func.id in ("Unreachable", "Refused", "Busy"):
+                kind = ast.literal_eval(call.args[0])
+                yield kind, {one.arg for one in call.keywords if one.arg}
+
+
+def test_every_trouble_is_of_a_known_kind_and_gives_what_its_sentences_name() -> None:
+    kinds = set()
+    for kind, given in raised():
+        known = troubles.KINDS[kind]
+        assert set(re.findall(r"%\((\w+)\)s", known.says + known.remedy)) == given, kind
+        assert known.says.endswith(".")
+        assert known.remedy
+        kinds.add(kind)
+    assert kinds == set(troubles.KINDS), "a kind nobody tells of"
+
+
+def test_a_trouble_is_the_same_when_a_worker_hands_it_over() -> None:
+    met = Refused("password", server="mail.example:993", user="anna", answer=b"NO [AUTHENTICATIONFAILED]\r\n wrong.")
+    there = pickle.loads(pickle.dumps(met))
+    assert type(there) is Refused
+    assert str(there) == str(met)
+    assert "refuses the password of anna: NO [AUTHENTICATIONFAILED] wrong. Enter" in str(met)
+    assert (there.kind, there.values, there.permanent) == (met.kind, met.values, True)
+
+
+def test_its_kind_stands_on_the_bindings_row_until_it_is_over(office: Office) -> None:
+    with Scripted() as server:
+        server.folder("INBOX").add(mail())
+        binding = office.watch(server)
+        server.stop()
+        fails(office, binding, permanent=False)
+        kept = office.binding(binding)
+        assert kept.trouble_kind == "not listening"
+        assert kept.trouble_values == {"server": f"127.0.0.1:{server.port}"}
+        assert kept.trouble == troubles.sentence(kept.trouble_kind, kept.trouble_values)
+        server.start()
+        recovers(office, binding)
+        assert (office.binding(binding).trouble_kind, office.binding(binding).trouble_values) == (None, {})
 
 
 def test_a_servers_words_fit_into_a_sentence() -> None:
