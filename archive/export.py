@@ -21,7 +21,7 @@ from .mail import identity
 from .people.scopes import Viewer, process_scope, user_scope
 from .post import contents, messages, sources
 from .post.contents import Content
-from .search import fts5
+from .search import hits
 from .search.query import Query
 from .store.archive import Archive, Session
 from .store.packs import Damaged, Place
@@ -85,7 +85,7 @@ def matching(session: Session, asked: Query, visible_to: Viewer) -> set[int]:
     """The messages that a query finds."""
     found: set[int] = set()
     before: int | None = None
-    while some := fts5.find(session, asked, visible_to, before, _BATCH):
+    while some := hits.find(session, asked, visible_to, before, _BATCH):
         found.update(some)
         before = min(some)
     return found

@@ -26,7 +26,7 @@ from sqlalchemy import insert
 from archive.people import processes, users
 from archive.people.scopes import MACHINE, Viewer, process_scope
 from archive.post import messages
-from archive.search import fts5, index, marks, query
+from archive.search import hits, index, marks, query
 from archive.search.words import Words
 from archive.store import migrate, schema
 from archive.store.archive import Archive
@@ -222,17 +222,17 @@ def ask_all(loaded: Loaded, asked: dict[str, list[str]]) -> Iterator[Times]:
     def find(viewer: Viewer) -> Callable[[str], int]:
         def ask(typed: str) -> int:
             with archive.reading() as session:
-                return len(fts5.find(session, query.parse(typed), viewer))
+                return len(hits.find(session, query.parse(typed), viewer))
 
         return ask
 
     def best(typed: str) -> int:
         with archive.reading() as session:
-            return len(fts5.best(session, query.parse(typed), fifth))
+            return len(hits.best(session, query.parse(typed), fifth))
 
     def count(typed: str) -> int:
         with archive.reading() as session:
-            return fts5.count(session, query.parse(typed), fifth).total.number
+            return hits.count(session, query.parse(typed), fifth).total.number
 
     for kind, some in asked.items():
         yield timed(kind, some, find(fifth))

@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 
 from archive.post import messages
 from archive.post.messages import Message
-from archive.search import fts5, highlights, query
-from archive.search.fts5 import Count, Counts
+from archive.search import highlights, hits, query
 from archive.search.highlights import Piece
+from archive.search.hits import Count, Counts
 
 from .conversations import number
 from .language import gettext, zone_name
@@ -63,13 +63,13 @@ def find() -> ResponseReturnValue:
     before, wanted, who = None if best else number("before"), query.parse(typed), visitor()
     now, zone = office().now(), zone_name()
     with office().archive.reading() as session:
-        planned = fts5.understand(session, wanted, who.viewer, now, zone)
+        planned = hits.understand(session, wanted, who.viewer, now, zone)
         if best:
-            ids = fts5.best(session, wanted, who.viewer, PAGE, now=now, zone=zone)
+            ids = hits.best(session, wanted, who.viewer, PAGE, now=now, zone=zone)
         else:
-            ids = fts5.find(session, wanted, who.viewer, before, PAGE + 1, now=now, zone=zone)
+            ids = hits.find(session, wanted, who.viewer, before, PAGE + 1, now=now, zone=zone)
         found = messages.of_ids(session, ids[:PAGE], who.viewer)
-        counts = fts5.count(session, wanted, who.viewer, now=now, zone=zone) if found else fts5.Counts()
+        counts = hits.count(session, wanted, who.viewer, now=now, zone=zone) if found else hits.Counts()
     return render_template(
         "search/find.html",
         typed=typed,
@@ -81,7 +81,7 @@ def find() -> ResponseReturnValue:
         parts=parts(typed, counts, who),
         shown=SHOWN,
         best=best,
-        ranked=fts5.RANKED,
+        ranked=hits.RANKED,
         first=before is None,
         older=ids[PAGE - 1] if len(ids) > PAGE else None,
     )

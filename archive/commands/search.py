@@ -7,7 +7,7 @@ import click
 from ..front import Front, as_option, json_option, pass_front, plain
 from ..people.scopes import Viewer
 from ..post import messages
-from ..search import fts5, query
+from ..search import hits, query
 from ..search.query import Query
 from .messages import line
 
@@ -37,7 +37,7 @@ def search(front: Front, words: tuple[str, ...], best: bool, as_email: str | Non
     viewer = front.reader(as_email, "search", {"query": typed})
     wanted = query.parse(typed)
     with front.archive().reading() as session:
-        planned = fts5.understand(session, wanted, viewer)
+        planned = hits.understand(session, wanted, viewer)
     for note in planned.notes:
         click.echo(plain(str(note)), err=True)
     for ids in _best(front, wanted, viewer) if best else _newest(front, wanted, viewer):
@@ -50,14 +50,14 @@ def search(front: Front, words: tuple[str, ...], best: bool, as_email: str | Non
 
 def _best(front: Front, wanted: Query, viewer: Viewer) -> Iterator[list[int]]:
     with front.archive().reading() as session:
-        yield fts5.best(session, wanted, viewer)
+        yield hits.best(session, wanted, viewer)
 
 
 def _newest(front: Front, wanted: Query, viewer: Viewer) -> Iterator[list[int]]:
     before = None
     while True:
         with front.archive().reading() as session:
-            ids = fts5.find(session, wanted, viewer, before, _PAGE)
+            ids = hits.find(session, wanted, viewer, before, _PAGE)
         yield ids
         if len(ids) < _PAGE:
             return

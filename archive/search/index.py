@@ -14,7 +14,8 @@ from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 from ..store.archive import Session
 from ..store.dialects import hold, insert_rows
 from ..store.schema import enclosed, enclosed_text, indexed, installation, message
-from . import fts5, marks
+from . import marks
+from .backends import of
 from .marks import Marks
 from .words import VERSION, Words
 
@@ -49,7 +50,7 @@ def rows(session: Session, messages: Iterable[int]) -> dict[int, Row]:
 def add(session: Session, new: Sequence[tuple[Words, Marks]]) -> None:
     """Index messages that have never been; what is not full waits to be made so."""
     if new:
-        fts5.add(session, new)
+        of(session).add(session, new)
         insert_rows(session, indexed, [_row(words, marked) for words, marked in new])
 
 
@@ -59,8 +60,8 @@ def put(session: Session, changed: Sequence[tuple[Words, Marks, Words | None]]) 
     Their marks then are taken from the index.
     """
     before = rows(session, [words.message for words, _, _ in changed])
-    fts5.remove(session, [(old, before[old.message].marks) for _, _, old in changed if old is not None])
-    fts5.add(session, [(words, marked) for words, marked, _ in changed])
+    of(session).remove(session, [(old, before[old.message].marks) for _, _, old in changed if old is not None])
+    of(session).add(session, [(words, marked) for words, marked, _ in changed])
     _write(session, [_row(words, marked) for words, marked, _ in changed])
 
 
@@ -116,7 +117,7 @@ def mark(session: Session, messages: Mapping[int, Callable[[], Words | None]]) -
             if row.full:
                 words = replace(words, enclosed=texts.get(row.message, ""), full=True)
             ready.append((words, row.marks, now[row.message]))
-    fts5.change_scopes(session, ready)
+    of(session).change_scopes(session, ready)
     for words, _, after in ready:
         values = {"marks": " ".join(sorted(after))}
         session.execute(update(indexed).where(indexed.c.message == words.message).values(values))
@@ -144,7 +145,7 @@ def begin(session: Session) -> None:
 
 def begin_anew(session: Session) -> None:
     """Empty the index and forget the text of attachments; every message will be put there again, the newest first."""
-    fts5.empty(session)
+    of(session).empty(session)
     session.execute(delete(indexed))
     session.execute(delete(enclosed))
     session.execute(delete(enclosed_text))

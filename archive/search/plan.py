@@ -1,12 +1,13 @@
 """From what was understood to what the index is asked: rights, processes and folders put in, and sentences about them.
 
 Everything is decided inside the one question to the index: who may see is a token beside the words, times are a range
-of row ids.
+of row ids. The question is the same for every index; each says it in its own language (`archive.search.backends`).
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import select
 
@@ -16,22 +17,63 @@ from ..store.schema import binding, mailbox, process
 from . import marks, words
 from .query import All, Mark, Node, Not, Note, Query, Some, Term
 
-_ANYWHERE = "subject sender recipients copied body names enclosed"
+ANYWHERE = ("subject", "sender", "recipients", "copied", "body", "names", "enclosed")  # columns of words as written
 _COLUMNS = {
-    "": _ANYWHERE, "from": "sender", "to": "recipients", "cc": "copied", "subject": "subject", "body": "body",
-    "filename": "names",
+    "": ANYWHERE, "from": ("sender",), "to": ("recipients",), "cc": ("copied",), "subject": ("subject",),
+    "body": ("body",), "filename": ("names",),
 }  # fmt: skip
-_STEMS = {"": "subject_stems stems", "subject": "subject_stems", "body": "stems"}
-_NOTHING = '(marks : "nothing")'  # no message has it
+_STEMS = {"": ("subject_stems", "stems"), "subject": ("subject_stems",), "body": ("stems",)}
+BEGINNINGS = ("beginnings",)
 _LAST = (1 << 63) - 1
 _NAME_PARTS = re.compile(r"[/.]")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """In one of these columns the words of a folded text stand together; the last of them may go on."""
+
+    columns: tuple[str, ...]
+    text: str
+    going_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One of these marks; of none: nothing has it."""
+
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Each of these, of which there is at least one."""
+
+    of: tuple["Ask", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of these, of which there is at least one."""
+
+    of: tuple["Ask", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Except:
+    """The one without the other."""
+
+    of: "Ask"
+    but: "Ask"
+
+
+Ask = Said | Marked | Both | Either | Except
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the index is asked on behalf of one viewer."""
 
-    match: str  # of FTS5; "" where nothing can be found
+    match: Ask | None  # None where nothing can be found
     first: int = 0  # message ids from here on
     end: int = _LAST  # and below this one
     larger: int | None = None  # bytes
@@ -45,15 +87,16 @@ def plan(
 ) -> Plan:
     """What the index is asked; `now` in UTC ms. Without `beginnings` they are not prepared for all messages yet."""
     if not query.wanted or visible_to.scopes == frozenset():
-        return Plan("", notes=query.notes)
+        return Plan(None, notes=query.notes)
     maker = _Maker(session, visible_to, beginnings)
     limits = query.limits
-    size = [f"({_marked(marks.at_least(limits.larger + 1))})"] if limits.larger is not None else []
-    size += [f"({_marked(marks.at_most(max(limits.smaller - 1, 0)))})"] if limits.smaller is not None else []
     asked = maker.all(query.of)
-    match = " AND ".join([maker.base, *size])
-    if asked:
-        match = f"({asked}) AND {match}"
+    parts = [asked, maker.base] if asked else [maker.base]
+    if limits.larger is not None:
+        parts.append(Marked(tuple(marks.at_least(limits.larger + 1))))
+    if limits.smaller is not None:
+        parts.append(Marked(tuple(marks.at_most(max(limits.smaller - 1, 0)))))
+    match: Ask | None = Both(tuple(parts))
     unread = limits.unread
     if unread is not None and visible_to.user is None:
         maker.notes.append(Note("Read and unread are a person's: “is:unread” counts only where somebody is signed in."))
@@ -62,7 +105,7 @@ def plan(
     end = _id_at(limits.before.starts(now, zone)) if limits.before else _LAST
     if first >= end:
         maker.notes.append(Note("Nothing can be both after the one date and before the other."))
-        match = ""
+        match = None
     return Plan(match, first, end, limits.larger, limits.smaller, unread, (*query.notes, *maker.notes))
 
 
@@ -79,57 +122,58 @@ class _Maker:
     notes: list[Note] = field(default_factory=list)
 
     @property
-    def base(self) -> str:
+    def base(self) -> Ask:
         """What all messages have that may be seen."""
         scopes = self.viewer.scopes
-        return f"({_marked([marks.EVERY] if scopes is None else sorted(scopes))})"
+        return Marked((marks.EVERY,) if scopes is None else tuple(sorted(scopes)))
 
-    def all(self, nodes: Iterable[Node]) -> str:
-        """Each of these; "" where nothing is asked for."""
+    def all(self, nodes: Iterable[Node]) -> Ask | None:
+        """Each of these; None where nothing is asked for."""
         wanted, unwanted = [], []
         for node in nodes:
             if isinstance(node, Not):
                 unwanted.append(self.node(node.of))
             else:
                 wanted.append(self.node(node))
-        asked = " AND ".join(filter(None, wanted))
-        refused = " OR ".join(filter(None, unwanted))
-        return f"({asked or self.base} NOT ({refused}))" if refused else f"({asked})" if asked else ""
+        asked = [one for one in wanted if one is not None]
+        refused = [one for one in unwanted if one is not None]
+        found = Both(tuple(asked)) if asked else None
+        return Except(found or self.base, Either(tuple(refused))) if refused else found
 
-    def node(self, node: Node) -> str:
+    def node(self, node: Node) -> Ask | None:
         """One of them."""
         if isinstance(node, Term):
             return self.term(node)
         if isinstance(node, Mark):
             return self.mark(node)
         if isinstance(node, Some):
-            some = [self.node(one) for one in node.of]
-            return f"({' OR '.join(filter(None, some))})" if any(some) else ""
+            some = [one for one in map(self.node, node.of) if one is not None]
+            return Either(tuple(some)) if some else None
         return self.all(node.of if isinstance(node, All) else [node])
 
-    def term(self, term: Term) -> str:
+    def term(self, term: Term) -> Ask | None:
         """Words: as they stand, or one of their forms."""
         folded = words.fold(term.text)
         tokens = words.tokens(folded)
         if not tokens:
-            return ""
+            return None
         columns = _COLUMNS[term.field]
         alone = tokens[0] if len(tokens) == 1 else ""
         if term.prefix:
             if self.beginnings and len(alone) in words.PREPARED and not term.field:
-                return f"{{beginnings}} : {_quoted(alone)}"
-            return f"{{{columns}}} : {_quoted(folded)} *"
+                return Said(BEGINNINGS, alone)
+            return Said(columns, folded, True)
         if term.exact or not alone or term.field not in _STEMS:
-            return f"{{{columns}}} : {_quoted(folded)}"
-        forms = " OR ".join(map(_quoted, [alone, *sorted(words.stems_of(alone))]))
-        return f"{{{columns} {_STEMS[term.field]}}} : ({forms})"
+            return Said(columns, folded)
+        forms = (alone, *sorted(words.stems_of(alone)))
+        return Either(tuple(Said((*columns, *_STEMS[term.field]), form) for form in forms))
 
-    def mark(self, mark: Mark) -> str:
+    def mark(self, mark: Mark) -> Ask:
         """What is no word."""
         if mark.kind == "attachment":
-            return f"({_marked([marks.ATTACHMENT])})"
+            return Marked((marks.ATTACHMENT,))
         found = self.process(mark.value) if mark.kind == "process" else self.folders(mark.value)
-        return f"({_marked(found)})" if found else _NOTHING
+        return Marked(tuple(found))
 
     def process(self, typed: str) -> Sequence[str]:
         """The scope of a process by its slug or name."""
@@ -155,9 +199,24 @@ class _Maker:
         return found
 
 
-def _marked(some: Iterable[str]) -> str:
-    return f"marks : ({' OR '.join(map(marks.token, some))})"
+def narrowed(planned: Plan, visible_to: Viewer, id_: str) -> tuple[list[str], dict[str, Any]]:
+    """What else has to be true of the message with this id (an SQL expression), as conditions with their values."""
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
+    if planned.larger is not None or planned.smaller is not None:
+        # The marks decide all but the sixteenth of an octave in which the limit lies.
+        conditions.append(f"(SELECT size FROM message WHERE id = {id_}) BETWEEN :at_least AND :at_most")  # noqa: S608
+        values["at_least"] = planned.larger + 1 if planned.larger is not None else 0
+        values["at_most"] = planned.smaller - 1 if planned.smaller is not None else (1 << 62)
+    if planned.unread is not None:
+        conditions.append(("" if planned.unread else "NOT ") + _UNREAD.format(id_))
+        values["user"] = visible_to.user
+        values["scopes"] = sorted(visible_to.scopes or ())
+    return conditions, values
 
 
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"'
+_UNREAD = (
+    "EXISTS (SELECT 1 FROM message JOIN ticket ON ticket.conversation = message.conversation "
+    'LEFT JOIN seen ON seen.ticket = ticket.id AND seen."user" = :user '
+    "WHERE message.id = {} AND ticket.scope IN :scopes AND (seen.at IS NULL OR seen.at < ticket.last_at))"
+)

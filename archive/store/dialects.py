@@ -199,7 +199,9 @@ def insert_missing(session: Connection, table: Table, rows: Sequence[dict[str, A
         return 0
     if session.dialect.name == "sqlite":
         return _insert_sqlite(session, table, rows, or_leave=True)
-    return session.execute(postgresql.insert(table).on_conflict_do_nothing(), rows).rowcount
+    kept_count = {"preserve_rowcount": True}
+    statement = postgresql.insert(table).on_conflict_do_nothing()
+    return session.execute(statement, rows, execution_options=kept_count).rowcount
 
 
 def insert_counted(session: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> Iterable[int]:

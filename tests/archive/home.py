@@ -1,5 +1,6 @@
 """An archive of Anna, Bernd and Clara, without any mail server: Anna owns Helpdesk, Bernd Sales, Clara neither."""
 
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from archive.people.scopes import Viewer
 from archive.post import bindings, messages
 from archive.post.bindings import Binding
 from archive.post.messages import Copy
-from archive.search import fts5, query
+from archive.search import hits, query
 from archive.store import migrate
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
@@ -75,7 +76,7 @@ class Home:
         """The subjects somebody finds, newest first."""
         viewer = self.viewer(name)
         with self.archive.reading() as session:
-            ids = fts5.find(session, query.parse(typed), viewer, limit=limit)
+            ids = hits.find(session, query.parse(typed), viewer, limit=limit)
             found = messages.of_ids(session, ids, viewer)
         return [found[id_].subject for id_ in ids]
 
@@ -98,6 +99,12 @@ class Home:
             rows = connection.execute(statement, values).fetchall()
         connection.close()
         return rows
+
+    def check_index(self) -> None:
+        """SQLite says itself whether its index holds together; in PostgreSQL's every row stands for itself."""
+        if self.url is None:
+            with contextlib.closing(sqlite3.connect(self.folder / "archive.sqlite")) as connection:
+                connection.execute("INSERT INTO search(search) VALUES('integrity-check')")
 
     def count(self, table: str) -> int:
         return int(self.rows(f'SELECT count(*) FROM "{table}"')[0][0])

@@ -11,7 +11,7 @@ from collections import Counter
 from archive.mail import identity
 from archive.people.scopes import MACHINE, Viewer
 from archive.post import messages
-from archive.search import fts5, query
+from archive.search import hits, query
 
 from .scene import WORD, Scene
 
@@ -167,5 +167,5 @@ def everything_is_found(scene: Scene) -> None:
 def _contents(scene: Scene, word: str, viewer: Viewer) -> list[bytes]:
     archive = scene.home.archive
     with archive.reading() as session:
-        ids = fts5.find(session, query.parse(word), viewer)
+        ids = hits.find(session, query.parse(word), viewer)
         return [b"".join(messages.content(archive, session, id_)) for id_ in ids]

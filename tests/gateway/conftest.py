@@ -26,7 +26,7 @@ from archive.people.scopes import MACHINE, Viewer
 from archive.post import bindings, messages
 from archive.post.bindings import Binding
 from archive.post.messages import Copy, Message, Quarantined
-from archive.search import fts5, query
+from archive.search import hits, query
 from archive.store import migrate, schema
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
@@ -171,7 +171,7 @@ class Office:
 
     def find(self, words: str, viewer: Viewer = MACHINE) -> list[int]:
         with self.archive.reading() as session:
-            return list(fts5.find(session, query.parse(words), viewer))
+            return list(hits.find(session, query.parse(words), viewer))
 
     def rows(self, table: str) -> list[Any]:
         with self.archive.reading() as session:

@@ -92,7 +92,7 @@ def test_a_page_that_fails_says_what_is_safe_and_gives_a_number(
     def fail(*_: object) -> None:
         raise RuntimeError("the disk is gone")
 
-    monkeypatch.setattr("archive.search.fts5.find", fail)
+    monkeypatch.setattr("archive.search.hits.find", fail)
     answer = anna.get("/search?q=private+words")
     assert answer.status_code == 500
     assert "The mail is safe" in answer.text

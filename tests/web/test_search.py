@@ -6,7 +6,7 @@ import re
 import pytest
 from sqlalchemy import insert
 
-from archive.search import fts5, query
+from archive.search import hits, query
 from archive.store.schema import membership
 from web.search import _finished, chips
 
@@ -159,7 +159,7 @@ def test_where_everything_is_the_same_nothing_stands_beside(office: Office) -> N
 
 
 def test_beyond_ten_thousand_it_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fts5, "COUNTED", 3)
+    monkeypatch.setattr(hits, "COUNTED", 3)
     for number in range(4):
         office.take("helpdesk", world.mail(subject=f"invoice {number}"), at=NOW + number * 1000)
     assert ">3+ mails<" in office.browser("anna").get("/search?q=invoice").text

@@ -1,6 +1,5 @@
 """What follows intake into the index: grammatical forms, beginnings, attachments; and the index made anew."""
 
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from sqlalchemy import event, text
 
 from archive import extraction, reindexing
 from archive.extraction import Extractor
-from archive.search import fts5, index, query, words
+from archive.search import fts5, hits, index, query, words
 from archive.store import migrate
 from archive.store.archive import Session
 
@@ -30,23 +29,17 @@ def follow(home: Home, extractor: Extractor, batch: int = 50) -> int:
     done = 0
     while (counts := reindexing.pass_(home.archive, batch, extractor)).indexed:
         done += counts.indexed
-    check(home)
+    home.check_index()
     return done
 
 
 def unfinished(home: Home) -> bool:
     """Whether people are told that something may be missing."""
     with home.archive.reading() as session:
-        planned = fts5.understand(session, query.parse("x"), home.viewer("anna"))
+        planned = hits.understand(session, query.parse("x"), home.viewer("anna"))
     return [str(note) for note in planned.notes] == [
         "The search index is being made anew; older mail may still be missing."
     ]
-
-
-def check(home: Home) -> None:
-    connection = sqlite3.connect(home.folder / "archive.sqlite")
-    connection.execute("INSERT INTO search(search) VALUES('integrity-check')")
-    connection.close()
 
 
 FORMS = {
@@ -103,7 +96,7 @@ class TestBackground:
         statements: list[str] = []
         event.listen(home.archive.engine, "after_cursor_execute", lambda *given: statements.append(given[2]))
         assert reindexing.pass_(home.archive, 50, extractor) == reindexing.Counts()
-        assert {one.split()[0] for one in statements} == {"BEGIN", "SELECT"}
+        assert {one.split()[0] for one in statements} - {"BEGIN"} == {"SELECT"}  # psycopg begins by itself
 
     @pytest.mark.parametrize("first", [True, False])
     def test_a_copy_for_somebody_else_is_found_whether_it_comes_before_or_after(
@@ -114,7 +107,7 @@ class TestBackground:
         if first:
             follow(home, extractor)
         home.take("Sales", b"Delivered-To: sales@demo.example\r\n" + raw)
-        check(home)
+        home.check_index()
         follow(home, extractor)
         for who in ("anna", "bernd"):
             assert home.find(who, "fakturách") == home.find(who, "grundriss") == ["for both"]
@@ -128,7 +121,7 @@ class TestBackground:
         home.take("Helpdesk", b"Delivered-To: a@demo.example\r\n" + raw)
         assert home.find("anna", "in:helpdesk fakturách") == home.find("anna", "in:office/Anna") == ["twice"]
         assert home.find("bernd", "in:Helpdesk") == []
-        check(home)
+        home.check_index()
 
     def test_a_mail_that_cannot_be_read_is_dealt_with_once(
         self, home: Home, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
@@ -286,6 +279,7 @@ while reindexing.pass_(archive, 4).indexed:
 
 
 class TestUpgrade:
+    @pytest.mark.databases("sqlite")  # there was none in PostgreSQL then
     def test_an_archive_of_the_first_revision_is_found_again(self, home: Home, extractor: Extractor) -> None:
         home.take("Helpdesk", *numbered(range(30), "fakturu"))
         home.take("Sales", mail(subject="sold", text="fakturu"))
@@ -358,6 +352,6 @@ def test_sentences_about_what_is_not_there(home: Home) -> None:
             ("in:Sales", "There is no folder “Sales” whose mail you may see."),
             ("after:2026 before:2025", "Nothing can be both after the one date and before the other."),
         ):
-            planned = fts5.understand(session, query.parse(typed), viewer)
+            planned = hits.understand(session, query.parse(typed), viewer)
             assert [str(note) for note in planned.notes] == [sentence]
-            assert fts5.find(session, query.parse(typed), viewer) == []
+            assert hits.find(session, query.parse(typed), viewer) == []

@@ -10,7 +10,7 @@ from archive.mail import reader
 from archive.people import scopes
 from archive.people.scopes import MACHINE, Viewer
 from archive.post import messages
-from archive.search import fts5, highlights, index, marks, query
+from archive.search import highlights, hits, index, marks, query
 from archive.search.words import Words
 from archive.store.schema import message
 from archive.work import tickets
@@ -100,24 +100,24 @@ def test_it_is_found(house: Home, who: str, typed: str, found: list[str]) -> Non
 def test_days_are_those_of_whoever_asks(house: Home) -> None:
     viewer = house.viewer("anna")
     with house.archive.reading() as session:
-        for zone, hits in (("UTC", 1), ("Pacific/Kiritimati", 1), ("Pacific/Honolulu", 1)):
-            found = fts5.find(session, query.parse("plan after:today before:2026-11-03"), viewer, now=NOON, zone=zone)
-            assert len(found) == (hits if zone != "Pacific/Kiritimati" else 0)
+        for zone, number in (("UTC", 1), ("Pacific/Kiritimati", 1), ("Pacific/Honolulu", 1)):
+            found = hits.find(session, query.parse("plan after:today before:2026-11-03"), viewer, now=NOON, zone=zone)
+            assert len(found) == (number if zone != "Pacific/Kiritimati" else 0)
 
 
 def test_unread_is_each_persons_own(house: Home) -> None:
     viewer = house.viewer("anna")
     with house.archive.transaction() as session:
-        (plan,) = fts5.find(session, query.parse("subject:plan"), viewer)
+        (plan,) = hits.find(session, query.parse("subject:plan"), viewer)
         conversation = session.scalar(select(message.c.conversation).where(message.c.id == plan))
         tickets.mark_seen(session, viewer.user or 0, tickets.of_conversation(session, viewer, conversation or 0))
     assert house.find("anna", "is:unread") == ["private invoice", "offer", "invoice 1"]
     assert house.find("anna", "is:read") == house.find("anna", "-is:unread") == ["plan"]
     assert house.find("bernd", "is:unread") == ["large"]
     with house.archive.reading() as session:
-        planned = fts5.understand(session, query.parse("is:unread plan"), MACHINE)
+        planned = hits.understand(session, query.parse("is:unread plan"), MACHINE)
         assert "signed in" in str(planned.notes[0])
-        assert len(fts5.find(session, query.parse("is:unread plan"), MACHINE)) == 1
+        assert len(hits.find(session, query.parse("is:unread plan"), MACHINE)) == 1
 
 
 @pytest.mark.parametrize("size", [0, 15, 16, 17, 1000, 1023, 1024, 1025, 1088, 5000, 1 << 20, (1 << 20) + 1, 10**12])
@@ -129,7 +129,7 @@ def test_sizes_are_decided_to_the_byte(home: Home, size: int) -> None:
             (f"many larger:{size}", [one for one in sizes if one > size]),
             (f"many smaller:{size}", [one for one in sizes if one < size]),
         ):
-            found = fts5.find(session, query.parse(typed), MACHINE, limit=100)
+            found = hits.find(session, query.parse(typed), MACHINE, limit=100)
             query_ = select(message.c.size).where(message.c.id.in_(found)).order_by(message.c.size)
             assert list(session.scalars(query_)) == wanted
 
@@ -166,7 +166,7 @@ class TestBest:
     def best(self, home: Home, who: str, typed: str) -> list[str]:
         viewer = home.viewer(who)
         with home.archive.reading() as session:
-            ids = fts5.best(session, query.parse(typed), viewer)
+            ids = hits.best(session, query.parse(typed), viewer)
             found = messages.of_ids(session, ids, viewer)
         return [found[id_].subject for id_ in ids]
 
@@ -177,7 +177,7 @@ class TestCounts:
         anna, bernd, clara = (self.count(house, house.viewer(who), "-xyz") for who in ("anna", "bernd", "clara"))
         assert (str(anna.total), {key: str(one) for key, one in anna.processes.items()}) == ("4", {helpdesk: "3"})
         assert (str(bernd.total), {key: str(one) for key, one in bernd.processes.items()}) == ("1", {sales: "1"})
-        assert clara == fts5.Counts()
+        assert clara == hits.Counts()
         assert [(address, str(one)) for address, _, one in anna.people] == [
             ("eva@outside.example", "2"), ("eva@out.example", "1"), ("jan@out.example", "1"),
         ]  # fmt: skip
@@ -193,7 +193,7 @@ class TestCounts:
         assert set(self.count(house, MACHINE, "shared").processes) == {helpdesk, sales}
 
     def test_beyond_ten_thousand_it_says_so(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(fts5, "COUNTED", 10)
+        monkeypatch.setattr(hits, "COUNTED", 10)
         first = int(datetime(2024, 6, 1, tzinfo=UTC).timestamp()) * 1000
         viewer = Viewer("user:1", 1, frozenset({"process:1", "process:2"}))
         _fill(home, [100] * 12, at=first + 400 * DAY)
@@ -207,14 +207,14 @@ class TestCounts:
     def test_a_year_begins_where_one_is(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
         viewer = Viewer("user:1", 1, frozenset({"process:1"}))
         _fill(home, [100] * 3, at=int(datetime(2025, 12, 31, 23, 30, tzinfo=UTC).timestamp()) * 1000)
-        for counted in (fts5.COUNTED, 2):
-            monkeypatch.setattr(fts5, "COUNTED", counted)
+        for counted in (hits.COUNTED, 2):
+            monkeypatch.setattr(hits, "COUNTED", counted)
             assert list(self.count(home, viewer, "many").years) == [2025]
             assert list(self.count(home, viewer, "many", "Europe/Prague").years) == [2026]
 
-    def count(self, home: Home, viewer: Viewer, typed: str, zone: str = "UTC") -> fts5.Counts:
+    def count(self, home: Home, viewer: Viewer, typed: str, zone: str = "UTC") -> hits.Counts:
         with home.archive.reading() as session:
-            return fts5.count(session, query.parse(typed), viewer, zone=zone)
+            return hits.count(session, query.parse(typed), viewer, zone=zone)
 
 
 class TestHighlights:
@@ -256,7 +256,7 @@ class TestHighlights:
         viewer = house.viewer("anna")
         wanted = query.parse("invoices")
         with house.archive.reading() as session:
-            ids = fts5.find(session, wanted, viewer)
+            ids = hits.find(session, wanted, viewer)
             found = highlights.passages(house.archive, session, ids, wanted)
         assert [[(piece.text, piece.hit) for piece in one] for one in found.values()] == [
             [("invoice", True), (" later", False)]

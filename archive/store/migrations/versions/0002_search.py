@@ -14,6 +14,15 @@ SEARCH = (
     "INSERT INTO search(search, rank) VALUES('automerge', 8)",
 )
 
+# `archive.search.postgres`: before it nobody could have an archive there.
+SEARCH_ON_POSTGRESQL = (
+    "CREATE TABLE search (id bigint PRIMARY KEY, lexemes tsvector NOT NULL, subject text NOT NULL, "
+    "sender text NOT NULL, recipients text NOT NULL, copied text NOT NULL, body text NOT NULL, names text NOT NULL, "
+    "enclosed text NOT NULL)",
+    # New rows are gathered (KiB) and put into the index together; what is gathered is read by every question.
+    "CREATE INDEX ix_search_lexemes ON search USING gin (lexemes) WITH (fastupdate = on, gin_pending_list_limit = 512)",
+)
+
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -58,6 +67,9 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TABLE search")
         for statement in SEARCH:
+            op.execute(statement)
+    else:
+        for statement in SEARCH_ON_POSTGRESQL:
             op.execute(statement)
     # As `archive.search.index` says that all messages may be missing.
     op.execute(
