@@ -34,12 +34,12 @@ demo: $(VENV)/.demo
 	@$(BIN)/postroom demo --port $(PORT)
 
 test: $(VENV)/.test
-	@tests/setup/packages dovecot-imapd chromium firefox-esr strace radosgw ceph-mon ceph-osd ceph-base
+	@tests/setup/packages dovecot-imapd postgresql chromium firefox-esr strace radosgw ceph-mon ceph-osd ceph-base
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS)
 
 proof: $(VENV)/.test
-	@tests/setup/packages dovecot-imapd strace
+	@tests/setup/packages dovecot-imapd postgresql strace
 	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes tests/archive/events/test_verify.py
 
 proof-xss: $(VENV)/.test
@@ -70,7 +70,7 @@ PO_STYLE  := --width 120 --ignore-obsolete --ignore-pot-creation-date --no-fuzzy
 messages: $(VENV)/.test
 	@mkdir -p build
 	@$(BIN)/pybabel --quiet extract --mapping web/babel.cfg --add-location file --sort-by-file --width 120 \
-	  --project Postroom --keyword Note --keyword _say --output build/messages.pot web archive/search
+	  --project Postroom --keyword Note --keyword _say --output build/messages.pot web archive/search archive/post
 	@for language in $(LANGUAGES); do \
 	  file=web/translations/$$language/LC_MESSAGES/messages.po; \
 	  if test -f $$file; then $(BIN)/pybabel --quiet update $(PO_STYLE) -l $$language -i build/messages.pot -o $$file; \
