@@ -1,8 +1,11 @@
 """The health page."""
 
+import html
 import re
 
-from archive.post import bindings, messages
+import pytest
+
+from archive.post import bindings, messages, troubles
 
 from .. import world
 from .conftest import NOW, Office
@@ -38,6 +41,59 @@ def test_trouble_stands_in_words_with_what_to_do(office: Office) -> None:
     assert "Postroom tries again by itself" in page
     assert "2 watched folders need somebody." in office.browser("clara").get("/health").text
     assert '<span class="n" data-tone="bad">2<' in office.browser("clara").get("/").text
+
+
+def failing(office: Office, kind: str | None, values: dict[str, str], sentence: str = "It failed.") -> None:
+    with office.archive.transaction() as session:
+        more = {"permanent": True, "next_at": NOW, "kind": kind, "values": values}
+        bindings.failed(session, office.bindings["helpdesk"], NOW, trouble=sentence, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("language", "says", "remedy"),
+    [
+        ("en", "mail.example:993 refuses the password of anna: NO &lt;x&gt; 9%.", "Enter the new one with:"),
+        (
+            "cs",
+            "Server mail.example:993 odmítá heslo uživatele anna: NO &lt;x&gt; 9%.",
+            "Nové se zadává příkazem:",
+        ),
+        ("pl", "Serwer mail.example:993 odrzuca hasło użytkownika anna: NO &lt;x&gt; 9%.", "Nowe wprowadza się"),
+        (
+            "es",
+            "El servidor mail.example:993 rechaza la contraseña de anna: NO &lt;x&gt; 9%.",
+            "La nueva se introduce",
+        ),
+        ("ru", "Сервер mail.example:993 отклоняет пароль пользователя anna: NO &lt;x&gt; 9%.", "Новый вводится"),
+    ],
+)
+def test_trouble_stands_in_the_language_of_the_reader(office: Office, language: str, says: str, remedy: str) -> None:
+    failing(office, "password", {"server": "mail.example:993", "user": "anna", "answer": "NO <x> 9%"})
+    page = office.browser("anna").get("/health", headers={"Accept-Language": language}).text
+    assert f"<p>{says} <strong>{remedy}" in page
+    assert "It failed." not in page
+
+
+@pytest.mark.parametrize("language", ["cs", "pl", "es", "ru"])
+def test_every_kind_of_trouble_can_be_said_in_every_language(office: Office, language: str) -> None:
+    names = ("host", "server", "user", "folder", "answer", "seconds", "doing", "place", "count", "uid", "uids", "who")
+    values = {name: f"<{name}>" for name in (*names, "binding")}
+    anna = office.browser("anna")
+    for kind, known in troubles.KINDS.items():
+        failing(office, kind, values)
+        page = anna.get("/health", headers={"Accept-Language": language}).text
+        for sentence in (known.says, known.remedy):
+            for name in re.findall(r"%\((\w+)\)s", sentence):
+                assert f"&lt;{name}&gt;" in page
+            assert html.escape(sentence % values) not in page, "it is in English"
+        assert "It failed." not in page
+
+
+@pytest.mark.parametrize("kind", [None, "of a later version", "password"])
+def test_trouble_of_another_version_stands_in_english(office: Office, kind: str | None) -> None:
+    failing(office, kind, {"whose": "anna"}, "The server refuses the password.")
+    page = office.browser("anna").get("/health", headers={"Accept-Language": "cs"}).text
+    assert "<p>The server refuses the password.</p>" in page
 
 
 def test_when_all_is_well_it_says_so(office: Office) -> None:

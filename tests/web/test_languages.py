@@ -55,11 +55,11 @@ def sentences_of_the_pages() -> set[tuple[str, ...]]:
     """What `make messages` would find in the code."""
     with (ROOT / "web" / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    # What the archive says of a query is text for gettext as well.
+    # What the archive says of a query and of troubles is text for gettext as well.
     keywords = {**DEFAULT_KEYWORDS, "Note": None, "_say": None}
     found = [
         one
-        for folder in ("web", "archive/search")
+        for folder in ("web", "archive/search", "archive/post")
         for one in extract_from_dir(str(ROOT / folder), methods, options, keywords)
     ]
     return {tuple(one) if isinstance(one, tuple) else (one,) for _, _, one, _, _ in found}
