@@ -17,7 +17,7 @@ from .extraction import Extractor
 from .mail import facts, identity, reader
 from .post import contents
 from .post.contents import Content
-from .search import index, marks
+from .search import index, marks, merging
 from .search.index import Row
 from .search.words import VERSION, Words
 from .store.archive import Archive, Session
@@ -78,7 +78,17 @@ def pass_(archive: Archive, limit: int, extractor: Extractor | None = None) -> C
         _record(session, made)
         if missing:
             index.reached(session, min(missing))
+    if len(some) < limit:
+        _bring_together(archive)
     return Counts(len(some), sum(one.words is None for one in made))
+
+
+def _bring_together(archive: Archive) -> None:
+    """What the last ones left in the index, in short transactions, so that nobody waits for it."""
+    more = True
+    while more:
+        with archive.intake() as session:
+            more = merging.merge(session)
 
 
 def _nothing_missing(archive: Archive) -> None:
