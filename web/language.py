@@ -4,6 +4,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from gettext import NullTranslations
 from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
@@ -13,7 +14,7 @@ from babel import Locale
 from babel.dates import LOCALTZ, format_date, format_datetime, format_skeleton, format_time, get_timezone
 from babel.numbers import format_decimal
 from flask import Flask, g, request
-from flask_babel import Babel, get_locale, refresh  # type: ignore[import-untyped]
+from flask_babel import Babel, get_domain, get_locale, refresh  # type: ignore[import-untyped]
 from flask_babel import gettext as translated
 from flask_babel import ngettext as translated_number
 
@@ -39,6 +40,12 @@ def prepare(app: Flask) -> None:
     except OSError as error:  # English pages are better than none
         _log.warning("catalogues not compiled", folder=str(catalogues.FOLDER), error=str(error))
     Babel(app, locale_selector=_choose, default_translation_directories="translations")
+    # A page has hundreds of sentences: its catalogue is looked up once.
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda text: _catalogue().gettext(text),
+        lambda one, more, num: _catalogue().ngettext(one, more, num),
+        newstyle=True,
+    )
     app.jinja_env.filters.update(iso=iso, full=full, short=short, under_day=under_day, size=size, number=number)
     app.jinja_env.filters.update(by_day=by_day, hue=hue, initials=initials, in_order=in_order)
     app.jinja_env.globals.update(language=code, all_languages=LANGUAGES)
@@ -62,7 +69,16 @@ def code() -> str:
 def speak(language: str) -> None:
     """Answer this request in a language that it cannot tell by itself, as it sends no cookie."""
     g.language = language
+    g.pop("catalogue", None)
+    g.pop("locale", None)
     refresh()
+
+
+def _catalogue() -> NullTranslations:
+    found: NullTranslations | None = g.get("catalogue")
+    if found is None:
+        found = g.catalogue = get_domain().get_translations()
+    return found
 
 
 def _choose() -> str:
@@ -88,8 +104,11 @@ def _of_installation() -> str:
 
 def _locale() -> Locale:
     """For dates: English ones are written the international way, 24 hours and the day before the month."""
-    found = get_locale() or Locale("en")
-    return Locale("en", "GB") if str(found) == "en" else found
+    locale: Locale | None = g.get("locale")
+    if locale is None:
+        found = get_locale() or Locale("en")
+        locale = g.locale = Locale("en", "GB") if str(found) == "en" else found
+    return locale
 
 
 def _zone() -> tzinfo:
