@@ -14,7 +14,7 @@ from archive.events import log
 from archive.post import bindings, receipts
 from archive.post.bindings import Binding
 from archive.post.receipts import Unsettled
-from archive.store.archive import Archive
+from archive.store.archive import Archive, Session
 
 from .mailbox import Mailbox
 from .trouble import Unreachable
@@ -31,6 +31,7 @@ class Mover:
     mailbox: Mailbox
     uidvalidity: int
     clock: Callable[[], int]
+    fence: Callable[[Session], None] = lambda _session: None  # raises where this pass is somebody else's by now
     moved: int = 0
     _waiting: list[int] = field(default_factory=list)
 
@@ -63,6 +64,7 @@ class Mover:
             self.mailbox.create_folder(self.binding.processed)
         validity, following = self.mailbox.status(self.binding.processed, "UIDVALIDITY", "UIDNEXT")
         with self.archive.intake() as session:
+            self.fence(session)
             bindings.about_to_move(session, self.binding.id, validity, following)
 
     def settle(self, outcomes: Mapping[str, Collection[int]]) -> None:

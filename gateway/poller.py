@@ -21,6 +21,7 @@ from archive.store.keys import KeyTrouble
 
 from . import leases
 from .accounts import Account, parse
+from .leases import Fence
 from .mailbox import CHUNK, Connecting, Mailbox
 from .mover import Mover
 from .taking import archive_answers, cut, take
@@ -100,8 +101,8 @@ class Poller:
             one = bindings.get(session, binding)
         outcome = Outcome(one.name)
         try:
-            with leases.held(self.archive.folder / "locks", one.id, one.name, self.lease_wait):
-                self._pass(one.id, outcome)
+            with leases.held(self.archive, one.id, one.name, self.lease_wait) as fence:
+                self._pass(one.id, outcome, fence)
         except Trouble as trouble:
             outcome.trouble, outcome.busy = str(trouble), isinstance(trouble, Busy)
         outcome.seconds = round(time.monotonic() - started, 3)
@@ -113,18 +114,20 @@ class Poller:
             self._intake.close()
             self._intake = None
 
-    def _pass(self, binding: int, outcome: Outcome) -> None:
+    def _pass(self, binding: int, outcome: Outcome, fence: Fence) -> None:
         with self.archive.reading() as session:
             one = bindings.get(session, binding)
         try:
             with archive_answers(self.archive.folder):
-                visit = _Visit(self, one, outcome)
+                visit = _Visit(self, one, outcome, fence)
                 visit.run()
                 empty = not (outcome.seen or outcome.known)
                 with self.archive.intake() as session:
                     bindings.succeeded(
                         session, one, self.clock(), waiting=visit.waiting, empty=empty, moving=visit.moving
                     )
+        except Busy:  # the lease was lost: what becomes of the binding is somebody else's to say
+            raise
         except Trouble as trouble:
             self._failed(one, trouble)
             raise
@@ -160,8 +163,9 @@ class Poller:
 class _Visit:
     """Everything between signing in and out."""
 
-    def __init__(self, poller: Poller, binding: Binding, outcome: Outcome) -> None:
+    def __init__(self, poller: Poller, binding: Binding, outcome: Outcome, fence: Fence) -> None:
         self._poller = poller
+        self._fence = fence
         self._archive = poller.archive
         self._binding = binding
         self._outcome = outcome
@@ -180,7 +184,7 @@ class _Visit:
             self.moving = mailbox.moving
             self._uidvalidity = mailbox.select(self._binding.folder).uidvalidity
             self._note_generation()
-            mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock)
+            mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock, self._fence)
             try:
                 self._settle_open(mailbox, mover)
                 while not self._poller.stopping.is_set() and (uids := self._to_take(mailbox)):

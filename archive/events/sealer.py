@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ..store.archive import Archive, Session, locked
+from ..store import dialects, leases
+from ..store.archive import Archive, Session
 from ..store.packs import FULL, Damaged, Place
 from ..store.schema import blob, event, pack, seal, stretch
 from . import chain, heads
@@ -52,8 +53,10 @@ def seal_all(
     events it holds.
     """
     sealed = 0
+    if _idle(archive):
+        return sealed
     try:
-        with locked(archive.folder / "locks" / "sealer", wait):
+        with leases.held(archive, "sealer", wait):
             _write_down(archive)
             while (done := _seal_batch(archive, clock)) is not None:
                 told(*done)
@@ -65,13 +68,25 @@ def seal_all(
     return sealed
 
 
+def _idle(archive: Archive) -> bool:
+    """Whether taking the lease would be all that is written. A file lock is not worth asking."""
+    if dialects.one_writer(archive.engine):
+        return False
+    line = heads.last_line(archive.folder)
+    there = heads.read(line) if line else None
+    with archive.reading() as session:
+        last = newest(session)
+        found = waiting(session, last)
+    return not found.events and not found.packs and (there.seal if there else 0) == (last.id if last else 0)
+
+
 @contextmanager
 def paused(archive: Archive, wait: float) -> Iterator[None]:
     """Nobody seals on this machine while it lasts, and every seal has its head in the file.
 
     BlockingIOError where a sealer at work does not end within so many seconds.
     """
-    with locked(archive.folder / "locks" / "sealer", wait):
+    with leases.held(archive, "sealer", wait):
         _write_down(archive)
         yield
 

@@ -6,6 +6,7 @@ was slower does it again (`Overtaken`); the key store is a schema of its own in 
 """
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,10 +23,12 @@ from sqlalchemy import (
     Engine,
     Table,
     bindparam,
+    cast,
     create_engine,
     event,
     func,
     insert,
+    literal,
     make_url,
     select,
     text,
@@ -238,6 +241,13 @@ def among(column: Column[Any], ids: Sequence[int], session: Connection) -> Colum
         each = func.json_each(bindparam(None, f"[{','.join(map(str, ids))}]")).table_valued("value")
         return column.in_(select(each.c.value))
     return column == func.any(bindparam(None, list(ids), postgresql.ARRAY(BigInteger)))
+
+
+def clock(session: Connection) -> ColumnElement[int]:
+    """The database's own time, UTC ms: the same for all machines that share it."""
+    if session.dialect.name == "sqlite":
+        return literal(time.time_ns() // 1_000_000)
+    return cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 
 
 def size(session: Connection) -> int:

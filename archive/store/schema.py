@@ -41,6 +41,18 @@ installation = Table(
     sqlite_with_rowid=False,
 )
 
+# Of what only one program does at a time, on however many machines (`archive.store.leases`).
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),  # goes up with each holder
+    Column("place", String(32), nullable=False),  # the data folder it is held from
+    Column("holder", Text, nullable=False),  # for people
+    Column("until", Time, nullable=False),  # by the database's clock
+    sqlite_with_rowid=False,
+)
+
 # --- people ---------------------------------------------------------------------------------------------------
 
 user = Table(

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -22,31 +21,25 @@ from .conftest import Office
 MakeAccount = Callable[..., Account]
 
 
-@pytest.fixture
-def locks(tmp_path: Path) -> Path:
-    (tmp_path / "locks").mkdir()
-    return tmp_path / "locks"
-
-
-def test_a_second_holder_waits_and_names_the_first(locks: Path) -> None:
-    with leases.held(locks, 7, "office/INBOX", 0):
+def test_a_second_holder_waits_and_names_the_first(office: Office) -> None:
+    with leases.held(office.archive, 7, "office/INBOX", 0):
         started = time.monotonic()
-        named = rf"office/INBOX is being polled by .*process {os.getpid()}, since \d\d:\d\d:\d\d"
-        with pytest.raises(Busy, match=named), leases.held(locks, 7, "office/INBOX", 0.3):
+        named = rf"office/INBOX is being polled by .*process {os.getpid()} on \S+, since \d\d:\d\d:\d\d"
+        with pytest.raises(Busy, match=named), leases.held(office.archive, 7, "office/INBOX", 0.3):
             pytest.fail("held twice")
         assert 0.3 <= time.monotonic() - started < 2
-        with leases.held(locks, 8, "office/Other", 0):
+        with leases.held(office.archive, 8, "office/Other", 0):
             pass
-    with leases.held(locks, 7, "office/INBOX", 0):
+    with leases.held(office.archive, 7, "office/INBOX", 0):
         pass
 
 
-def test_whoever_waits_gets_it_when_it_is_free(locks: Path) -> None:
+def test_whoever_waits_gets_it_when_it_is_free(office: Office) -> None:
     held = threading.Event()
     let_go = threading.Event()
 
     def first() -> None:
-        with leases.held(locks, 7, "office/INBOX", 0):
+        with leases.held(office.archive, 7, "office/INBOX", 0):
             held.set()
             let_go.wait(10)
 
@@ -54,7 +47,7 @@ def test_whoever_waits_gets_it_when_it_is_free(locks: Path) -> None:
     holder.start()
     held.wait(10)
     threading.Timer(0.3, let_go.set).start()
-    with leases.held(locks, 7, "office/INBOX", 10):
+    with leases.held(office.archive, 7, "office/INBOX", 10):
         assert let_go.is_set()
     holder.join()
 
