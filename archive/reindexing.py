@@ -78,17 +78,16 @@ def pass_(archive: Archive, limit: int, extractor: Extractor | None = None) -> C
         _record(session, made)
         if missing:
             index.reached(session, min(missing))
-    if len(some) < limit:
-        _bring_together(archive)
+    _bring_together(archive, to_the_end=len(some) < limit)
     return Counts(len(some), sum(one.words is None for one in made))
 
 
-def _bring_together(archive: Archive) -> None:
-    """What the last ones left in the index, in short transactions, so that nobody waits for it."""
+def _bring_together(archive: Archive, *, to_the_end: bool) -> None:
+    """A step with each pass, so that the file need not grow first; the rest with the last, in short transactions."""
     more = True
     while more:
         with archive.intake() as session:
-            more = merging.merge(session)
+            more = merging.merge(session) and to_the_end
 
 
 def _nothing_missing(archive: Archive) -> None:

@@ -117,9 +117,9 @@ def measure_all(wanted: list[str], count: int, mails: Path | None, seed: int) ->
     return 1 if complaints else 0
 
 
-def prepare(mails: Path | None, count: int, seed: int) -> list[Path]:
+def prepare(mails: Path | None, count: int, seed: int, work: Path = WORK) -> list[Path]:
     """The mails as files with LF line ends in the work folder, where they can be linked from."""
-    folder = WORK / "mails"
+    folder = work / "mails"
     folder.mkdir()
     if mails is None:
         made_up.write(folder, count, seed)
