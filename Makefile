@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-xss shots lint bench-ingest bench-search bench-web messages clean
+.PHONY: help demo test proof proof-xss shots lint bench-ingest bench-search bench-web bench-disk messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
 	@echo 'make bench-search    measure the search (COUNT=20000), see docs/benchmarks.md'
 	@echo 'make bench-web       measure the pages of a large archive (COUNT=1000000), see docs/benchmarks.md'
+	@echo 'make bench-disk      measure what the archive takes on disk (COUNT=20000, MAILS=…), see docs/benchmarks.md'
 	@echo 'make messages        collect the sentences of the pages into web/translations, see docs/glossary.md'
 	@echo 'make clean           remove .venv and everything built'
 
@@ -68,6 +69,10 @@ bench-web: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),1000000
 bench-web: $(VENV)/.test
 	@tests/setup/packages chromium
 	@$(BIN)/python -m bench.web --count $(COUNT)
+
+bench-disk: $(VENV)/.test
+	@tests/setup/packages zstd git
+	@$(BIN)/python -m bench.disk --count $(COUNT) $(if $(MAILS),--mails '$(MAILS)')
 
 LANGUAGES := cs pl es ru
 PO_STYLE  := --width 120 --ignore-obsolete --ignore-pot-creation-date --no-fuzzy-matching
