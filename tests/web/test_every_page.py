@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from .pages import PLACES, House, Place
+from .pages import COLD, PLACES, House, Place
 
 AXE_SCRIPT = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 LARGEST = 150_000  # bytes of a page with all it loads, beyond pictures and attachments
@@ -45,6 +45,27 @@ def test_a_page_can_be_used_by_everybody_stands_still_and_is_light(house: House,
                 page.emulate_media(color_scheme=theme)
                 assert page.evaluate(AXE, rules) == [], f"{theme} at {width}"
         assert [one for one in said if "status of 4" not in one] == []
+
+
+@pytest.mark.parametrize("width", [1440, 1024, NARROW])
+def test_text_twice_as_large_has_room(house: House, width: int) -> None:
+    with house.visit("anna", width) as page:
+        for address in ("/processes/helpdesk", house.talk(COLD), "/search?q=kávovar"):
+            page.goto(address)
+            page.evaluate("document.documentElement.style.fontSize = '200%'")
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            shown = [one for one in page.locator(".list, .talk").all() if one.is_visible()]
+            assert len(shown) == 1, "one thing at a time"
+            pane = shown[0].bounding_box()
+            assert pane["width"] > 0.7 * width
+            outer, inner = page.locator(".find").bounding_box(), page.locator(".find input").bounding_box()
+            assert inner is None or inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+            assert inner is None or inner["width"] > 60
+            ends = page.locator(".msg > summary > small, .row .marks").all()
+            boxes = [one.bounding_box() for one in ends if one.is_visible()]
+            assert boxes
+            for box in boxes:
+                assert box["x"] + box["width"] <= pane["x"] + pane["width"]
 
 
 def test_what_axe_looks_for_is_found(house: House) -> None:
