@@ -707,7 +707,7 @@ def _note_tickets(
 ) -> None:
     conversation_of = _conversations(session, [id_ for id_, _ in reached])
     # Nobody makes these conversations part of others while tickets are written for them, nor did so just now.
-    if hold(session, conversation, conversation_of.values(), shared=True) and (
+    if hold(session, conversation, conversation_of.values()) and (
         conversation_of != _conversations(session, conversation_of)
     ):
         raise Overtaken("Another worker joined conversations that mails of this batch belong to.")

@@ -69,8 +69,8 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     """
     named = {one for claim in claims for one in (*claim.references, *([claim.own] if claim.own else []))}
     leads = _leads(session, named)
-    # Nobody makes these conversations part of others while this batch adds to them, nor did so just now.
-    if hold(session, conversation, {lead.conversation for lead in leads.values()}, shared=True):
+    # Nobody adds to these conversations or makes them part of others at the same time, nor did so just now.
+    if hold(session, conversation, {lead.conversation for lead in leads.values()}):
         leads = _still(leads, _leads(session, named))
     before = dict(leads)
     places: dict[int, Place] = {}
@@ -88,7 +88,6 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     joined = {gone: into for gone, into in joined.items() if gone not in places}  # those were never written
     fresh = [{"id": id_, "created_at": now} for id_, found in places.items() if found.conversation == id_]
     insert_missing(session, conversation, fresh)
-    hold(session, conversation, joined)  # whoever is adding to them has done so, and his mails come along
     _keep_joined(session, joined, actor, now)
     _keep(session, leads, before)
     return places, joined

@@ -82,6 +82,8 @@ class Archive:
         for left in reversed(range(_TRIES)):
             try:
                 with dialects.contended(), self.intake() as session:
+                    if left < _TRIES - 1:
+                        dialects.stand_in_line(session)
                     return work(session)
             except Overtaken as error:
                 # On SQLite nobody is quicker, there is one writer.

@@ -44,6 +44,7 @@ OLDEST = 13  # of PostgreSQL
 _SECONDS_TO_CONNECT = 10
 # A server that vanished is noticed within a minute, and not after the two hours of the system's defaults.
 _KEPT_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+_LINE = 0x506F7374  # of those that were overtaken; any number that is the same for all
 _DEADLOCK, _SERIALIZATION, _ENDED = "40P01", "40001", "57P"  # SQLSTATEs; the last begins those of a server that ends
 
 
@@ -219,17 +220,22 @@ def insert_counted(session: Connection, table: Table, rows: Sequence[dict[str, A
     return session.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), rows)
 
 
-def hold(session: Connection, table: Table, ids: Iterable[int], *, shared: bool = False) -> bool:
-    """Wait for whoever else holds these rows, and hold them until this transaction ends; what it reads from now on of
-    what goes with them stays so. `shared`: together with others who hold them so. False where nobody else can be
-    writing anyway."""
+def hold(session: Connection, table: Table, ids: Iterable[int]) -> bool:
+    """Wait for whoever else holds these rows, and hold them until this transaction ends: what it reads from now on of
+    what goes with them stays so. False where nobody else can be writing anyway."""
     wanted = sorted(set(ids))
     if session.dialect.name == "sqlite" or not wanted:
         return False
     query = select(table.c.id).where(among(table.c.id, wanted, session)).order_by(table.c.id)
-    # Rows that refer to these (FOR KEY SHARE) may be added meanwhile.
-    session.execute(query.with_for_update(read=shared, key_share=not shared))
+    session.execute(query.with_for_update(key_share=True))  # rows that refer to these may be added meanwhile
     return True
+
+
+def stand_in_line(session: Connection) -> None:
+    """Wait until this transaction ends for others that were overtaken, too: so that they do not overtake each other
+    for ever. Those that begin meanwhile pass by."""
+    if session.dialect.name != "sqlite":
+        session.execute(text("SELECT pg_advisory_xact_lock(:line)"), {"line": _LINE})
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from .home import KEY, NOON, Home, numbered
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.databases("sqlite")
+
 
 def backed_up(home: Home, folder: Path) -> Manifest:
     return backup.make(home.archive, folder, NOON, lambda *_: None)

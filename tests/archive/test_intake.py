@@ -36,7 +36,7 @@ def subjects(home: Home) -> list[str]:
 @contextmanager
 def another_worker(home: Home) -> Iterator[Intake]:
     """A second way into the same archive, as another process has it."""
-    archive = Archive(home.folder, InstallationKey(KEY))
+    archive = Archive(home.folder, InstallationKey(KEY), home.url)
     intake = Intake(archive)
     yield intake
     intake.close()

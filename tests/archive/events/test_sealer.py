@@ -15,10 +15,12 @@ from sqlalchemy import insert, select
 from archive.events import chain, heads, log, sealer
 from archive.events.chain import START, Seal
 from archive.store.archive import locked
-from archive.store.schema import seal
+from archive.store.schema import event, seal
 
 from ...world import mail
 from ..home import NOON, Home, numbered
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def written(home: Home) -> list[dict[str, object]]:
@@ -87,15 +89,15 @@ def test_an_event_committed_after_later_ones_is_sealed_all_the_same(home: Home) 
     """PostgreSQL gives ids before it commits: 7 may come to light when 8 and 9 are sealed."""
     sealer.seal_all(home.archive, home.clock)
     last = home.rows("SELECT max(id) FROM event")[0][0]
-    row = "INSERT INTO event (id, at, kind, actor, subject, commitment) VALUES (?, 1, 'test.done', 'x', 'x', x'00')"
+    row = {"at": 1, "kind": "test.done", "actor": "x", "subject": "x", "commitment": b"\0"}
     for id_ in (last + 2, last + 5):
         with home.archive.transaction() as session:
-            session.exec_driver_sql(row, (id_,))
+            session.execute(insert(event).values(id=id_, **row))
         assert sealer.seal_all(home.archive, home.clock) == 1
     assert seals(home)[-1].missing == f"{last + 1},{last + 3}-{last + 4}"
     for id_, missing in ((last + 4, f"{last + 1},{last + 3}"), (last + 1, f"{last + 3}")):
         with home.archive.transaction() as session:
-            session.exec_driver_sql(row, (id_,))
+            session.execute(insert(event).values(id=id_, **row))
         assert sealer.seal_all(home.archive, home.clock) == 1
         assert (seals(home)[-1].events, seals(home)[-1].missing) == (str(id_), missing)
         assert seals(home)[-1].last == last + 5
@@ -108,7 +110,7 @@ def test_every_recorded_byte_of_a_pack_is_in_one_stretch(home: Home, monkeypatch
     for number in range(3):
         home.take("Helpdesk", mail(attachments=[("a.bin", bytes(range(256)) * 20 + bytes([number]))]))
         sealer.seal_all(home.archive, home.clock)
-    rows = home.rows("SELECT start, end FROM stretch ORDER BY pack, start")
+    rows = home.rows('SELECT start, "end" FROM stretch ORDER BY pack, start')
     assert [start for start, _ in rows] == [0] + [end for _, end in rows[:-1]]
     size = sum(path.stat().st_size for path in (home.folder / "blobs").glob("*.pack"))
     assert rows[-1][1] == home.rows("SELECT sealed FROM pack")[0][0] == size
@@ -153,17 +155,16 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from archive.events import heads, sealer
-from archive.store.archive import Archive
-from archive.store.keys import InstallationKey
+from tests.archive.home import Home
 heads.append = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-sealer.seal_all(Archive(Path(sys.argv[1]), InstallationKey(bytes(range(32)))), lambda: 1)
+sealer.seal_all(Home(Path(sys.argv[1])).archive, lambda: 1)
 """
 
 
 def test_a_sealer_killed_between_database_and_file_loses_nothing(home: Home) -> None:
     note(home)
     home.close()
-    done = subprocess.run([sys.executable, "-c", KILLED, str(home.folder)], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(home.folder)], check=False, timeout=60, cwd=ROOT)
     assert done.returncode == -9
     assert len(seals(home)) == 1
     assert not (home.folder / "heads.jsonl").exists()

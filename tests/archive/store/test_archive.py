@@ -17,6 +17,7 @@ from ..home import KEY, Home
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.databases("sqlite")
 def test_what_is_acknowledged_is_synced_before(home: Home) -> None:
     """FULL: a commit in WAL mode has reached the disk when it returns (sqlite.org/pragma.html#pragma_synchronous)."""
     with home.archive.transaction() as session:
@@ -125,6 +126,7 @@ def test_a_page_waits_less_than_two_batches_while_two_workers_take_mail(home: Ho
     assert max(waits) < max(1.5, 2 * batch), (max(waits), batch, len(waits))
 
 
+@pytest.mark.databases("sqlite")  # in PostgreSQL nobody waits
 def test_a_page_that_waits_goes_first(home: Home) -> None:
     """The turnstile: intake that wants to go on passes behind whoever waits for the batch in hand."""
     import threading

@@ -3,30 +3,37 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from archive.front import now
 from archive.people import users
-from archive.store import migrate
+from archive.store import dialects, migrate
 from archive.store.archive import Archive, NotReady
 from archive.store.keys import InstallationKey, KeyTrouble
 from archive.store.schema import metadata
 
-from ..home import KEY, Home
+from ...servers.postgresql import PostgreSQL
+from ..home import KEY, URL, Home, numbered
 
+ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = Path(migrate.__file__).parent / "migrations"
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Archive:
+def empty(database: PostgreSQL | None, tmp_path: Path) -> Iterator[Archive]:
     (tmp_path / "locks").mkdir()
-    return Archive(tmp_path, InstallationKey(KEY))
+    home = Home(tmp_path, server=database)
+    if database:
+        database.make(tmp_path / URL)
+    yield home.archive
+    home.remove()
 
 
 def test_head_is_the_newest_revision() -> None:
@@ -45,6 +52,7 @@ def test_the_migrated_schema_is_the_one_the_code_knows(empty: Archive) -> None:
         assert compare_metadata(context, metadata) == []
 
 
+@pytest.mark.databases("sqlite")
 def test_the_same_statements_are_made_by_both(empty: Archive, tmp_path: Path) -> None:
     """What comparing does not look at: WITHOUT ROWID, AUTOINCREMENT, conditions of indexes, names of constraints."""
     migrate.upgrade(empty)
@@ -70,21 +78,30 @@ def _parts(sql: str) -> list[str]:
 
 
 def test_upgrading_again_changes_nothing(home: Home) -> None:
-    before = home.rows("SELECT sql FROM sqlite_master ORDER BY name"), home.count("event")
+    before = _schema(home.archive), home.count("event")
     migrate.upgrade(home.archive)
-    assert (home.rows("SELECT sql FROM sqlite_master ORDER BY name"), home.count("event")) == before
+    assert (_schema(home.archive), home.count("event")) == before
+
+
+def _schema(archive: Archive) -> list[str]:
+    """Every table with its columns, and every index."""
+    with archive.reading() as session:
+        look = inspect(session)
+        return [
+            f"{table} {look.get_indexes(table)} {[(one['name'], str(one['type'])) for one in look.get_columns(table)]}"
+            for table in sorted(look.get_table_names())
+        ]
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from sqlalchemy import event
-from archive.store import migrate
-from archive.store.archive import Archive
-from archive.store.keys import InstallationKey
+from archive.store import dialects, migrate
+from tests.archive.home import Home
 
 left = int(sys.argv[2])
-archive = Archive(Path(sys.argv[1]), InstallationKey(bytes(range(32))))
+archive = Home(Path(sys.argv[1])).archive
 
 def count(connection, cursor, statement, *_):
     global left
@@ -101,7 +118,11 @@ print("done")
 @pytest.mark.parametrize("statements", [1, 2, 9, 20, 30, 40])
 def test_an_upgrade_killed_in_the_middle_is_made_by_the_next(empty: Archive, tmp_path: Path, statements: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), str(statements)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", KILLED, str(tmp_path), str(statements)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
     assert done.returncode == -9, done.stdout + done.stderr
     with pytest.raises(NotReady, match="empty"):
@@ -110,7 +131,7 @@ def test_an_upgrade_killed_in_the_middle_is_made_by_the_next(empty: Archive, tmp
     migrate.check(empty)
     with empty.transaction() as session:
         assert users.add(session, "anna@demo.example", "Anna", now()) == 1
-        assert session.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert dialects.unsound(session) == []
 
 
 def test_no_archive_an_empty_one_and_one_of_another_version_are_said_with_the_remedy(
@@ -118,7 +139,7 @@ def test_no_archive_an_empty_one_and_one_of_another_version_are_said_with_the_re
 ) -> None:
     with pytest.raises(NotReady, match="postroom init"):
         migrate.check(empty)
-    assert not (tmp_path / "archive.sqlite").exists()  # looking makes nothing
+    assert not list(tmp_path.glob("*.sqlite"))  # looking makes nothing
     migrate.upgrade(empty)
     with empty.transaction() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '0000'"))
@@ -133,4 +154,46 @@ def test_an_archive_of_another_key_is_not_opened(home: Home) -> None:
         installation.put(session, installation.KEY, home.archive.key.fingerprint)
     migrate.check_key(home.archive)
     with pytest.raises(KeyTrouble, match="postroom key restore"):
-        migrate.check_key(Archive(home.folder, InstallationKey.new()))
+        migrate.check_key(Archive(home.folder, InstallationKey.new(), home.url))
+
+
+def _back_to(archive: Archive, revision: str) -> None:
+    """The database as a Postroom of that version left it, what has come since taken away."""
+    with archive.transaction() as session:
+        for statement in SINCE[revision]:
+            session.execute(text(statement))
+        session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
+
+
+SINCE = {
+    "0003": [
+        "DROP TABLE lease",
+        "ALTER TABLE binding DROP COLUMN trouble_kind",
+        "ALTER TABLE binding DROP COLUMN trouble_values",
+    ],
+    "0004": ["DROP TABLE lease"],
+}
+
+
+@pytest.mark.parametrize("revision", SINCE)
+@pytest.mark.parametrize("statements", [1, 2])
+def test_an_archive_with_mail_of_an_earlier_version_is_brought_up_also_at_the_second_try(
+    home: Home, revision: str, statements: int
+) -> None:
+    home.take("Helpdesk", *numbered(range(3)))
+    before = home.raws()
+    _back_to(home.archive, revision)
+    with pytest.raises(NotReady, match=f"version {revision}.*postroom upgrade"):
+        migrate.check(home.archive)
+    home.close()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(home.folder), str(statements)], capture_output=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == -9
+    with pytest.raises(NotReady, match=f"version {revision}"):
+        migrate.check(home.archive)
+    migrate.upgrade(home.archive)
+    migrate.check(home.archive)
+    assert home.raws() == before
+    home.take("Helpdesk", *numbered(range(3, 5)))
+    assert len(home.find("anna", "mail")) == 5

@@ -1,0 +1,206 @@
+"""Several machines on one PostgreSQL: no writer waits for another, and what two do at once comes out as one truth."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+from sqlalchemy import text
+
+from archive.events import sealer, verify
+from archive.intake import Arrival, Intake
+from archive.post import messages
+from archive.store import dialects
+
+from ..servers.postgresql import PostgreSQL
+from ..world import copy_for, mail
+from .home import GENERATION, NOON, Home, numbered
+
+pytestmark = pytest.mark.databases("postgresql")
+
+
+def at_once(*work: Callable[[], object]) -> None:
+    """All of it begins at the same moment; whatever fails fails the test."""
+    start = threading.Barrier(len(work))
+    failed: list[BaseException] = []
+
+    def run(one: Callable[[], object]) -> None:
+        try:
+            start.wait(10)
+            one()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(one,)) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+
+
+def worker(home: Home, name: str, uids: range, raws: Sequence[bytes]) -> Callable[[], object]:
+    """An intake worker with a pack of its own that takes these mails of a binding."""
+    binding = home.binding(name)
+
+    def take() -> None:
+        intake = Intake(home.archive)
+        try:
+            arrivals = [Arrival(uid, raw, NOON + uid) for uid, raw in zip(uids, raws, strict=True)]
+            taken = intake.take(binding, GENERATION, arrivals, home.clock)
+            assert not taken.quarantined, home.rows("SELECT reason FROM quarantine")
+        finally:
+            intake.close()
+
+    return take
+
+
+def check(home: Home) -> None:
+    """Everything holds together: what the events say is what the rows say, and every byte comes back."""
+    sealer.seal_all(home.archive, home.clock)
+    done = verify.verify(home.archive, contents=True, workers=1)
+    assert done.findings == []
+    assert home.rows("SELECT count(*) FROM message WHERE conversation NOT IN (SELECT conversation FROM ticket)") == [
+        (0,)
+    ]
+    keys = {row[0] for row in home.rows("SELECT blob FROM blob_key", database="keys")}
+    assert keys == {row[0] for row in home.rows("SELECT id FROM blob")}
+
+
+def test_the_same_mails_at_two_addresses_at_once_are_kept_once(home: Home) -> None:
+    """Anna's and Bernd's copies come to two machines in the same moment: again and again."""
+    for turn in range(6):
+        raws = [
+            mail(subject=f"both {turn} {n}", text=f"turn{turn} {n}", attachments=[("a.bin", b"x" * 5000)])
+            for n in range(8)
+        ]
+        uids = range(turn * 100 + 1, turn * 100 + 9)
+        at_once(
+            worker(home, "Helpdesk", uids, raws),
+            worker(home, "Sales", uids, [copy_for("sales@demo.example", raw) for raw in reversed(raws)]),
+        )
+    assert (home.count("message"), home.count("receipt"), home.count("delivery")) == (48, 96, 96)
+    assert home.count("quarantine") == 0
+    for who in ("anna", "bernd"):
+        assert len(home.find(who, "both")) == 48
+    assert home.find("clara", "both") == []
+    check(home)
+
+
+def test_an_answer_and_its_question_at_once_are_one_conversation(home: Home) -> None:
+    draw = random.Random(3)
+    for turn in range(6):
+        names = [f"<{turn}.{n}@x.example>" for n in range(12)]
+        thread = [
+            mail(subject=f"turn {turn}", text=f"mail {n}", message_id=names[n], references=names[max(0, n - 3) : n])
+            for n in range(12)
+        ]
+        draw.shuffle(thread)
+        uids = range(turn * 100 + 1, turn * 100 + 7)
+        at_once(worker(home, "Helpdesk", uids, thread[:6]), worker(home, "Sales", uids, thread[6:]))
+    by_subject = home.rows("SELECT subject, count(*), count(DISTINCT conversation) FROM message GROUP BY subject")
+    assert sorted(by_subject) == [(f"turn {turn}", 12, 1) for turn in range(6)]
+    assert sorted(row[0] for row in home.rows("SELECT messages FROM ticket")) == [6] * 12
+    check(home)
+
+
+def test_three_machines_take_sequences_of_copies_and_answers_while_one_seals(home: Home) -> None:
+    draw = random.Random(5)
+    names = [f"<{n}@x.example>" for n in range(40)]
+    pool = [
+        mail(subject="any", text=f"mail {n}", message_id=names[n], references=draw.sample(names[: n + 1], min(n, 2)))
+        for n in range(40)
+    ]
+    over = threading.Event()
+
+    def seal() -> None:
+        while not over.wait(0.02):
+            sealer.seal_all(home.archive, home.clock)
+
+    def take(name: str) -> Callable[[], object]:
+        chosen = draw.sample(pool, 30)
+        parts = [worker(home, name, range(n + 1, n + 6), chosen[n : n + 5]) for n in range(0, 30, 5)]
+        return lambda: [part() for part in parts]
+
+    sealing = threading.Thread(target=seal)
+    sealing.start()
+    try:
+        at_once(take("Helpdesk"), take("Sales"), take("Anna"))
+    finally:
+        over.set()
+        sealing.join()
+    assert (home.count("receipt"), home.count("quarantine")) == (90, 0)
+    check(home)
+
+
+def test_rights_of_copies_that_come_at_once_are_all_in_the_index(home: Home) -> None:
+    """Two workers bring further copies of one message: the second must not write the marks it saw before the first."""
+    for turn in range(5):
+        raw = mail(subject=f"shared {turn}")
+        home.take("Helpdesk", raw)
+        uids = range(500 + turn, 501 + turn)
+        at_once(*(worker(home, name, uids, [copy_for(name, raw)]) for name in ("Sales", "Anna", "Clara")))
+        for who in ("anna", "bernd", "clara"):
+            assert len(home.find(who, "shared")) == turn + 1, who
+
+
+def test_a_reader_that_tries_to_write_is_refused(home: Home) -> None:
+    with pytest.raises(Exception, match="read-only"), home.archive.reading() as session:
+        session.execute(text("DELETE FROM installation"))
+
+
+def test_after_the_server_was_restarted_it_goes_on_by_itself(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from .home import furnish
+
+    with PostgreSQL(sync=True) as server:
+        home = furnish(tmp_path_factory.mktemp("restarted") / "data", server)
+        home.take("Helpdesk", *numbered(range(3)))
+        server.stop()  # in the middle of everything
+        with pytest.raises(Exception, match=r"connection|server"):
+            home.take("Helpdesk", *numbered(range(3, 4)))
+        server.start()
+        home.take("Helpdesk", *numbered(range(4, 6)))
+        assert home.count("message") == 5  # what was acknowledged is there, what was not is taken again
+        check(home)
+        home.remove()
+
+
+def test_what_may_lose_mail_is_said(home: Home) -> None:
+    with home.archive.reading() as session:
+        assert dialects.described(session).startswith("PostgreSQL 1")
+        assert dialects.unfit(session) == []
+        assert dialects.unsafe(session) == [
+            "PostgreSQL runs with fsync off: a power cut may lose mail. Set it to on.",
+            "PostgreSQL runs with full_page_writes off: a power cut may lose mail. Set it to on.",
+        ]
+
+
+def test_a_commit_is_durable_whatever_the_server_is_set_to(home: Home) -> None:
+    assert home.server
+    name = str(home.url).partition("@/")[2].partition("?")[0]
+    home.server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    home.archive.close()
+    with home.archive.transaction() as session:
+        assert session.scalar(text("SHOW synchronous_commit")) == "on"
+
+
+def test_a_mail_with_more_different_words_than_a_row_has_room_for_is_found_by_its_first(home: Home) -> None:
+    many = " ".join(f"w{n:07x}" for n in range(150_000))
+    home.take("Helpdesk", mail(subject="long", text=f"beginning {many}"))
+    assert home.find("anna", "beginning") == home.find("anna", '"beginning w0000000"') == ["long"]
+    assert home.find("anna", '"w0000000 beginning"') == []
+
+
+def test_words_longer_than_postgresql_takes_are_found(home: Home) -> None:
+    longest = "ж" * 1500  # 3,000 bytes
+    home.take("Helpdesk", mail(subject="long", text=f"{longest} {longest}я"))
+    assert home.find("anna", longest) == home.find("anna", f"{longest}я") == ["long"]
+    assert home.find("anna", f"{longest}а") == []
+
+
+def test_every_copy_comes_back_byte_for_byte(home: Home) -> None:
+    raws = [*numbered(range(20)), mail(attachments=[("a.pdf", bytes(range(256)) * 500)])]
+    home.take("Helpdesk", *raws)
+    assert sorted(home.raws().values()) == sorted(raws)
+    with home.archive.reading() as session:
+        assert len(list(messages.every_copy(session, home.viewer("anna"), limit=100))) == 21
