@@ -5,10 +5,10 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from archive.intake import ARCHIVE_FAULTS, Arrival, Intake, Taken
+from archive.mail.mapped import Mapped
 from archive.post.bindings import Binding
 from archive.reading import NotReading
 from archive.store.packs import StoreTrouble
@@ -68,7 +68,7 @@ def _take_large(
         file.flush()
         if received_at is None:
             return Taken()
-        raw = mmap(file.fileno(), 0, access=ACCESS_READ) if file.tell() else b""
+        raw = Mapped(file.fileno()) if file.tell() else b""
         arrival = Arrival(uid, raw, received_at or clock())
         return intake.take(binding, uidvalidity, [arrival], clock, read=not batch.fatal)
 

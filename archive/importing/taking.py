@@ -8,12 +8,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from mmap import ACCESS_READ, mmap
+from mmap import mmap
 from pathlib import Path
 from typing import IO
 
 from ..intake import Arrival, Imported, Intake
 from ..mail import dates, identity
+from ..mail.mapped import Mapped
 from ..post import sources
 from ..store.archive import Archive
 from . import mbox
@@ -181,7 +182,7 @@ class Files:
             if item.cut:
                 file.truncate(file.tell() - 1)
             file.flush()
-            raw = mmap(file.fileno(), 0, access=ACCESS_READ)
+            raw = Mapped(file.fileno())
         return self._without_quotes(raw) if item.quoted else raw
 
     def _without_quotes(self, raw: mmap) -> identity.Raw:
@@ -194,7 +195,7 @@ class Files:
                 return raw
             file.write(view[at:])
             file.flush()
-            return mmap(file.fileno(), 0, access=ACCESS_READ)
+            return Mapped(file.fileno())
 
     def _pieces(self, item: Item) -> Iterator[bytes]:
         if item.member is None:

@@ -10,7 +10,9 @@ import re
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
-from mmap import ACCESS_READ, mmap
+from mmap import mmap
+
+from .mapped import Mapped
 
 VERSION = 1
 
@@ -69,7 +71,7 @@ def _spooled(pieces: Iterable[memoryview]) -> Raw:
         for piece in pieces:
             file.write(piece)
         file.flush()
-        return mmap(file.fileno(), 0, access=ACCESS_READ) if file.tell() else b""
+        return Mapped(file.fileno()) if file.tell() else b""
 
 
 def header_end(raw: Raw) -> int:
