@@ -16,7 +16,7 @@ from archive.post.messages import Message
 from archive.store.archive import Archive, Session
 from archive.store.packs import Damaged
 
-from . import plain_text, safe_html
+from . import mail_height, plain_text, safe_html
 from .language import gettext
 
 IN_MEMORY = 8 << 20  # bytes; a larger mail is opened in a file without a name
@@ -69,7 +69,7 @@ class Letter:
     cut: bool  # there is more text than is shown
     html: bool
     remote: int  # pictures on other servers, about
-    height: int  # of the HTML in CSS pixels, about
+    heights: tuple[tuple[int, int], ...]  # of the HTML in CSS pixels, about: from which width on, and how high
     files: list[File]
     trouble: str | None = None
 
@@ -108,7 +108,7 @@ def _letter(archive: Archive, keys: Mapping[int, bytes], place: Content | None, 
             return _read(raw, one)
     except (Damaged, LookupError):
         trouble = gettext("The kept bytes of this mail are gone or were altered. Tell whoever looks after Postroom.")
-        return Letter(one, [], False, False, 0, 0, [], trouble)
+        return Letter(one, [], False, False, 0, (), [], trouble)
 
 
 def understood(raw: Raw, one: Message) -> Mail:
@@ -134,7 +134,7 @@ def _read(raw: Raw, one: Message) -> Letter:
         len(text) > SHOWN,
         bool(markup.strip()),
         safe_html.remote_pictures(markup),
-        safe_html.height(markup) if markup else 0,
+        tuple(zip(mail_height.WIDTHS, mail_height.heights(markup), strict=True)) if markup else (),
         _files(raw, mail, markup),
     )
 

@@ -314,58 +314,8 @@ _PROPERTIES = _names("""
 _SOME_PICTURE = re.compile(
     r"""\b(?:src|background)\s{0,9}=\s{0,9}["']?\s{0,9}https?:|url\(\s{0,9}["']?\s{0,9}https?:""", re.IGNORECASE
 )
-_UNSEEN = re.compile(r"<(style|script|head|title)\b", re.IGNORECASE)
-_LINE = re.compile(r"<(?:br|/p|/div|/tr|/li|/h[1-6]|/blockquote|hr)\b", re.IGNORECASE)
-_TAG = re.compile(r"<[^<>]*>")
-_PICTURE = re.compile(r"<img\b([^<>]{0,4000})", re.IGNORECASE)
-_PICTURE_HEIGHT = re.compile(r"""\bheight\s{0,3}[=:]\s{0,3}["']?(\d{1,4})""", re.IGNORECASE)
-_PARAGRAPH = re.compile(r"</(?:p|h[1-6]|ul|ol)\b", re.IGNORECASE)
-# Where a quote begins that is folded, by the marks that most mails have; what is between two of them is not reckoned.
-_QUOTE = re.compile(
-    r"""<(?:blockquote\s[^<>]{0,100}cite|div\s[^<>]{0,100}(?:gmail_quote|moz-cite-prefix|yahoo_quoted|(?P<bare>divRplyFwd"""
-    r"""Msg|appendonsend|OutlookMessageHeader|border-top:\s?solid\s?\#)))""",
-    re.IGNORECASE,
-)
-_TALLEST = 1600  # CSS pixels; beyond it one scrolls within
 
 
 def remote_pictures(markup: str) -> int:
     """About how many pictures on other servers the markup names."""
     return sum(1 for _ in _SOME_PICTURE.finditer(markup[:LARGEST]))
-
-
-def height(markup: str) -> int:
-    """About how high the markup is, in CSS pixels: a frame that runs nothing cannot say so itself."""
-    shown = _without_what_is_unseen(markup[:LARGEST])
-    quote = _QUOTE.search(shown)
-    if quote and _TAG.sub("", shown[: quote.start()]).strip():  # else the quote is all there is, and stands open
-        behind = "" if quote["bare"] else shown.lower().rpartition("</blockquote")[2]
-        shown = shown[: quote.start()] + "<br>•••<br>" + (shown[-len(behind) :] if behind else "")
-    lines = 0
-    pixels = 0 if "MsoNormal" in shown else 14 * sum(1 for _ in _PARAGRAPH.finditer(shown))
-    # Elements that end together end one line, not several.
-    for piece in _LINE.sub("\n", shown).split("\n"):
-        words = " ".join(html.unescape(_TAG.sub("", piece)).split()) if piece else ""
-        if words:
-            lines += 1 + len(words) // 95
-        for picture in _PICTURE.finditer(piece):
-            stated = _PICTURE_HEIGHT.search(picture[1])
-            pixels += min(int(stated[1]), 600) if stated else 60
-    return min(max(60 + 26 * lines + pixels, 100), _TALLEST)
-
-
-def _without_what_is_unseen(markup: str) -> str:
-    """Markup without what stands in style sheets, scripts and the head, which hold no line that is shown."""
-    lower = markup.lower()
-    if len(lower) != len(markup):  # some letters change their length with their case
-        return markup
-    out: list[str] = []
-    position = 0
-    while (found := _UNSEEN.search(markup, position)) is not None:
-        end = lower.find(f"</{found[1].lower()}", found.end())
-        out.append(markup[position : found.start()])
-        if end < 0:
-            return "".join([*out, markup[found.end() :]])
-        position = end
-    out.append(markup[position:])
-    return "".join(out)
