@@ -27,11 +27,12 @@ from .events import heads, log, sealer
 from .front import when
 from .people.scopes import MACHINE
 from .post import contents, messages
-from .store import dialects
+from .search import index
+from .store import dialects, migrate, transfer
 from .store.archive import Archive, Session, locked
 from .store.keys import InstallationKey, sync_folder
 from .store.packs import Damaged, Place
-from .store.schema import receipt
+from .store.schema import blob, receipt
 
 if TYPE_CHECKING:
     from .store.s3 import S3Packs
@@ -44,6 +45,7 @@ PACKS = "blobs"
 _GENERATION = "generation-"
 _STEP = 1 << 20
 _TAIL = 64 << 10  # bytes that are compared to see whether a pack is the one that was backed up
+_KEYS = 5000  # brought from one key store to another at a time
 _PIECE = 256 << 20  # bytes of a pack one digest answers for; what is added has one of its own
 _SEALER_WAITS = 300.0  # seconds for a sealer at work
 
@@ -155,8 +157,6 @@ def make(archive: Archive, folder: Path, now: int, told: Callable[[int, int], No
     Durable and complete when it returns. BackupTrouble where it cannot be, Damaged where a pack has lost bytes. `told`
     hears how many bytes of packs have been copied, of how many.
     """
-    if dialects.file(archive.engine) is None:
-        raise BackupTrouble("The database is not SQLite's: back it up with its own means (pg_dump), and then the data.")
     before = _folder_for(archive, folder)
     try:
         with locked(folder / ".lock", wait=0):
@@ -236,7 +236,11 @@ def _copy_what_is_sealed(archive: Archive, generation: Path) -> None:
             written = archive.folder / heads.NAME
             if written.exists():
                 _copy(_pieces_of(written), generation / heads.NAME)
-            _copy_database(archive.engine.url.database or "", generation / DATABASE)
+            path = dialects.file(archive.engine)
+            if path is None:
+                _copy_rows(archive, generation)
+            else:
+                _copy_database(path, generation / DATABASE)
     except BlockingIOError:
         raise BackupTrouble("Sealing what happened takes too long. Call the backup again later.") from None
 
@@ -253,7 +257,33 @@ def _settle(folder: Path, generation: Path, manifest: Manifest) -> None:
     sync_folder(folder)
 
 
-def _copy_database(path: str, to: Path) -> None:
+def _copy_rows(archive: Archive, generation: Path) -> None:
+    """A server's database as it stands at one moment, as a file: so a backup is put back into either kind."""
+    for name in (DATABASE, KEYS):
+        _copy([b""], generation / name)
+    copy = _in_file(archive, generation)
+    try:
+        migrate.upgrade(copy)
+        with archive.reading() as source, copy.transaction() as target:
+            transfer.copy(source, target)
+            index.begin_anew(target)
+    finally:
+        copy.close()
+    _close_file(generation / DATABASE)
+
+
+def _in_file(archive: Archive, generation: Path) -> Archive:
+    return Archive(archive.folder, archive.key, f"sqlite:///{generation / DATABASE}")
+
+
+def _close_file(path: Path) -> None:
+    """What was written is in the file itself, durably."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+    _sync(path)
+
+
+def _copy_database(path: Path, to: Path) -> None:
     """A database as it stands at one moment; whoever writes to it meanwhile waits for nothing."""
     os.close(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with closing(sqlite3.connect(path, timeout=60)) as source, closing(sqlite3.connect(to)) as copy:
@@ -265,14 +295,29 @@ def _copy_database(path: str, to: Path) -> None:
 def _copy_keys(archive: Archive, generation: Path) -> None:
     """The keys of the blobs that the copy knows, and no others: the numbers of later ones will be given again."""
     to = generation / KEYS
-    database = archive.engine.url.database or ""
-    _copy_database(str(Path(database).with_name(KEYS)), to)
+    path = dialects.file(archive.engine)
+    if path is None:
+        copy = _in_file(archive, generation)
+        _bring_keys(archive, copy)
+        copy.close()
+        _close_file(generation / DATABASE)
+        _close_file(to)
+        return
+    _copy_database(path.with_name(KEYS), to)
     with closing(sqlite3.connect(to, isolation_level=None)) as keys:
         keys.execute("PRAGMA secure_delete = ON")
         keys.execute("ATTACH DATABASE ? AS copy", (str(generation / DATABASE),))
         keys.execute("DELETE FROM blob_key WHERE blob NOT IN (SELECT id FROM copy.blob)")
         keys.execute("DETACH DATABASE copy")
     _sync(to)
+
+
+def _bring_keys(source: Archive, target: Archive) -> None:
+    """The keys of all blobs that the target's rows name, in place of any that are there."""
+    with target.reading() as session:
+        for some in session.execution_options(yield_per=_KEYS).scalars(select(blob.c.id)).partitions():
+            target.keys.destroy(some)
+            target.keys.add(source.keys.wrapped(some))
 
 
 def _last_places(database: sqlite3.Connection) -> list[Place]:
@@ -505,10 +550,40 @@ def _has_keys(archive: Archive, session: Session, copy: messages.Copy) -> bool:
 
 def finish(data: Path) -> None:
     """The restored archive is one from now on; nobody has it open."""
-    with closing(sqlite3.connect(data / _NOT_YET)) as database:
-        database.execute("PRAGMA journal_mode = DELETE")  # what was written since is in the file itself
-    _sync(data / _NOT_YET)
+    _close_file(data / _NOT_YET)
     (data / _NOT_YET).rename(data / DATABASE)
     sync_folder(data)
+    (data / RESTORING).unlink()
+    sync_folder(data)
+
+
+def check_server(archive: Archive) -> None:
+    """BackupTrouble where a server's database will not do to be restored into: there is an archive in it."""
+    if migrate.revision(archive) is None:
+        return
+    with archive.reading() as session:
+        if installation.get(session, installation.KEY) is not None:
+            raise BackupTrouble("The database that database.url names holds an archive. Name an empty one.")
+
+
+def move_in(copy: Archive, archive: Archive) -> None:
+    """Bring what was put back, keys included, into a server's empty database; what is there in the end is an archive.
+
+    Called again after an interruption it begins anew.
+    """
+    migrate.upgrade(copy)  # a backup may be older than this program
+    migrate.upgrade(archive)
+    with copy.reading() as source, archive.transaction() as target:
+        transfer.copy(source, target)
+        index.begin_anew(target)
+        for some in source.execution_options(yield_per=_KEYS).scalars(select(blob.c.id)).partitions():
+            archive.keys.destroy(some)
+            archive.keys.add(copy.keys.wrapped(some))
+
+
+def finish_on_server(data: Path) -> None:
+    """The restored archive is one from now on, and nothing of it is left in files but packs and heads."""
+    for path in (*data.glob(f"{_NOT_YET}*"), *data.glob(f"{KEYS}*")):
+        path.unlink()
     (data / RESTORING).unlink()
     sync_folder(data)

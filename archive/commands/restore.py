@@ -6,7 +6,7 @@ import click
 
 from .. import backup
 from ..front import Front, as_json, json_option, now, pass_front, progress, when
-from ..store import migrate
+from ..store import dialects, migrate
 from ..store.keys import InstallationKey
 
 _SAMPLE = 200  # mails read back
@@ -19,6 +19,7 @@ _SAMPLE = 200  # mails read back
 def restore(front: Front, folder: Path, as_lines: bool) -> None:
     """Put the backup in DIR back into POSTROOM_DATA, which is new or empty.
 
+    Where database.url names a server, rows and keys go into its database, which has to be empty.
     Where blobs.url names a bucket, packs go there; those that are in it already are compared and left alone.
 
     Every byte is compared with what was backed up, and where the key file is there already, a sample of mails is read.
@@ -29,7 +30,8 @@ def restore(front: Front, folder: Path, as_lines: bool) -> None:
     Example:
       POSTROOM_DATA=/srv/postroom/data postroom restore /media/backup/postroom
     """
-    if front.database_url is not None:
+    on_server = dialects.names_server(front.database_url)
+    if front.database_url is not None and not on_server:
         raise backup.BackupTrouble("database.url names a database elsewhere; a backup is put back without it.")
     manifest = backup.read(folder)
     key = InstallationKey.read(front.key_path) if front.key_path.exists() else None
@@ -38,6 +40,9 @@ def restore(front: Front, folder: Path, as_lines: bool) -> None:
             f"{front.key_path} is the key of another archive. Put the right one there, or move it away, "
             "and write the right one from its recovery key afterwards: postroom key restore"
         )
+    server = front.open_with(key or InstallationKey.new()) if on_server else None
+    if server is not None:
+        backup.check_server(server)
     with progress("restoring", manifest.size) as bar:
         backup.put_back(folder, front.data, bar.to, front.blobs_url)
     archive = backup.unfinished(front.data, key or InstallationKey.new(), front.blobs_url)
@@ -45,12 +50,23 @@ def restore(front: Front, folder: Path, as_lines: bool) -> None:
         readable = key is not None and manifest.version == migrate.HEAD
         sample = backup.read_back(archive, _SAMPLE) if readable else None
         backup.hold(archive, manifest, now())
+        if server is not None:
+            backup.move_in(archive, server)
     finally:
         archive.close()
-    backup.finish(front.data)
+        if server is not None:
+            server.close()
+    if server is not None:
+        backup.finish_on_server(front.data)
+    else:
+        backup.finish(front.data)
     needed = [
         *([] if key else [f"the key: put its file back to {front.key_path}, or type it in with: postroom key restore"]),
-        *([] if manifest.version == migrate.HEAD else ["the database is of another version: postroom upgrade"]),
+        *(
+            []
+            if server is not None or manifest.version == migrate.HEAD
+            else ["the database is of another version: postroom upgrade"]
+        ),
         "a look: postroom doctor",
         "when no other machine runs this archive any more: postroom release",
     ]

@@ -130,6 +130,11 @@ def make_room_for_keys(store: Engine) -> None:
             session.execute(text(f"CREATE SCHEMA IF NOT EXISTS {KEYS}"))
 
 
+def names_server(url: str | None) -> bool:
+    """Whether a URL names a server's database, and no file; without one it is a file in the data folder."""
+    return url is not None and make_url(url).get_backend_name() != "sqlite"
+
+
 def file(of: Engine) -> Path | None:
     """The database's file; None where it is a server's."""
     return Path(of.url.database or "") if of.dialect.name == "sqlite" else None
@@ -218,6 +223,18 @@ def insert_counted(session: Connection, table: Table, rows: Sequence[dict[str, A
         last: int = session.scalar(select(func.max(table.c.id))) or 0
         return range(last - len(rows) + 1, last + 1)
     return session.scalars(insert(table).returning(table.c.id, sort_by_parameter_order=True), rows)
+
+
+def count_on(session: Connection, table: Table) -> None:
+    """After rows were inserted with the ids they had: the next one gets an id that none of them has."""
+    column = table.autoincrement_column
+    if session.dialect.name == "sqlite" or column is None:  # SQLite looks what is there
+        return
+    name = session.dialect.identifier_preparer.format_table(table)
+    sequence = session.scalar(func.pg_get_serial_sequence(name, column.name))
+    last = session.scalar(select(func.max(column)))
+    if sequence is not None and last is not None:
+        session.execute(select(func.setval(sequence, last)))
 
 
 def hold(session: Connection, table: Table, ids: Iterable[int]) -> bool:

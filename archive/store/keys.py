@@ -171,13 +171,16 @@ class KeyStore:
 
     def get(self, blobs: Iterable[int]) -> dict[int, bytes]:
         """The keys of blobs, unwrapped; absent where destroyed. KeyTrouble under another installation's key."""
+        return {blob: self._unwrap(blob, wrapped) for blob, wrapped in self.wrapped(blobs).items()}
+
+    def wrapped(self, blobs: Iterable[int]) -> dict[int, bytes]:
+        """The keys of blobs as they are stored, for another key store of the same installation."""
         wanted = list(blobs)
         found: dict[int, bytes] = {}
         with self._engine.connect() as session:
             for start in range(0, len(wanted), 500):
                 query = select(blob_key).where(blob_key.c.blob.in_(wanted[start : start + 500]))
-                for blob, wrapped in session.execute(query):
-                    found[blob] = self._unwrap(blob, wrapped)
+                found.update((row.blob, row.wrapped) for row in session.execute(query))
         return found
 
     def _unwrap(self, blob: int, wrapped: bytes) -> bytes:

@@ -1,0 +1,99 @@
+"""A backup of an archive in PostgreSQL, put back into files, and any backup put back into PostgreSQL."""
+
+from pathlib import Path
+
+import pytest
+
+from archive import backup, installation
+from archive.backup import BackupTrouble
+from archive.events import sealer, verify
+from archive.store import migrate
+from archive.store.archive import Archive
+from archive.store.keys import InstallationKey
+
+from ..servers.postgresql import PostgreSQL
+from ..world import HOSTILE, copy_for, mail
+from .home import KEY, NOON, URL, Home, numbered
+
+ROWS = ("SELECT * FROM receipt ORDER BY id", "SELECT id, at, kind, commitment FROM event ORDER BY id")
+
+
+@pytest.fixture
+def home(home: Home) -> Home:
+    home.take("Helpdesk", *numbered(range(8)), HOSTILE["8-bit header"](), mail(attachments=[("a.pdf", b"p" * 9000)]))
+    home.take("Sales", copy_for("sales@demo.example", numbered([3])[0]))
+    with home.archive.transaction() as session:
+        installation.put(session, installation.KEY, home.archive.key.fingerprint)
+    sealer.seal_all(home.archive, home.clock)
+    return home
+
+
+def put_back(folder: Path, data: Path, server: PostgreSQL | None, home: Home) -> Home:
+    """As `postroom restore` does it."""
+    manifest = backup.put_back(folder, data, lambda *_: None)
+    copy = backup.unfinished(data, InstallationKey(KEY))
+    backup.hold(copy, manifest, NOON)
+    if server is None:
+        copy.close()
+        backup.finish(data)
+        return Home(data, dict(home.ids))
+    url = server.make(data / URL)
+    archive = Archive(data, InstallationKey(KEY), url)
+    backup.check_server(archive)
+    backup.move_in(copy, archive)
+    copy.close()
+    with pytest.raises(BackupTrouble, match="holds an archive"):
+        backup.check_server(archive)
+    archive.close()
+    backup.finish_on_server(data)
+    assert not list(data.glob("*.sqlite*"))
+    return Home(data, dict(home.ids), server=server)
+
+
+@pytest.mark.parametrize("into_server", [False, True])
+def test_everything_comes_back_in_either_kind(home: Home, shared_postgresql: PostgreSQL, into_server: bool) -> None:
+    folder = home.folder.parent / "backup"
+    backup.make(home.archive, folder, NOON, lambda *_: None)
+    home.take("Helpdesk", *numbered(range(20, 22)))  # not in it
+    home.take("Sales", *numbered(range(30, 31)))
+    backup.make(home.archive, folder, NOON, lambda *_: None)  # only packs' new bytes are added
+    home.take("Helpdesk", *numbered(range(40, 43)))
+    other = put_back(folder, home.folder.parent / "other", shared_postgresql if into_server else None, home)
+    try:
+        migrate.check(other.archive)
+        wanted = home.rows(ROWS[0])[:14]
+        assert [row[0] for row in other.rows(ROWS[0])] == [row[0] for row in wanted]
+        before, after = home.raws(), other.raws()
+        assert after == {number: before[number] for number in after}
+        assert len(after) == 14
+        events = other.rows(ROWS[1])
+        assert events[:-1] == home.rows(ROWS[1])[: len(events) - 1]
+        assert events[-1][2] == "archive.restored"
+        sealer.seal_all(other.archive, home.clock)
+        assert verify.verify(other.archive, contents=True, workers=1).findings == []
+        # It goes on, with ids that nobody had, and is found again when the index has been made anew.
+        other._uids = home._uids
+        other.take("Helpdesk", *numbered(range(50, 52)))
+        assert other.count("receipt") == 16
+        from archive import reindexing
+
+        while reindexing.pass_(other.archive, 50).indexed:
+            pass
+        assert len(other.find("anna", "mail")) == 12
+    finally:
+        other.remove()
+
+
+def test_a_backup_is_one_moment_while_mail_comes_in(home: Home) -> None:
+    """Rows that are committed while they are copied are all in it or all out of it."""
+    folder = home.folder.parent / "backup"
+    taken: list[int] = []
+
+    def meanwhile(*_: object) -> None:
+        taken.append(len(home.take("Helpdesk", *numbered(range(100 + len(taken), 101 + len(taken)))).archived))
+
+    backup.make(home.archive, folder, NOON, meanwhile)
+    other = put_back(folder, home.folder.parent / "other", None, home)
+    assert len(other.raws()) == 11
+    assert taken
+    other.remove()
