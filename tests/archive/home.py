@@ -37,9 +37,9 @@ class Home:
 
     folder: Path
     ids: dict[str, int] = field(default_factory=dict)
-    server: PostgreSQL | None = None
     _uids: Any = field(default_factory=lambda: count(1))
     _ticks: Any = field(default_factory=lambda: count(1))
+    server: PostgreSQL | None = None
 
     @property
     def url(self) -> str | None:
