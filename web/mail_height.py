@@ -39,7 +39,6 @@ _DECLARATION = re.compile(
     re.IGNORECASE,
 )
 _LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,4})?|\.\d{1,4})\s?(px|pt|em|rem|%|cm)?", re.IGNORECASE)
-_RULE = re.compile(r"([^{}]*)\{([^{}]*)\}")
 _SELECTOR = re.compile(r"[a-z0-9]*(?:\.[\w-]+)?\Z", re.IGNORECASE)
 _NOTHING = "\xa0\u200c\u200b\ufeff\u034f\xad"  # letters nobody sees
 _SPACES = re.compile(r"[ \t\r\n\f]+")
@@ -48,7 +47,7 @@ _QUOTE = re.compile("gmail_quote|yahoo_quoted|protonmail_quote|moz-cite-prefix")
 _LAST_QUOTE = re.compile("divRplyFwdMsg|appendonsend|OutlookMessageHeader", re.IGNORECASE)  # all that follows is quoted
 
 _VOID = frozenset(("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "wbr"))
-_UNSEEN = frozenset(("head", "script", "style", "title", "template", "noscript", "object", "iframe", "svg", "math"))
+_UNSEEN = frozenset(("script", "style", "title", "template", "noscript", "object", "iframe", "svg", "math"))
 # fmt: off
 _BLOCKS = frozenset((
     "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt",
@@ -109,7 +108,8 @@ def _rules(markup: str) -> dict[str, dict[str, str]]:
         end = lower.find("</style", start)
         sheet = markup[markup.find(">", start) + 1 : end if end >= 0 else None]
         at = end if end >= 0 else len(markup)
-        for selectors, body in _RULE.findall(sheet[:60_000].partition("@media")[0]):
+        for rule in sheet[:60_000].partition("@media")[0].split("}"):
+            selectors, _, body = rule.partition("{")
             said = _declared(body)
             for one in selectors.split(",")[:20] if said else ():
                 if _SELECTOR.match(one.strip()):
@@ -140,7 +140,7 @@ def _parsed(markup: str, rules: Mapping[str, Style]) -> _Element | None:
             _close(open_, tag)
         elif tag in _UNSEEN:
             unseen = tag
-        elif tag not in ("html", "body"):
+        elif tag not in ("html", "head", "body"):
             count += 1
             if count > _MOST:
                 return None
@@ -165,7 +165,7 @@ def _close(open_: list[_Element], tag: str) -> None:
 
 
 def _element(tag: str, written: str, rules: Mapping[str, Style]) -> _Element:
-    attributes = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(written[:4000])}
+    attributes = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(written[:2000])}
     style: dict[str, str] = dict(rules.get(tag, {}))
     for name in attributes.get("class", "").lower().split()[:10]:
         style |= rules.get(f".{name}", {})
@@ -358,7 +358,6 @@ def _place(flow: _Flow, one: _Element, letters: _Letters) -> None:
         flow.end_line()
         top, _, bottom, _ = _sides(one.style, "margin", letters.size, flow.width)
         flow.gap(top or 0.0)
-        # A table does not inherit the size of letters in a page without a doctype only; mail frames have one.
         flow.solid(_table(flow, one, letters))
         flow.gap(bottom or 0.0)
     elif one.tag in _BLOCKS or one.style.get("display", "").startswith("block"):

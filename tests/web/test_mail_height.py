@@ -1,12 +1,15 @@
 """How high a mail's frame is reckoned to be; how well that fits is measured in a browser (test_mail_looks.py)."""
 
 import random
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import web
 from web.mail_height import LEAST, TALLEST, WIDTHS, heights
 
 TEXT = "Some words that stand on a line of their own and go on for a while. "
@@ -15,6 +18,14 @@ TEXT = "Some words that stand on a line of their own and go on for a while. "
 def one(markup: str) -> int:
     """In a frame of 640 pixels."""
     return heights(markup)[WIDTHS.index(640)]
+
+
+def test_the_style_sheet_chooses_by_the_same_widths() -> None:
+    sheet = (Path(web.__file__).parent / "static" / "postroom.css").read_text()
+    found = re.findall(r"@container paper \((?:(\d+)px <= )?width (?:>= (\d+)|< \d+)", sheet)
+    assert [int(low or high) for low, high in found[1:]] == list(WIDTHS[1:])
+    assert found[0] == ("", "")
+    assert re.findall(r"svg:nth-of-type\((\d+)\)", sheet) == [str(number + 1) for number in range(len(WIDTHS))]
 
 
 def test_text_is_higher_where_it_is_narrower() -> None:
@@ -35,6 +46,7 @@ def test_more_text_is_higher_up_to_what_a_page_bears() -> None:
     [
         "<style>p { color: red }</style>",
         "<head><title>x</title></head>",
+        "<html><head><title>x</title><meta charset=utf-8><body>",
         "<script>" + "x\n" * 100 + "</script>",
         "<!-- <p>a</p><p>b</p> -->",
         "<!--[if mso]><table><tr><td height=400>x</td></tr></table><![endif]-->",
@@ -108,6 +120,9 @@ def test_whatever_stands_in_a_mail_it_has_some_height(stones: list[str]) -> None
         "<p style='" + "margin:1px;" * 30_000 + "'>x",
         "<style>" + ".a { margin: 1px } " * 20_000 + "</style><p class=a>x",
         "<p class='" + "a " * 100_000 + "'>x",
+        "<style>" + "p:is(" * 20_000 + "</style>x",
+        "<style>" + "p{" * 20_000 + "</style>x",
+        ("<p " + "style='" * 280 + ">") * 190,
         "<" * 400_000,
         "<a " * 130_000,
         "<!-" * 130_000,
