@@ -108,8 +108,8 @@ class Front:
     def key(self) -> "InstallationKey":
         """The installation's key; NotReady where there is no archive at all, KeyTrouble where the key is missing."""
         from .installation import UNFINISHED
-        from .store.archive import NotReady
         from .store.keys import InstallationKey
+        from .store.packs import NotReady
 
         if (self.data / UNFINISHED).exists():
             raise NotReady(f"{self.data}: making this archive was interrupted. Call postroom init again, it goes on.")

@@ -3,7 +3,8 @@
 from sqlalchemy import delete, insert, select
 
 from .store import dialects, migrate
-from .store.archive import Archive, NotReady, Session
+from .store.archive import Archive, Session
+from .store.packs import NotReady
 from .store.schema import installation
 
 KEY = "key"  # fingerprint of the installation's key

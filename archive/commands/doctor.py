@@ -7,8 +7,8 @@ import click
 from .. import doctor as look
 from ..doctor import Finding
 from ..front import Front, as_json, json_option, now, pass_front, plain
-from ..store.archive import NotReady
 from ..store.keys import KeyTrouble
+from ..store.packs import NotReady
 
 _MARKS = {"ok": "ok  ", "reminder": "NOTE", "wrong": "FAIL"}
 

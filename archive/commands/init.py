@@ -14,8 +14,9 @@ from ..events import log
 from ..front import Front, as_json, json_option, now, pass_front
 from ..people import users
 from ..store import migrate
-from ..store.archive import Archive, NotReady, locked
+from ..store.archive import Archive, locked
 from ..store.keys import InstallationKey, KeyTrouble, sync_folder
+from ..store.packs import NotReady
 
 _OURS = (installation.UNFINISHED, "locks", "blobs")
 _DATABASES = ("archive.sqlite", "keys.sqlite")

@@ -6,7 +6,8 @@ from .. import installation
 from ..events import log
 from ..front import Front, now, pass_front, seal
 from ..store import migrate
-from ..store.archive import Archive, NotReady
+from ..store.archive import Archive
+from ..store.packs import NotReady
 
 
 @click.command()

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from . import dialects
 from .dialects import Overtaken
 from .keys import InstallationKey, KeyStore
-from .packs import BlobStore, LocalPacks
+from .packs import BlobStore, LocalPacks, NotReady
 
 # Core only: rows in, rows out, nothing cached that another worker may have changed.
 Session = Connection
@@ -29,10 +29,6 @@ Session = Connection
 _TRIES = 8  # of a transaction that was overtaken
 
 T = TypeVar("T")
-
-
-class NotReady(Exception):
-    """The archive cannot be opened; the sentence names the remedy."""
 
 
 class Archive:

@@ -5,8 +5,9 @@ from pathlib import Path
 from sqlalchemy import inspect, select, text
 
 from . import dialects
-from .archive import Archive, NotReady
+from .archive import Archive
 from .keys import KeyTrouble
+from .packs import NotReady
 from .schema import installation
 
 HEAD = "0005"  # the newest revision in migrations/versions; a test compares

@@ -36,6 +36,10 @@ class Damaged(Exception):
     """Stored bytes are not what was stored, or are gone."""
 
 
+class NotReady(Exception):
+    """An archive or its store cannot be opened; the sentence names the remedy."""
+
+
 class StoreTrouble(OSError):
     """The store cannot be used now, or refuses; the sentence says why. What was stored may be whole all the same."""
 

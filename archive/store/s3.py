@@ -25,8 +25,7 @@ from typing import IO, TYPE_CHECKING, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from . import packs
-from .archive import NotReady
-from .packs import Damaged, LocalWriter, Place, StoreTrouble
+from .packs import Damaged, LocalWriter, NotReady, Place, StoreTrouble
 
 if TYPE_CHECKING:
     from obstore import Bytes

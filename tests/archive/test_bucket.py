@@ -15,9 +15,9 @@ from archive import backup, installation, statistics
 from archive.backup import BackupTrouble, Manifest
 from archive.events import sealer, verify
 from archive.people import scopes
-from archive.store.archive import Archive, NotReady
+from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
-from archive.store.packs import StoreTrouble
+from archive.store.packs import NotReady, StoreTrouble
 from archive.store.s3 import S3Packs
 
 from ..servers.between import Between

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from archive.store import s3
-from archive.store.archive import NotReady
-from archive.store.packs import BlobStore, StoreTrouble
+from archive.store.packs import BlobStore, NotReady, StoreTrouble
 from archive.store.s3 import S3Packs, bucket
 
 from ..servers.between import Between

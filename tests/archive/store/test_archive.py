@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from archive import installation
-from archive.store.archive import Archive, NotReady, locked
+from archive.store.archive import Archive, locked
 from archive.store.keys import InstallationKey
+from archive.store.packs import NotReady
 
 from ..home import KEY, Home
 

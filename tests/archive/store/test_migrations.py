@@ -15,8 +15,9 @@ from sqlalchemy import inspect, text
 from archive.front import now
 from archive.people import users
 from archive.store import dialects, migrate
-from archive.store.archive import Archive, NotReady
+from archive.store.archive import Archive
 from archive.store.keys import InstallationKey, KeyTrouble
+from archive.store.packs import NotReady
 from archive.store.schema import metadata
 
 from ...servers.postgresql import PostgreSQL
