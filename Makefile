@@ -21,7 +21,7 @@ PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -
 help:
 	@echo 'make demo            start Postroom with an embedded mail server and a small world (PORT=8460)'
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
-	@echo 'make proof           the crash tests in full, and 1,000 changes that verify has to find (about 25 minutes)'
+	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs (about 30 minutes)'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
 	@echo 'make shots           pictures of every page, to be looked at, into shots/'
 	@echo 'make lint            ruff and mypy only'
@@ -42,7 +42,7 @@ test: $(VENV)/.test
 
 proof: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd postgresql strace
-	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes tests/archive/events/test_verify.py
+	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes tests/archive/events/test_verify.py tests/gateway/test_bombs.py
 
 proof-xss: $(VENV)/.test
 	@tests/setup/packages chromium
