@@ -144,7 +144,7 @@ class TestAgain:
         monkeypatch.setattr(Intake, "_open_writer", _into_a_new_pack)
         copy = backup._copy_database
 
-        def copied_while_mail_comes(path: str, to: Path) -> None:
+        def copied_while_mail_comes(path: Path, to: Path) -> None:
             copy(path, to)
             if to.name == backup.DATABASE:
                 home.take("Helpdesk", *numbered(range(10, 15)))
@@ -169,7 +169,7 @@ def test_sealing_waits_while_heads_and_database_are_copied(
     sealer.seal_all(home.archive, home.clock)
     copy, sealed = backup._copy_database, []
 
-    def copied_while_somebody_seals(path: str, to: Path) -> None:
+    def copied_while_somebody_seals(path: Path, to: Path) -> None:
         if to.name == backup.DATABASE:
             home.take("Helpdesk", *numbered(range(10, 11)))
             sealed.append(sealer.seal_all(home.archive, home.clock))

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from archive.intake import ARCHIVE_FAULTS, Arrival, Intake, facts
+from archive.intake import ARCHIVE_FAULTS, Arrival, Intake
+from archive.mail import facts
 from archive.store import packs
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
@@ -198,7 +199,7 @@ class TestReading:
         with tempfile.TemporaryFile() as file:
             file.write(raw)
             file.flush()
-            assert facts(mmap(file.fileno(), 0, access=ACCESS_READ)) == facts(raw)
+            assert facts.read(mmap(file.fileno(), 0, access=ACCESS_READ)) == facts.read(raw)
 
     @pytest.mark.parametrize("name", HOSTILE)
     def test_nothing_in_a_mail_makes_a_row_that_a_database_refuses(self, home: Home, name: str) -> None:
