@@ -116,7 +116,7 @@ class Confinement(Generic[Order, Answer]):
             return answer
         except TimeoutError:
             raise TooSlow(f"it took longer than {limit:g} s") from None
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except (OSError, EOFError):
             raise Lost("it needed too much memory, or crashed the worker") from None
         finally:
             if worker is not None and not answered:
@@ -199,9 +199,12 @@ class Worker:
         (size,) = _SIZE.unpack(self._receive(_SIZE.size, deadline))
         if size > LARGEST_ANSWER:
             raise EOFError
-        answer = _Plain(io.BytesIO(self._receive(size, deadline))).load()
+        said = self._receive(size, deadline)
         self.used = time.monotonic()
-        return answer
+        try:
+            return _Plain(io.BytesIO(said)).load()
+        except Exception:  # what is no pickle raises whatever it likes
+            raise EOFError from None
 
     def _send(self, data: bytes, deadline: float) -> None:
         self._pipe.settimeout(_left(deadline))

@@ -9,8 +9,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 from xml.parsers import expat
 
 from .confinement import Confinement, Lost
@@ -45,36 +44,23 @@ def kind(name: str, content_type: str) -> str | None:
 # --- The worker, seen from outside ------------------------------------------------------------------------------------
 
 
-class Extractor:
+class Extractor(Confinement[tuple[str, bytes], str | None]):
     """Takes the text out of one document after the other in a worker. What is too much costs the worker.
 
     `seconds` is the time a document may take, `memory` the bytes the worker may use.
     """
 
     def __init__(self, seconds: float = 10.0, memory: int = 512 << 20) -> None:
-        self.seconds = seconds
-        self.workers = Confinement(_work, seconds=seconds, memory=memory, warm=_warm)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(_work, seconds=seconds, memory=memory, warm=_warm)
 
     def text(self, kind: str, data: bytes) -> str | None:
         """The text of a document; None where it could not be had. Never raises for what a document holds."""
         if len(data) > LARGEST:
             return None
         try:
-            return self.workers.ask((kind, data), seconds=self.seconds)
+            return self.ask((kind, data))
         except Lost:
             return None
-
-    def close(self) -> None:
-        """End the worker, at once."""
-        self.workers.close()
 
 
 # --- The worker, from inside ------------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from archive.confinement import Confinement, Lost
 from archive.mail.headers import Raw
@@ -142,23 +141,14 @@ def _holds_others(leaf: Leaf, opened: set[str]) -> bool:
 # --- The worker, seen from outside ---
 
 
-class SecondReader:
+class SecondReader(Confinement[tuple[bytes, bool], dict[str, Any]]):
     """Reads mail after mail in a worker. A mail that takes too long or too much memory costs the worker.
 
     `seconds` is the time a mail may take, `memory` the bytes the worker may use.
     """
 
     def __init__(self, seconds: float = 10.0, memory: int = 200 << 20) -> None:
-        self.seconds = seconds
-        self.workers = Confinement(_second_reading, seconds=seconds, memory=memory, warm=_warm)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(_second_reading, seconds=seconds, memory=memory, warm=_warm)
 
     def read(self, raw: Raw, mail: Mail) -> Second:
         """What the second reader says of *raw*, which ours has read as *mail*. Never raises for what a mail holds."""
@@ -167,13 +157,9 @@ class SecondReader:
         if len(request) > WHOLE_BELOW:
             return Second(failure="it is too large even without its attachments")
         try:
-            return _said(self.workers.ask((request, whole), seconds=self.seconds))
+            return _said(self.ask((request, whole)))
         except Lost as error:
             return Second(failure=str(error))
-
-    def close(self) -> None:
-        """End the worker, at once."""
-        self.workers.close()
 
 
 def _said(answer: dict[str, Any]) -> Second:

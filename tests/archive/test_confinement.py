@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from archive import confinement
-from archive.confinement import Busy, Confinement, Lost, TooSlow
+from archive.confinement import Busy, Confinement, Lost, TooSlow, Worker
 
 MEMORY = 100 << 20
 
@@ -160,6 +161,23 @@ def test_nothing_but_plain_values_is_made_of_an_answer(confined: Confinement[Any
         confined.ask(("object", str(trap)))
     assert not trap.exists()
     assert confined.ask(("echo", "next")) == "next"
+
+
+@pytest.mark.parametrize("said", [b"", b"(", b"garbage", b"\x80\x05.", b"i1\nx\n.", pickle.dumps(_Trap("x"))[:-3]])
+def test_an_answer_that_makes_no_sense_costs_the_worker_that_gave_it(said: bytes) -> None:
+    class Odd(Worker):
+        def _receive(self, size: int, deadline: float) -> bytes:
+            received = super()._receive(size, deadline)
+            return said if size > 8 else received
+
+    with Confinement(work, seconds=20, memory=MEMORY) as confined:
+        odd = Odd(confined._life)
+        confined.idle.get()
+        confined.idle.put(odd)
+        with pytest.raises(Lost):
+            confined.ask(("echo", "a longer answer"))
+        assert odd.process.poll() is not None
+        assert confined.ask(("echo", "next")) == "next"
 
 
 def test_a_worker_writes_no_file(confined: Confinement[Any, Any], tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_mail_that_takes_too_much_memory_costs_the_worker_and_nothing_else() -
 def test_a_worker_that_was_killed_meanwhile_is_replaced() -> None:
     with SecondReader() as worker:
         assert worker.read(PLAIN, reader.read(PLAIN)).failure is None
-        (idle,) = worker.workers.idle.queue
+        (idle,) = worker.idle.queue
         assert idle
         os.kill(idle.process.pid, signal.SIGKILL)
         idle.process.wait()
@@ -172,7 +172,7 @@ from archive.mail.second_reader import SecondReader
 worker = SecondReader(seconds=60)
 plain = b"From: anna@helpdesk.example\\n\\nx"
 worker.read(plain, reader.read(plain))
-pid = worker.workers.idle.queue[0].process.pid
+pid = worker.idle.queue[0].process.pid
 hop = b"Received: from a by b; Mon, 2 Mar 2026 10:00:02 +0100\\n"
 slow = b"From: anna@helpdesk.example\\n" + hop * 100_000 + b"\\nx"
 threading.Thread(target=lambda: worker.read(slow, reader.read(b"")), daemon=True).start()

@@ -101,7 +101,7 @@ def test_a_document_that_needs_too_much_memory_costs_the_worker() -> None:
 
 def test_a_worker_that_died_while_idle_is_replaced(extractor: Extractor) -> None:
     assert extractor.text("odt", documents.odt("one")) == "one"
-    (idle,) = extractor.workers.idle.queue
+    (idle,) = extractor.idle.queue
     assert idle
     os.kill(idle.process.pid, signal.SIGKILL)
     idle.process.wait()
