@@ -19,7 +19,7 @@ from .people import users
 from .people.scopes import MACHINE
 from .post import bindings, messages
 from .post.bindings import Binding
-from .store import migrate
+from .store import dialects, migrate
 from .store.archive import Archive, Session
 from .store.packs import Damaged, StoreTrouble
 from .store.schema import event, receipt
@@ -147,9 +147,14 @@ def disk_space(archive: Archive) -> Iterator[Finding]:
 # --- the archive ---
 
 
-def database(archive: Archive, session: Session) -> Iterator[Finding]:
-    """The database's version, and who looks after the installation. Opening it has checked version and key."""
-    yield Finding("database", "ok", f"{archive.engine.dialect.name}, version {migrate.HEAD}, opened by this key.")
+def database(session: Session) -> Iterator[Finding]:
+    """The database's version and settings, and who looks after the installation. Opening it has checked the key."""
+    wrong = [*dialects.unfit(session), *dialects.unsafe(session)]
+    for sentence in wrong:
+        yield Finding("database", "wrong", sentence)
+    if not wrong:
+        says = f"{dialects.described(session)}, version {migrate.HEAD}, opened by this key."
+        yield Finding("database", "ok", says)
     if not any(one.admin for one in users.every(session)):
         yield Finding("users", "wrong", "There is no admin. Add one: postroom user add EMAIL --name NAME --admin")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 
 from .people.scopes import Viewer, process_scope, user_scope, visible
 from .post import messages
@@ -25,8 +25,8 @@ class Statistics:
 
 def count(archive: Archive, session: Session, visible_to: Viewer) -> Statistics:
     """The statistics of what may be seen. Walks all receipts: a second or so for a few million."""
-    copies = select(func.count(), func.coalesce(func.sum(receipt.c.size), 0))
-    kept = select(func.count(), func.coalesce(func.sum(message.c.size), 0))
+    copies = select(func.count(), _sum(receipt.c.size))
+    kept = select(func.count(), _sum(message.c.size))
     if visible_to.scopes is not None:
         copies = copies.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
         kept = kept.where(visible(message.c.id, visible_to))
@@ -44,13 +44,18 @@ def count(archive: Archive, session: Session, visible_to: Viewer) -> Statistics:
     return Statistics(message_count, copy_count, quarantined, received, stored, saved)
 
 
+def _sum(sizes: ColumnElement[int]) -> ColumnElement[int]:
+    """A whole number everywhere: PostgreSQL adds large ones up as decimals."""
+    return cast(func.coalesce(func.sum(sizes), 0), BigInteger)
+
+
 def _attached_again(session: Session, visible_to: Viewer) -> int:
     """Bytes of attachments that came in further messages."""
     length = leaf.c.end - leaf.c.start
     condition = visible(leaf.c.message, visible_to)
     once = select(func.max(length).label("length")).where(condition).group_by(leaf.c.blob).subquery()
-    cut_out = session.scalar(select(func.sum(length)).where(condition)) or 0
-    return cut_out - (session.scalar(select(func.sum(once.c.length))) or 0)
+    cut_out = session.scalar(select(_sum(length)).where(condition)) or 0
+    return cut_out - (session.scalar(select(_sum(once.c.length))) or 0)
 
 
 def _on_disk(archive: Archive, session: Session) -> int:
@@ -58,8 +63,8 @@ def _on_disk(archive: Archive, session: Session) -> int:
 
 
 def _in_packs(session: Session, visible_to: Viewer) -> int:
-    contents = select(func.sum(blob.c.stored)).join(message, message.c.blob == blob.c.id)
-    traces = select(func.sum(blob.c.stored)).join(receipt, receipt.c.trace == blob.c.id)
+    contents = select(_sum(blob.c.stored)).join(message, message.c.blob == blob.c.id)
+    traces = select(_sum(blob.c.stored)).join(receipt, receipt.c.trace == blob.c.id)
     traces = traces.where(receipt.c.scope.in_(sorted(visible_to.scopes or ())))
     contents = contents.where(visible(message.c.id, visible_to))
     return (session.scalar(contents) or 0) + (session.scalar(traces) or 0)

@@ -63,7 +63,7 @@ def _findings(front: Front) -> Iterator[Finding]:
         return
     at = now()
     with archive.reading() as session:
-        yield from look.database(archive, session)
+        yield from look.database(session)
         yield from look.recovery_key(session)
         yield from look.held(session)
         yield from look.blob_store(archive)

@@ -13,7 +13,7 @@ from .. import installation
 from ..events import log
 from ..front import Front, as_json, json_option, now, pass_front
 from ..people import users
-from ..store import migrate
+from ..store import dialects, migrate
 from ..store.archive import Archive, locked
 from ..store.keys import InstallationKey, KeyTrouble, sync_folder
 from ..store.packs import NotReady
@@ -64,6 +64,7 @@ def init(front: Front, admin: str | None, url: str | None, no_input: bool, as_li
         try:
             if archive.blobs_url is not None:
                 archive.blobs.tried()
+            _leave_others_alone(archive)
             migrate.upgrade(archive)
             link = _record(archive, admin, url, now())
         finally:
@@ -129,6 +130,15 @@ def _settled_key(front: Front) -> InstallationKey:
     sync_folder(front.data)
     key.write(front.key_path)
     return key
+
+
+def _leave_others_alone(archive: Archive) -> None:
+    """A server's database may hold somebody's archive, which is not to be touched."""
+    if dialects.missing(archive.engine) or migrate.revision(archive) is None:
+        return
+    with archive.reading() as session:
+        if installation.get(session, installation.KEY) not in (None, archive.key.fingerprint):
+            raise NotReady("The database that database.url names holds an archive already. Name an empty one.")
 
 
 def _record(archive: Archive, admin: str, url: str | None, at: int) -> str:

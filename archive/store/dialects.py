@@ -34,7 +34,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 PAGE_BYTES = 8192
 CACHE_KIB = 32768
@@ -45,7 +45,7 @@ _SECONDS_TO_CONNECT = 10
 # A server that vanished is noticed within a minute, and not after the two hours of the system's defaults.
 _KEPT_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 _LINE = 0x506F7374  # of those that were overtaken; any number that is the same for all
-_DEADLOCK, _SERIALIZATION, _ENDED = "40P01", "40001", "57P"  # SQLSTATEs; the last begins those of a server that ends
+_DEADLOCK, _SERIALIZATION = "40P01", "40001"  # SQLSTATEs
 
 
 class Overtaken(Exception):
@@ -324,11 +324,3 @@ def unsafe(session: Connection) -> list[str]:
         if session.scalar(text("SELECT current_setting(:name)"), {"name": setting}) != "on":
             found.append(f"PostgreSQL runs with {setting} off: a power cut may lose mail. Set it to on.")
     return found
-
-
-def unreachable(error: DBAPIError) -> bool:
-    """Whether a failure means that the database's server does not answer: trying again helps."""
-    if not isinstance(error, OperationalError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    return hasattr(error.orig, "sqlstate") and (state is None or state.startswith(("08", _ENDED)))
