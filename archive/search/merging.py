@@ -5,6 +5,7 @@ import sqlite3
 from ..store.archive import Session
 
 _PAGES = 500  # written in one step: below a tenth of a second
+_PARTS = 2  # of one level are merged; with more, what was taken out stays on the disk for long
 
 
 def merge(session: Session) -> bool:
@@ -17,6 +18,8 @@ def merge(session: Session) -> bool:
     connection = session.connection.driver_connection
     if not isinstance(connection, sqlite3.Connection):
         return False
+    if session.exec_driver_sql("SELECT v FROM search_config WHERE k = 'usermerge'").scalar() != _PARTS:
+        session.exec_driver_sql("INSERT INTO search(search, rank) VALUES ('usermerge', ?)", (_PARTS,))
     before = connection.total_changes
     session.exec_driver_sql("INSERT INTO search(search, rank) VALUES ('merge', ?)", (_PAGES,))
     return connection.total_changes - before > 1  # the statement counts as one itself (SQLite, fts5.html 6.8)
