@@ -80,7 +80,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" not in metafunc.fixturenames:
         return
     mark = metafunc.definition.get_closest_marker("databases")
-    kinds = mark.args if mark else DATABASES if _ARCHIVE in metafunc.definition.path.parents else ("sqlite",)
+    if mark is None and _ARCHIVE not in metafunc.definition.path.parents:
+        return
+    kinds = mark.args if mark else DATABASES
     needing = [pytest.param(kind, marks=pytest.mark.needs(kind)) if kind in MEANS else kind for kind in kinds]
     metafunc.parametrize("database", needing, indirect=True, scope="session")
 
@@ -117,7 +119,8 @@ def _no_installation_of_the_tester(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def database(request: pytest.FixtureRequest) -> PostgreSQL | None:
     """The server on which a test makes its databases; None: SQLite, in files."""
-    return request.getfixturevalue("shared_postgresql") if request.param == "postgresql" else None
+    kind = getattr(request, "param", "sqlite")
+    return request.getfixturevalue("shared_postgresql") if kind == "postgresql" else None
 
 
 @pytest.fixture(scope="session")

@@ -155,3 +155,41 @@ def test_each_sentence_is_kept_by_the_check(module: str, text: str, offence: str
     assert offences(house) == []
     (found,) = [each for each in offences({**house, module: text}) if offence in each]
     assert module in found
+
+
+# What gives away which database it is; and who may know.
+KNOWS_THE_DATABASE = (
+    "dialect.name",
+    "sqlalchemy.dialects",
+    "psycopg",
+    "exec_driver_sql",
+    "driver_connection",
+    "PRAGMA ",
+)
+MAY_KNOW = {
+    "archive.store.dialects": "the one place for all that differs",
+    "archive.search.backends": "which index belongs to which database",
+    "archive.search.fts5": "an index in SQLite",
+    "archive.search.merging": "an index in SQLite",
+    "archive.search.postgres": "an index in PostgreSQL",
+    "archive.backup": "files that are SQLite's whatever the archive is in",
+    "archive.events.replay": "a scratch file, whatever the archive is in",
+}
+
+
+def knowing(sources: Mapping[str, str]) -> list[str]:
+    return sorted(
+        f"{module}: {word}"
+        for module, text in sources.items()
+        if module.startswith("archive.") and ".migrations." not in module and module not in MAY_KNOW
+        for word in KNOWS_THE_DATABASE
+        if word in text
+    )
+
+
+def test_nobody_else_in_the_archive_knows_which_database_it_is_in() -> None:
+    assert knowing(sources_of_the_house()) == []
+    assert set(MAY_KNOW) <= set(sources_of_the_house())
+    assert knowing({"archive.post.messages": "if session.dialect.name == 'sqlite':"}) == [
+        "archive.post.messages: dialect.name"
+    ]

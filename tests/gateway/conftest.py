@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from unittest import mock
 
+import psycopg
 import pytest
 from sqlalchemy import select
 
@@ -33,6 +34,7 @@ from archive.store.keys import InstallationKey
 from gateway.mailbox import Connecting
 from gateway.poller import Outcome, Poller
 
+from ..servers.postgresql import PostgreSQL
 from ..world import PEOPLE, PROCESSES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,7 @@ class Office:
     environment: dict[str, str]
     names: dict[str, int] = field(default_factory=dict)  # of users and processes
     connecting: Connecting = QUICK
+    url: str | None = None  # of its database; None: SQLite's in the folder
 
     def watch(
         self,
@@ -208,7 +211,9 @@ class Office:
     def everything(self, but: Sequence[str] = ("binding",)) -> dict[str, Any]:
         """Every row of both databases, the search index included, and every pack, to compare."""
         found: dict[str, Any] = {}
-        for file in ("archive", "keys"):
+        if self.url is not None:
+            found = self._everything_on_server(but)
+        for file in () if self.url is not None else ("archive", "keys"):
             with contextlib.closing(sqlite3.connect(self.folder / f"{file}.sqlite")) as database:
                 tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
                 for table in tables:
@@ -218,16 +223,28 @@ class Office:
             found[pack.name] = pack.read_bytes()
         return found
 
+    def _everything_on_server(self, but: Sequence[str]) -> dict[str, Any]:
+        listed = (
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('public', 'keys')"
+        )
+        found: dict[str, Any] = {}
+        with psycopg.connect(self.url or "") as server:
+            for place, table in server.execute(listed.encode()).fetchall():
+                if table not in (*but, "lease"):  # a lease is written by every pass
+                    rows = server.execute(f'SELECT * FROM {place}."{table}"'.encode()).fetchall()
+                    found[f"{place}.{table}"] = sorted(rows, key=repr)
+        return found
+
 
 @pytest.fixture(scope="session")
-def empty_office(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_office(database: PostgreSQL | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every office begins as; made once, for migrations take their time."""
     folder = tmp_path_factory.mktemp("office")
     data = folder / "data"
     (data / "locks").mkdir(parents=True, mode=0o700)
     key = InstallationKey.new()
     key.write(folder / "data.key")
-    archive = Archive(data, key)
+    archive = Archive(data, key, database.make(folder / "database.url") if database else None)
     migrate.upgrade(archive)
     with archive.transaction() as session:
         installation.put(session, installation.KEY, key.fingerprint)
@@ -240,22 +257,28 @@ def empty_office(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def office(empty_office: Path, tmp_path: Path) -> Iterator[Office]:
+def office(empty_office: Path, database: PostgreSQL | None, tmp_path: Path) -> Iterator[Office]:
     shutil.copytree(empty_office, tmp_path / "office")
     folder = tmp_path / "office" / "data"
-    archive = Archive(folder, InstallationKey.read(tmp_path / "office" / "data.key"))
+    note = tmp_path / "office" / "database.url"
+    url = database.copy(note.read_text(), note) if database else None
+    archive = Archive(folder, InstallationKey.read(tmp_path / "office" / "data.key"), url)
     environment = {
         **os.environ,
         "POSTROOM_DATA": str(folder),
         "PYTHONPATH": str(ROOT),
         "POSTROOM_GATEWAY__TIMEOUT": "5",
     }
-    made = Office(folder, archive, environment)
+    if url is not None:
+        environment["POSTROOM_DATABASE__URL"] = url
+    made = Office(folder, archive, environment, url=url)
     with archive.reading() as session:
         made.names = {one.email.partition("@")[0]: one.id for one in users.every(session)}
         made.names |= {one.slug: one.id for one in processes.every(session)}
     yield made
     archive.close()
+    if database and url is not None:
+        database.drop(url)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from .conftest import Office
 MakeAccount = Callable[..., Account]
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_the_same_mail_at_two_addresses_is_kept_once(office: Office, dovecot: MakeAccount) -> None:
     """Helpdesk and Sales both receive it: one message, two receipts, two deliveries, two tickets."""
     help_, sales = dovecot("helpdesk"), dovecot("sales")
@@ -137,6 +138,7 @@ HOSTILE_IDS = {
 }
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("name", HOSTILE_IDS)
 def test_a_hostile_message_id_is_only_a_name(office: Office, scripted: Scripted, name: str) -> None:
     id_ = HOSTILE_IDS[name]
@@ -203,6 +205,7 @@ def test_answers_that_name_only_their_parent_still_find_together(
     assert sum(one.joined_by == "first" for one in office.messages()) == 1
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize(("read", "unread"), [((0, 1), False), ((0,), True), ((1,), True), ((), True)])
 def test_strands_that_join_are_read_when_both_were(
     office: Office, scripted: Scripted, read: tuple[int, ...], unread: bool

@@ -92,6 +92,7 @@ def test_a_killed_holders_lease_is_free_at_once(office: Office, scripted: Script
         assert time.monotonic() - started < 2
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_two_polls_at_once_take_every_mail_once(office: Office, dovecot: MakeAccount) -> None:
     help_ = dovecot("helpdesk")
     help_.server.deliver(help_.user, "INBOX", *(mail(subject=f"Question {number}") for number in range(60)))

@@ -24,6 +24,7 @@ def verbs(account: Account) -> list[str]:
     return found
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_mail_is_archived_and_its_original_moved(office: Office, dovecot: MakeAccount) -> None:
     help_ = dovecot("helpdesk")
     raws = [mail(subject=f"Question {number}") for number in range(5)]
@@ -40,6 +41,7 @@ def test_mail_is_archived_and_its_original_moved(office: Office, dovecot: MakeAc
     assert (kept.trouble, kept.waiting, kept.moving, kept.empty_polls) == (None, 0, "move", 0)
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_second_poll_changes_nothing_on_either_side(office: Office, dovecot: MakeAccount) -> None:
     help_ = dovecot("helpdesk")
     server, user = help_.server, help_.user
@@ -88,6 +90,7 @@ def test_only_the_given_folders_are_ever_opened_and_no_flag_changes(office: Offi
     assert "Private" not in "\n".join(server.commands(user))
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_mail_a_person_flagged_as_deleted_is_left_alone_and_listed_once(office: Office, dovecot: MakeAccount) -> None:
     help_ = dovecot("helpdesk")
     server, user = help_.server, help_.user
@@ -126,6 +129,7 @@ def test_mail_flagged_as_deleted_that_is_expunged_by_its_owner_is_forgotten(
     assert office.binding(binding).waiting == 0
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_fault_of_ours_is_one_bindings_trouble(
     office: Office, dovecot: MakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:

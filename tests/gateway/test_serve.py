@@ -68,6 +68,7 @@ def often(office: Office, account: Account | Scripted) -> int:
     return id_
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_serve_shows_pages_and_archives_mail_that_comes_while_it_runs(office: Office, dovecot: MakeAccount) -> None:
     help_ = dovecot("helpdesk")
     often(office, help_)

@@ -50,6 +50,7 @@ def interrupted(office: Office, binding: int, monkeypatch: pytest.MonkeyPatch, n
             office.poll(binding)
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_s2_archived_and_not_moved(office: Office, help_: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     binding = office.watch(help_)
     interrupted(office, binding, monkeypatch, "flush")
@@ -74,6 +75,7 @@ def test_s2_when_the_position_has_been_recorded(
     assert [one.raw for one in help_.server.mails(help_.user, "Done")] == RAWS
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_s3_moved_and_not_settled(office: Office, help_: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     binding = office.watch(help_)
     help_.server.deliver(help_.user, "Done", mail(subject="something older"))
@@ -88,6 +90,7 @@ def test_s3_moved_and_not_settled(office: Office, help_: Account, monkeypatch: p
     assert len(office.messages()) == 3
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_s5_taken_away_by_someone_else(office: Office, help_: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     binding = office.watch(help_)
     interrupted(office, binding, monkeypatch, "flush")

@@ -55,6 +55,7 @@ def test_batches_are_worth_a_transaction_and_fit_into_memory() -> None:
     assert sorted((batch.uids, batch.large) for batch in mixed) == [((1, 3), False), ((2,), True)]
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_three_hundred_mails_by_workers_one_of_which_is_killed(
     office: Office, dovecot: MakeAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,10 @@ from web import previews
 from web.app import create_app
 
 from .. import world
+from ..servers.postgresql import PostgreSQL
 
 NOW = 1_793_620_800_000  # 2 November 2026, 12:00 UTC
+URL = "database.url"  # a file beside the archive, where that is not in the folder
 PASSWORD = "correct horse battery"
 DANA = world.Person("Dana Veselá", "dana@demo.example")
 PEOPLE = {"anna": world.ANNA, "bernd": world.BERND, "clara": world.CLARA, "dana": DANA}
@@ -123,11 +125,11 @@ class Office:
         self.archive.close()
 
 
-def make_empty(folder: Path) -> InstallationKey:
+def make_empty(folder: Path, server: PostgreSQL | None = None) -> InstallationKey:
     """Make an archive with nothing in it; its key."""
     (folder / "locks").mkdir(parents=True)
     key = InstallationKey.new()
-    archive = Archive(folder, key)
+    archive = Archive(folder, key, server.make(folder / URL) if server else None)
     migrate.upgrade(archive)
     archive.close()
     return key
@@ -137,17 +139,20 @@ def open_office(
     folder: Path, key: InstallationKey, *, base_url: str | None = None, behind_proxy: bool = False
 ) -> Office:
     """Furnish an empty archive and put its pages up; `close` it afterwards."""
-    archive, clock = Archive(folder, key), [NOW]
+    note = folder / URL
+    archive, clock = Archive(folder, key, note.read_text() if note.exists() else None), [NOW]
     app = create_app(archive, base_url=base_url, behind_proxy=behind_proxy, now=lambda: clock[0])
     ids, bound = _furnish(archive)
     return Office(archive, app, ids, bound, clock)
 
 
 @pytest.fixture(scope="session")
-def empty_archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, InstallationKey]:
+def empty_archive(
+    database: PostgreSQL | None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, InstallationKey]:
     """An archive with nothing in it, made once; tests get copies."""
     folder = tmp_path_factory.mktemp("empty") / "archive"
-    return folder, make_empty(folder)
+    return folder, make_empty(folder, database)
 
 
 @pytest.fixture(scope="session")
@@ -160,19 +165,25 @@ def house(tmp_path_factory: pytest.TempPathFactory, chromium: Any) -> Iterator[A
 
 
 @pytest.fixture
-def make_office(empty_archive: tuple[Path, InstallationKey], tmp_path: Path) -> Iterator[Callable[..., Office]]:
+def make_office(
+    empty_archive: tuple[Path, InstallationKey], database: PostgreSQL | None, tmp_path: Path
+) -> Iterator[Callable[..., Office]]:
     """Makes offices, with `create_app`'s arguments."""
     made: list[Office] = []
 
     def make(*, base_url: str | None = None, behind_proxy: bool = False) -> Office:
         folder = tmp_path / f"office-{len(made)}"
         shutil.copytree(empty_archive[0], folder)
+        if database:
+            database.copy((folder / URL).read_text(), folder / URL)
         made.append(open_office(folder, empty_archive[1], base_url=base_url, behind_proxy=behind_proxy))
         return made[-1]
 
     yield make
     for one in made:
         one.close()
+        if database:
+            database.drop(one.archive.database_url)
 
 
 @pytest.fixture

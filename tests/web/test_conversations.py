@@ -3,6 +3,8 @@
 import html
 import re
 
+import pytest
+
 from .. import world
 from .conftest import Office
 
@@ -56,6 +58,7 @@ def test_everybody_sees_the_lists_of_the_own_processes(office: Office) -> None:
     assert "Helpdesk" not in rail
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_fifty_on_a_page_and_each_once(office: Office) -> None:
     for number in range(120):
         office.take("helpdesk", world.mail(subject=f"mail {number}"))
@@ -79,6 +82,7 @@ def test_a_cursor_nobody_gave_shows_the_first_page(office: Office) -> None:
         assert subjects(answer.text) == ["one"], cursor
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_what_is_new_is_marked_until_it_was_opened(office: Office) -> None:
     (message,) = office.take("helpdesk", world.mail(subject="news", message_id="<n@x.example>"))
     anna, dana = office.browser("anna"), office.browser("dana")
@@ -164,6 +168,7 @@ def test_quoted_text_is_folded_and_never_removed(office: Office) -> None:
     assert '<blockquote class="plain-text quoted" dir="auto">short</blockquote>' in page
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_each_sees_the_mails_of_a_conversation_that_reached_him(office: Office) -> None:
     (hers,) = office.take("helpdesk", world.mail(subject="shared", message_id="<s@x.example>", text="for helpdesk"))
     (his,) = office.take("sales", world.mail(subject="Re: shared", in_reply_to="<s@x.example>", text="for sales"))
@@ -320,6 +325,7 @@ def test_what_outsiders_wrote_is_text_on_every_page(office: Office) -> None:
         assert page.count("<script") == page.count('<script src="/static/'), address
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_hostile_mail_of_every_kind_is_shown(office: Office) -> None:
     anna = office.browser("anna")
     for name, make in world.HOSTILE.items():

@@ -107,6 +107,7 @@ def test_when_all_is_well_it_says_so(office: Office) -> None:
     assert re.search(r'data-label="Received" class="num">2<', page)
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_a_quarantined_mail_is_tried_again_by_its_button(office: Office) -> None:
     held = office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "ValueError: <odd>")
     dana = office.browser("dana")

@@ -15,6 +15,7 @@ from .conftest import NOW, Office
 from .test_conversations import subjects
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_words_are_found_whatever_their_accents_and_where_they_stand(office: Office) -> None:
     office.take("helpdesk", world.mail(subject="Hnětač", text="nothing"))
     office.take("helpdesk", world.mail(subject="body", text="Porouchal se HNĚTAČ."))
@@ -25,6 +26,7 @@ def test_words_are_found_whatever_their_accents_and_where_they_stand(office: Off
     assert set(subjects(found)) == {"Hnětač", "body", "file", "person"}
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_nobody_finds_what_has_not_reached_him(office: Office) -> None:
     office.take("helpdesk", world.mail(subject="secret plan"))
     assert subjects(office.browser("anna").get("/search?q=secret").text) == ["secret plan"]
@@ -62,6 +64,7 @@ def test_an_empty_search_explains_itself(office: Office) -> None:
         assert "What are you looking for?" in page.text, typed
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_whatever_is_typed_gets_an_answer(office: Office) -> None:
     office.take("helpdesk", world.mail())
     anna = office.browser("anna")
@@ -126,6 +129,7 @@ def parts_of(page: str) -> dict[str, str]:
     return {html.unescape(name): number for name, number in found}
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_beside_the_hits_stands_where_they_are_and_each_line_finds_as_many(office: Office) -> None:
     zora = world.Person("Zora Stone", "zora@x.example")
     last_year = NOW - 400 * 24 * 3_600_000
@@ -165,6 +169,7 @@ def test_beyond_ten_thousand_it_says_so(office: Office, monkeypatch: pytest.Monk
     assert ">3+ mails<" in office.browser("anna").get("/search?q=invoice").text
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 def test_the_best_match_comes_first_where_one_asks_for_it(office: Office) -> None:
     office.take("helpdesk", world.mail(subject="Coffee", text="about something else"), at=NOW - 2000)
     for number in range(60):
