@@ -19,7 +19,7 @@ IN_EVERY_LANGUAGE = ("list of a process", "conversation", "search with hits", "h
 LONGER = """() => { const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) { const text = walk.currentNode, length = text.data.trim().length;
         if (length > 1 && !text.parentNode.closest('[dir=auto], [aria-hidden], time, .n'))
-            text.data = text.data.trimEnd() + ' ' + 'mnohem delší'.repeat(9).slice(0, Math.ceil(length * .4)) + ' '; } }"""
+            text.data = `${text.data.trimEnd()} ${'mnohem delší'.repeat(9).slice(0, Math.ceil(length * .4))} `; } }"""
 STATES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("longer", {}, LONGER),
     ("200-percent", {}, "document.documentElement.style.fontSize = '200%'"),
