@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 
 from archive import extraction, reindexing
 from archive.extraction import Extractor
-from archive.search import fts5, hits, index, query, words
+from archive.search import fts5, hits, index, postgres, query, words
 from archive.store import migrate
 from archive.store.archive import Session
 
@@ -337,8 +337,15 @@ def test_the_version_names_everything_a_row_is_made_of(monkeypatch: pytest.Monke
         SAID, BEGUN, "mail1 process1",
     )  # fmt: skip
     assert extraction.VERSION == words._OURS == 1
+    lexemes = str(postgres._row(one, frozenset({"process:1", "mail:1"}))["lexemes"])
+    assert sorted(lexeme for lexeme in lexemes.replace("'", "").split() if lexeme[0] not in "@~^") == LEXEMES.split()
+    assert sum(lexeme.startswith("'~") for lexeme in lexemes.split()) == 8
 
 
+LEXEMES = (
+    "#mail1 #process1 S=faktur eva example f=eva f=example f=x fakturu n=pdf n=plan o o=eva o=example o=fakturu o=o "
+    "o=pdf o=plan o=x o=zadost pdf plan r=strass r=zlot r=zloti s=fakturu s=o s=zadost strasse x zadost zloty счет"
+)
 SAID = "strass zlot zloti"
 BEGUN = "eva exa exam fak fakt pdf plá plán str stra zlo zlot žád žádo сче счет"
 
