@@ -44,6 +44,14 @@ OLDEST = 13  # of PostgreSQL
 _SECONDS_TO_CONNECT = 10
 # A server that vanished is noticed within a minute, and not after the two hours of the system's defaults.
 _KEPT_ALIVE = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+_SESSION = {
+    "jit": "off",  # compiling short questions only costs
+    # What a machine that lost its power or its mind was holding is free again for the others.
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "idle_in_transaction_session_timeout": "15min",
+}
 _LINE = 0x506F7374  # of those that were overtaken; any number that is the same for all
 _DEADLOCK, _SERIALIZATION = "40P01", "40001"  # SQLSTATEs
 
@@ -105,12 +113,21 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
+    from psycopg.types.string import StrDumperUnknown
+
+    class Clean(StrDumperUnknown):
+        """PostgreSQL takes no NUL in text, and refuses a whole statement for one that somebody typed."""
+
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", "\ufffd"))
+
+    connection.adapters.register_dumper(str, Clean)
     connection.autocommit = True
-    # What was acknowledged is durable, whatever the server's own setting; compiling short questions only costs.
+    chosen = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items())
     connection.execute(
-        "SELECT set_config('jit', 'off', false), set_config('synchronous_commit', "
+        f"SELECT {chosen}, set_config('synchronous_commit', "
         "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END"
-        ", false)"
+        ", false)"  # what was acknowledged is durable, whatever the server's own setting
     )
     connection.autocommit = False
 

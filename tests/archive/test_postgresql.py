@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from archive.events import sealer, verify
 from archive.intake import Arrival, Intake
+from archive.people import users
 from archive.post import messages
 from archive.store import dialects
 
@@ -182,6 +183,19 @@ def test_a_commit_is_durable_whatever_the_server_is_set_to(home: Home) -> None:
     home.archive.close()
     with home.archive.transaction() as session:
         assert session.scalar(text("SHOW synchronous_commit")) == "on"
+
+
+def test_what_a_dead_machine_held_is_free_again(home: Home) -> None:
+    with home.archive.transaction() as session:
+        assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "15min"
+        assert session.scalar(text("SELECT setting FROM pg_settings WHERE name = 'jit'")) == "off"
+
+
+def test_a_nul_that_somebody_typed_fails_nothing(home: Home) -> None:
+    with home.archive.reading() as session:
+        assert users.by_email(session, "anna@demo.example\0") is None
+        assert users.by_email(session, "anna@demo.example") is not None
+    assert home.find("anna", "what\0ever") == []
 
 
 def test_a_mail_with_more_different_words_than_a_row_has_room_for_is_found_by_its_first(home: Home) -> None:
