@@ -40,6 +40,7 @@ def _program(name: str, package: str, *others: str) -> Callable[[], str | None]:
 
 
 DATABASES = ("sqlite", "postgresql")
+_WANTED = set(os.environ.get("DATABASES", " ".join(DATABASES)).split())  # DATABASES=sqlite make test: the quick half
 _ARCHIVE = Path(__file__).parent / "archive"
 
 MEANS = {
@@ -82,7 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("databases")
     if mark is None and _ARCHIVE not in metafunc.definition.path.parents:
         return
-    kinds = mark.args if mark else DATABASES
+    kinds = [kind for kind in (mark.args if mark else DATABASES) if kind in _WANTED]
     needing = [pytest.param(kind, marks=pytest.mark.needs(kind)) if kind in MEANS else kind for kind in kinds]
     metafunc.parametrize("database", needing, indirect=True, scope="session")
 
