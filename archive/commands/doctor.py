@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from .. import doctor as look
 from ..doctor import Finding
@@ -60,6 +61,9 @@ def _findings(front: Front) -> Iterator[Finding]:
         archive = front.archive()
     except (NotReady, KeyTrouble) as error:
         yield Finding("database", "wrong", str(error))
+        return
+    except OperationalError as error:
+        yield Finding("database", "wrong", f"It cannot be used: {error.orig}. See database.url, and whether it runs.")
         return
     at = now()
     with archive.reading() as session:

@@ -107,6 +107,16 @@ def test_somebody_elses_archive_is_left_alone(house: House, tmp_path: Path, shar
     archive.close()
 
 
+@pytest.mark.needs("postgresql")
+def test_doctor_says_that_the_server_does_not_answer(house: House) -> None:
+    _made(house)
+    house.environment = {"POSTROOM_DATABASE__URL": "postgresql://nobody@/name?host=/nowhere"}
+    said = house.postroom("doctor", "--json")
+    assert said.code == 1
+    (finding,) = [one["says"] for one in said.lines if one["check"] == "database"]
+    assert finding.startswith("It cannot be used: ")
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
