@@ -70,10 +70,10 @@ def letters(count: int, seed: int) -> Iterator[Letter]:
 class Loaded:
     """An archive with nothing in it but what a search looks at."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str | None = None) -> None:
         (folder / "locks").mkdir(parents=True)
         self.folder = folder
-        self.archive = Archive(folder, InstallationKey(bytes(range(32))))
+        self.archive = Archive(folder, InstallationKey(bytes(range(32))), database)
         migrate.upgrade(self.archive)
         with self.archive.transaction() as session:
             users.add(session, "anna@office.example", "Anna", 0)
@@ -107,11 +107,17 @@ class Loaded:
 
     def rates(self) -> str:
         with self.archive.reading() as session:
-            size = session.exec_driver_sql("SELECT sum(length(block)) FROM search_data").scalar() or 0
+            size = session.exec_driver_sql(_SIZES[session.dialect.name]).scalar() or 0
         return (
             f"{self.count / self.indexing:,.0f} mails/s, {self.count / self.working:,.0f} a second of one processor; "
             f"{size / self.count:,.0f} bytes a mail"
         )
+
+
+_SIZES = {
+    "sqlite": "SELECT sum(length(block)) FROM search_data",
+    "postgresql": "SELECT pg_total_relation_size('search')",
+}
 
 
 def _row(id_: int, number: int, one: Letter, size: int) -> dict[str, Any]:
@@ -289,23 +295,26 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("bench/work/search"))
     parser.add_argument("--keep", action="store_true", help="leave the folder for a look")
     parser.add_argument("--notmuch", action="store_true", help="beside notmuch, where it is installed")
+    parser.add_argument("--database", help="URL of an empty PostgreSQL database to measure instead of SQLite")
     given = parser.parse_args()
     shutil.rmtree(given.folder, ignore_errors=True)
     try:
-        run(given.folder, given.count, given.seed, given.notmuch and shutil.which("notmuch") is not None)
+        beside = given.notmuch and shutil.which("notmuch") is not None
+        run(given.folder, given.count, given.seed, beside, given.database)
     finally:
         if not given.keep:
             shutil.rmtree(given.folder, ignore_errors=True)
     return 0
 
 
-def run(folder: Path, count: int, seed: int, beside: bool) -> None:
-    plain = Loaded(folder / "plain")
-    for some in _batches(letters(min(count, _PLAIN), seed)):
-        plain.add(some, full=False)
-    print(f"words alone: {plain.rates()}")
-    plain.archive.close()
-    loaded = Loaded(folder / "full")
+def run(folder: Path, count: int, seed: int, beside: bool, database: str | None = None) -> None:
+    if database is None:  # there is one to be had for nothing
+        plain = Loaded(folder / "plain")
+        for some in _batches(letters(min(count, _PLAIN), seed)):
+            plain.add(some, full=False)
+        print(f"words alone: {plain.rates()}")
+        plain.archive.close()
+    loaded = Loaded(folder / "full", database)
     sample: list[Letter] = []
     bytes_ = 0
     for some in _batches(letters(count, seed)):
