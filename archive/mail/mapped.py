@@ -31,6 +31,7 @@ class Mapped(mmap):
             found = super().find(sub, start, min(stop + len(sub) - 1, end))
             if found >= 0:
                 return found
+            self.madvise(MADV_DONTNEED)
             start = stop
         return -1
 

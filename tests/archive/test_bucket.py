@@ -52,7 +52,7 @@ def place(ceph: Ceph, port: int | None = None) -> str:
 
 def at(home: Home, folder: Path, url: str) -> BucketHome:
     own = home.copy_to(folder)
-    made = BucketHome(own.folder, dict(own.ids), own.server, bucket_url=url)
+    made = BucketHome(own.folder, dict(own.ids), server=own.server, bucket_url=url)
     with made.archive.transaction() as session:
         installation.settle_blobs(session, made.archive)
     return made
@@ -160,7 +160,7 @@ class TestBackups:
         backup.hold(archive, manifest, NOON)
         archive.close()
         backup.finish(tmp_path / "back")
-        return BucketHome(tmp_path / "back", dict(there.ids), None, there._uids, bucket_url=url or "")
+        return BucketHome(tmp_path / "back", dict(there.ids), there._uids, bucket_url=url or "")
 
     def test_the_data_folder_is_lost_and_the_bucket_is_not(
         self, there: BucketHome, kept: Manifest, tmp_path: Path

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archive.store import packs
@@ -81,7 +81,7 @@ class BlobStoreContract:
         assert given_back(store, sealed) == raw
         assert sealed.place.stored == packed + (16 if packed <= CHUNK else 32)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(raws=st.lists(st.binary(max_size=3000), max_size=12))
     def test_many_blobs_of_any_bytes_come_back_in_any_order(self, raws: list[bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder, self.store_in(Path(folder)) as store:

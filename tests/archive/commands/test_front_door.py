@@ -1,5 +1,6 @@
 """The front door: names, exit codes, what goes to stdout and what to stderr, whatever happens."""
 
+import contextlib
 import importlib
 import os
 import pty
@@ -156,9 +157,13 @@ def test_ctrl_c_is_130(house: House) -> None:
         shown = b""
         while b"Address of the first admin" not in shown:
             shown += os.read(leader, 1000)
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == postroom.INTERRUPTED
+        for _ in range(5):  # one that comes between the prompt and the wait for an answer is only seen with the answer
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+                break
+        assert process.returncode == postroom.INTERRUPTED
     os.close(leader)
     assert list(house.folder.iterdir()) == []
 

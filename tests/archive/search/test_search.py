@@ -19,6 +19,7 @@ from ..home import NOON, Home
 
 HELPDESK, SALES, ANNA, CLARA = "process:1", "process:2", "user:1", "user:3"
 SYNTAX = "secret four process1 user1 NEAR( NEAR ( ) OR AND NOT scope : { } \" * ^ - + rowid search , 2) \0 '' -- ;"
+BOTH = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]  # once with each database
 STRANGER = Viewer("user:9", 9, frozenset({"user:9"}))
 
 
@@ -155,7 +156,7 @@ class TestWhoFinds:
         ).map(" ".join),
     )
 
-    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=400, deadline=None, suppress_health_check=BOTH)
     @given(typed=typed)
     def test_a_stranger_finds_nothing_whatever_he_types_and_nothing_fails(self, home: Home, typed: str) -> None:
         with home.archive.reading() as session:
