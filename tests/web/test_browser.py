@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from web import mail_frame
 from web.app import Server
@@ -39,7 +40,11 @@ class Visit:
 
     def go(self, address: str) -> None:
         self.page.goto(self.base + address)
-        self.page.wait_for_load_state("networkidle")
+        try:
+            self.page.wait_for_load_state("networkidle", timeout=10_000)
+        except PlaywrightTimeout:  # once in a hundred pages it never says that a request on which we look has ended
+            self.page.reload()
+            self.page.wait_for_load_state("networkidle")
 
     def sign_in(self) -> None:
         self.go("/")
