@@ -42,7 +42,7 @@ class Visit:
         self.page.goto(self.base + address)
         try:
             self.page.wait_for_load_state("networkidle", timeout=10_000)
-        except PlaywrightTimeout:  # once in a hundred pages it never says that a request on which we look has ended
+        except PlaywrightTimeout:  # seen once, for a page that had loaded; why is not known
             self.page.reload()
             self.page.wait_for_load_state("networkidle")
 

@@ -146,22 +146,17 @@ def test_a_reader_that_goes_away_is_no_fault(office: Office) -> None:
         assert process.stderr.read() == b""
 
 
-def _heeds_ctrl_c() -> None:
-    """A shell lets what it runs in the background ignore it, and that is handed on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_is_130(house: House) -> None:
     """At a prompt on a terminal, as a person would."""
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        house.command("init"),
+        # A shell lets what it runs in the background ignore Ctrl-C, and that is handed on.
+        ["env", "--default-signal=INT", *house.command("init")],
         stdin=follower,
         stdout=follower,
         stderr=follower,
         env=house.environ(),
         cwd=house.folder,
-        preexec_fn=_heeds_ctrl_c,  # noqa: PLW1509  pytest has no threads here
     ) as process:
         os.close(follower)
         shown = b""
