@@ -74,6 +74,7 @@ PROVED: Mapping[str, Proved] = {
     "process": Proved(schema.process, "id"),
     "process_address": Proved(schema.process_address, "process", ("address",)),
     "membership": Proved(schema.membership, "process", ("user",)),
+    "provider": Proved(schema.provider, "id"),
     "mailbox": Proved(schema.mailbox, "id"),
     "binding": Proved(schema.binding, "id", without=_OPERATION),
     "source": Proved(schema.source, "id"),

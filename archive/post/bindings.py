@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy import Row, Select, func, insert, select, update
 
@@ -31,6 +31,13 @@ class Mailbox:
     smtp: str | None
     secret: bytes | None
     plaintext: bool  # an unencrypted connection was allowed
+    provider: int | None = None  # who gives tokens for it; None: it has a password
+    grant: str | None = None  # of `archive.post.providers.GRANTS`
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it still waits for a password; consent stands in `archive.post.consents`."""
+        return self.provider is None and self.secret is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,9 @@ def mailbox_by_name(session: Session, name: str) -> Mailbox | None:
 
 
 def _mailbox(row: Row[tuple[object, ...]]) -> Mailbox:
-    return Mailbox(row.id, row.name, row.owner, row.imap, row.smtp, row.secret, row.plaintext)
+    return Mailbox(
+        row.id, row.name, row.owner, row.imap, row.smtp, row.secret, row.plaintext, row.provider, row.grant_type
+    )  # fmt: skip
 
 
 def check_new(session: Session, box: Mailbox, folder: str, processed: str) -> None:
@@ -173,7 +182,10 @@ def _joined() -> Select[tuple[object, ...]]:
 
 
 def _binding(row: Row[tuple[object, ...]]) -> Binding:
-    box = Mailbox(row.m_id, row.m_name, row.m_owner, row.m_imap, row.m_smtp, row.m_secret, row.m_plaintext)
+    box = Mailbox(
+        row.m_id, row.m_name, row.m_owner, row.m_imap, row.m_smtp, row.m_secret, row.m_plaintext, row.m_provider,
+        row.m_grant_type,
+    )  # fmt: skip
     return Binding(
         row.id, box, row.folder, row.processed, row.process, row.user, row.every, row.created_at, row.next_at,
         row.checked_at, row.succeeded_at, row.waiting, row.empty_polls, row.trouble, row.trouble_kind,
@@ -278,21 +290,22 @@ def failed(
 
 
 def counts(session: Session) -> dict[int, dict[str, int]]:
-    """For each binding: receipts, unsettled receipts, mails in quarantine. Counted by index; for pages and `doctor`."""
+    """As `left_open`, and all receipts besides (`received`). Counted by index; for pages and `doctor`."""
+    found = left_open(session)
+    number = select(receipt.c.binding, func.count()).where(receipt.c.binding.is_not(None)).group_by(receipt.c.binding)
+    for id_, received in session.execute(number):
+        found.setdefault(id_, {})["received"] = received
+    return found
+
+
+def left_open(session: Session) -> dict[int, dict[str, int]]:
+    """For each binding: receipts that are not settled (`unsettled`) and mails in quarantine (`quarantined`)."""
     found: dict[int, dict[str, int]] = {}
-
-    def note(name: str, query: Select[Any]) -> None:
-        for row in session.execute(query):
-            found.setdefault(row[0], {})[name] = row[1]
-
-    number = func.count()
-    bound = receipt.c.binding.is_not(None)
-    note("received", select(receipt.c.binding, number).where(bound).group_by(receipt.c.binding))
-    note(
-        "unsettled", select(receipt.c.binding, number).where(receipt.c.settled_at.is_(None)).group_by(receipt.c.binding)
-    )
-    note(
-        "quarantined",
-        select(quarantine.c.binding, number).where(quarantine.c.resolved_at.is_(None)).group_by(quarantine.c.binding),
-    )
+    open_ones = {
+        "unsettled": (receipt.c.binding, receipt.c.settled_at.is_(None)),
+        "quarantined": (quarantine.c.binding, quarantine.c.resolved_at.is_(None)),
+    }
+    for name, (of, condition) in open_ones.items():
+        for id_, number in session.execute(select(of, func.count()).where(condition).group_by(of)):
+            found.setdefault(id_, {})[name] = number
     return found

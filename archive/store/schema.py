@@ -129,6 +129,25 @@ membership = Table(
 
 # --- mailboxes ------------------------------------------------------------------------------------------------
 
+# Who gives tokens for mailboxes without a password (OAuth 2.0, RFC 6749), and as what we are known there.
+provider = Table(
+    "provider",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),  # microsoft, google, custom
+    Column("client_id", Text, nullable=False),
+    Column("secret", LargeBinary),  # Fernet token of the client secret
+    Column("secret_until", Time),  # as the operator said
+    Column("consent_days", Integer),  # how long consent lasts, where the operator knows and the provider does not say
+    Column("authorize", Text),  # URLs
+    Column("token", Text, nullable=False),
+    Column("device", Text),
+    Column("scope", Text, nullable=False),
+    Column("client_scope", Text),  # of a client that asks for itself
+    Column("created_at", Time, nullable=False),
+)
+
 mailbox = Table(
     "mailbox",
     metadata,
@@ -140,6 +159,53 @@ mailbox = Table(
     Column("secret", LargeBinary),  # Fernet token of the password
     Column("plaintext", Boolean, nullable=False, default=False),  # the operator allowed an unencrypted connection
     Column("created_at", Time, nullable=False),
+    Column("provider", Id),  # who gives tokens for it, and is never removed; null: a password
+    Column("grant_type", String(16)),  # how: consent, or client (as the application itself); null: a password
+)
+
+# The tokens of a mailbox. Not in its row: they change by themselves, every hour.
+consent = Table(
+    "consent",
+    metadata,
+    Column("mailbox", Id, ForeignKey("mailbox.id"), primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),  # goes up with every change
+    Column("refresh", LargeBinary),  # Fernet token of the refresh token; null: a provider that is asked as client
+    Column("access", LargeBinary),  # Fernet token of the access token
+    Column("access_at", Time, nullable=False),  # when that was given
+    Column("access_until", Time, nullable=False),
+    Column("given_at", Time, nullable=False),  # by a person
+    Column("until", Time),  # when consent has to be given again, where that is known
+    sqlite_with_rowid=False,
+)
+
+# What the gateway last saw of a mailbox and its server; what a person has to be told of it follows from that.
+observation = Table(
+    "observation",
+    metadata,
+    Column("mailbox", Id, ForeignKey("mailbox.id"), primary_key=True, autoincrement=False),
+    Column("certificate_until", Time),
+    Column("quota_used", BigInteger),  # KiB
+    Column("quota_limit", BigInteger),  # KiB; null: there is none
+    Column("ahead", BigInteger),  # ms by which the clock of the server, or of its provider, is ahead of ours
+    Column("at", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What somebody asked for at a page and the gateway does at once: to sign in somewhere with a password or a consent.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), nullable=False),
+    Column("mailbox", Id, ForeignKey("mailbox.id")),  # null: one that is not there yet
+    Column("kind", String(16), nullable=False),  # password, consent, new
+    Column("state", String(16), nullable=False, index=True),  # asked, waiting, working, done, failed
+    Column("mark", LargeBinary(32), unique=True),  # SHA-256 of what a provider has to bring back, with the browser's
+    Column("secret", LargeBinary),  # Fernet token of what is needed; wiped as soon as there is an answer
+    Column("created_at", Time, nullable=False),
+    Column("until", Time, nullable=False),  # nobody takes it up after that
+    Column("outcome_kind", String(32)),  # of `archive.post.troubles`; null: none
+    Column("outcome_values", Text),  # JSON: what stands in its sentences
 )
 
 binding = Table(

@@ -175,13 +175,20 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
+_SINCE_0005 = [
+    *(f"DROP TABLE {name}" for name in ("attempt", "observation", "consent", "provider")),
+    "ALTER TABLE mailbox DROP COLUMN provider",
+    "ALTER TABLE mailbox DROP COLUMN grant_type",
+]
 SINCE = {
     "0003": [
+        *_SINCE_0005,
         "DROP TABLE lease",
         "ALTER TABLE binding DROP COLUMN trouble_kind",
         "ALTER TABLE binding DROP COLUMN trouble_values",
     ],
-    "0004": ["DROP TABLE lease"],
+    "0004": [*_SINCE_0005, "DROP TABLE lease"],
+    "0005": _SINCE_0005,
 }
 
 
