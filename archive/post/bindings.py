@@ -13,7 +13,7 @@ from ..people.scopes import process_scope, user_scope
 from ..store.archive import Archive, Session
 from ..store.schema import binding, mailbox, quarantine, receipt
 
-_NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 
 
 class BindingTrouble(Exception):
@@ -97,7 +97,7 @@ def add_mailbox(
     plaintext: bool = False,
 ) -> int:
     """A new mailbox's id; the URLs carry no password. BindingTrouble where the name is taken or will not do."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise BindingTrouble(f'"{name}" will not do as a name: letters, digits and . _ @ + -, at most 64.')
     if session.scalar(select(mailbox.c.id).where(mailbox.c.name == name)):
         raise BindingTrouble(f"There is a mailbox {name} already.")

@@ -1,4 +1,4 @@
-"""Sign-in without a password: providers, the tokens of mailboxes, what people try at a page, what is seen of servers."""
+"""Sign-in without a password: providers, tokens, what people try at a page, what is seen of servers."""
 
 import sqlalchemy as sa
 from alembic import op
