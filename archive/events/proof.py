@@ -66,6 +66,7 @@ _OPERATION = frozenset(
     {
         "next_at", "checked_at", "succeeded_at", "waiting", "empty_polls", "trouble", "trouble_kind", "trouble_values",
         "trouble_since", "permanent", "failures", "uidvalidity", "moving", "processed_uidvalidity", "processed_uidnext",
+        "before_uidnext", "began_at", "looks", "looks_since", "looks_like",
     }
 )  # fmt: skip
 

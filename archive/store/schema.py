@@ -235,8 +235,53 @@ binding = Table(
     # Recorded before each move, so that an unanswered one is resolved by looking (DESIGN §3, Moving).
     Column("processed_uidvalidity", BigInteger),
     Column("processed_uidnext", BigInteger),
+    # Mail below it, under that UIDVALIDITY, was there before (import mode): it never causes replies or notifications.
+    Column("before_uidnext", BigInteger),
+    Column("began_at", Time),  # the first pass that took what it found
+    Column("asked_at", Time),  # its owner has been asked since then, and nothing is taken before the answer
+    Column("from_now_at", Time),  # its owner said then that what was there before stays where it is
+    Column("desk_of", Id),  # the binding below whose folder this one is a desk
+    Column("paused_at", Time),
+    Column("paused_by", String(32)),  # user:3, operator
+    Column("ended_at", Time),  # disconnected: what was archived remains
+    # Passes that found nothing and sent the same commands each time, counted and not listed (`journal`).
+    Column("looks", Integer),
+    Column("looks_since", Time),
+    Column("looks_like", LargeBinary),  # the commands of one of them, as in the journal
     UniqueConstraint("mailbox", "folder"),
     Index(None, "next_at"),
+)
+
+# What is in a folder whose owner has not said yes yet: for the owner alone, and wiped with the answer.
+preview = Table(
+    "preview",
+    metadata,
+    Column("binding", Id, ForeignKey("binding.id"), primary_key=True, autoincrement=False),
+    Column("at", Time, nullable=False),
+    Column("mails", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes, as the server says
+    Column("since", Integer, nullable=False),  # of the mails, those that came after it was connected
+    Column("oldest", Time),
+    Column("newest", Time),
+    Column("some", LargeBinary, nullable=False),  # Fernet token of JSON: date, sender and subject of a few
+)
+
+# The commands that were sent to a mail server, by session: for the owner of the mailbox, and for a set time.
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("mailbox", Id, ForeignKey("mailbox.id"), nullable=False),
+    Column("binding", Id, ForeignKey("binding.id")),  # null: the mailbox was tried out
+    Column("session", BigInteger, nullable=False),  # drawn; a long session has several rows
+    Column("began_at", Time, nullable=False),
+    Column("ended_at", Time, nullable=False, index=True),
+    Column("times", Integer, nullable=False),  # how many sessions were like this one, and found nothing
+    Column("commands", Integer, nullable=False),
+    Column("lines", LargeBinary, nullable=False),  # JSON of the commands, compressed; secrets masked
+    Column("archived", Integer, nullable=False),
+    Column("moved", Integer, nullable=False),
+    Index(None, "mailbox", "id"),
 )
 
 # --- mail -----------------------------------------------------------------------------------------------------
@@ -438,6 +483,8 @@ delivery = Table(
     Column("scope", String(32), primary_key=True),  # process:7, user:3
     Column("receipt", Id, ForeignKey("receipt.id"), nullable=False),
     Column("at", Time, nullable=False),
+    # It was there before: whoever sends or notifies leaves it alone. Null: it came in the ordinary way.
+    Column("import_mode", Boolean),
     sqlite_with_rowid=False,
 )
 

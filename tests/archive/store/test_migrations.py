@@ -175,7 +175,20 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
+_SINCE_0006 = [
+    "DROP TABLE preview",
+    "DROP TABLE journal",
+    "ALTER TABLE delivery DROP COLUMN import_mode",
+    *(
+        f"ALTER TABLE binding DROP COLUMN {name}"
+        for name in (
+            *("before_uidnext", "began_at", "asked_at", "from_now_at", "desk_of", "paused_at", "paused_by", "ended_at"),
+            *("looks", "looks_since", "looks_like"),
+        )
+    ),
+]
 _SINCE_0005 = [
+    *_SINCE_0006,
     *(f"DROP TABLE {name}" for name in ("attempt", "observation", "consent", "provider")),
     "ALTER TABLE mailbox DROP COLUMN provider",
     "ALTER TABLE mailbox DROP COLUMN grant_type",
@@ -189,6 +202,7 @@ SINCE = {
     ],
     "0004": [*_SINCE_0005, "DROP TABLE lease"],
     "0005": _SINCE_0005,
+    "0006": _SINCE_0006,
 }
 
 
