@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 
 def configure(level: str, form: str, *, service: bool) -> None:
@@ -16,11 +18,11 @@ def configure(level: str, form: str, *, service: bool) -> None:
 def _structured(number: int, form: str) -> None:
     import structlog  # takes longer to load than most commands take to run
 
-    # The JSON renderer and the console one's repr() escape CR and LF, so that no value can forge a line.
-    render: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+    # JSON escapes everything that could begin a line or move a cursor; logfmt only LF.
+    render: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
         if form == "json"
-        else structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"])
+        else [_on_one_line, structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"])]
     )
     structlog.configure(
         processors=[
@@ -28,9 +30,17 @@ def _structured(number: int, form: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
-            render,
+            *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _on_one_line(_logger: object, _method: str, fact: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No value can forge a line or steer a terminal: what does not print is escaped (CR, ESC, U+2028, …)."""
+    for name, value in fact.items():
+        if not (said := str(value)).isprintable():
+            fact[name] = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in said)
+    return fact

@@ -55,6 +55,21 @@ class Gateway(BaseModel):
     ca_file: Path | None = Field(default=None, description="certificates to trust besides the system's")
 
 
+class Monitoring(BaseModel):
+    """What a monitor may see from outside."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str | None = Field(
+        default=None, min_length=16, description="who sends it as Bearer token gets /metrics; none: nobody"
+    )
+    listen: str | None = Field(
+        default=None,
+        pattern=r"^([0-9.]+|\[[0-9a-fA-F:]+\]|localhost):[0-9]{1,5}$",
+        description="host:port where the gateway alone answers /healthz, /readyz and /metrics; none: nowhere",
+    )
+
+
 class Log(BaseModel):
     """What is written to stderr."""
 
@@ -75,6 +90,7 @@ class Settings(BaseSettings):
     blobs: Blobs = Blobs()
     web: Web = Web()
     gateway: Gateway = Gateway()
+    monitoring: Monitoring = Monitoring()
     log: Log = Log()
 
     @property

@@ -16,6 +16,7 @@ from .workers import Workers
 
 if TYPE_CHECKING:
     from .clock import Clock
+    from .monitoring import Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +59,11 @@ def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clo
         return Poller(front.archive(), decided.connecting, now, shared, reading, lease_wait=0.0, stopping=stopping)
 
     return Clock(front.archive(), make, decided.at_once, stopping, report, reading)
+
+
+def listener(front: Front, ticking: "Clock") -> "Listener | None":
+    """What answers monitors where the gateway runs alone, as configured; OSError where it cannot listen there."""
+    from .monitoring import Listener
+
+    decided = settings.load().monitoring
+    return Listener(front.archive(), decided.listen, decided.token, ticking.alive) if decided.listen else None

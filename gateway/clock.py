@@ -18,11 +18,13 @@ from archive.post import bindings
 from archive.reading import Reading
 from archive.store.archive import Archive
 
+from . import monitoring
 from .poller import Outcome, Poller
 from .reindexing import Reindexing
 from .rereading import Rereading
 
 TICK = 1  # seconds between looks at what is due
+STANDS_STILL = 60.0  # seconds without a look: the clock does not tick any more
 SEAL_EVERY = 5  # seconds between looks at what became true and is not sealed
 REREAD_EVERY = 10  # seconds between looks at what has to be read a second time
 REINDEX_EVERY = 5  # seconds between looks at what is not in the search index in full
@@ -51,6 +53,7 @@ class Clock:
         self._idle: list[Poller] = []
         self._at_work: dict[int, threading.Thread] = {}
         self._guard = threading.Lock()
+        self._looked_at = time.monotonic()
         self._reading = reading  # what the pollers share
         self._rereading = Rereading(archive, stopping)
         self._reindexing = Reindexing(archive, stopping)
@@ -72,7 +75,12 @@ class Clock:
         """Begin; returns at once."""
         self._scheduler.start()
 
+    def alive(self) -> bool:
+        """Whether it ticks: it has looked at what is due not long ago."""
+        return time.monotonic() - self._looked_at < STANDS_STILL
+
     def _dispatch(self) -> None:
+        self._looked_at = time.monotonic()
         with self._guard:
             room = self._at_once - len(self._at_work)
             busy = set(self._at_work)
@@ -91,7 +99,9 @@ class Clock:
             poller = self._idle.pop() if self._idle else None
         try:
             poller = poller or self._make_poller()
-            self._report(poller.poll(binding))
+            outcome = poller.poll(binding)
+            monitoring.count(outcome)
+            self._report(outcome)
         except Exception:  # the archive itself: the next tick tries
             _log.exception("poll failed", binding=binding)
         finally:

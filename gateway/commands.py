@@ -327,9 +327,17 @@ def gateway(front: Front) -> None:
 
     stop = _until_told()
     clock = app.clock(front)
+    try:
+        listener = app.listener(front, clock)
+    except OSError as error:
+        raise click.ClickException(f"Monitors cannot be answered there: {error.strerror or error}.") from error
+    if listener is not None:
+        click.echo(f"monitors are answered at port {listener.port}", err=True)
     clock.start()
     stop.wait()
     clock.stop()
+    if listener is not None:
+        listener.close()
 
 
 @click.command()

@@ -33,6 +33,7 @@ from . import (
     live,
     mail_frame,
     messages,
+    monitoring,
     previews,
     processes,
     profile,
@@ -48,7 +49,14 @@ LARGEST_REQUEST = 1 << 20  # bytes; nothing is uploaded yet
 LAST_ANSWERS_S = 4.0  # how long requests in hand may take once the server is to stop
 
 
-def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, now: Callable[[], int]) -> Flask:
+def create_app(
+    archive: Archive,
+    *,
+    base_url: str | None,
+    behind_proxy: bool,
+    now: Callable[[], int],
+    monitoring_token: str | None = None,
+) -> Flask:
     """The application. `base_url` is where people reach the pages, `now` gives UTC milliseconds."""
     app = Flask(__name__)
     secret = archive.key.derive("web")
@@ -66,6 +74,7 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
     )
     app.session_interface = _FormSession()
     app.url_map.converters["number"] = Number
+    monitoring.prepare(app, monitoring_token)  # first: whatever answers then is counted
     CSRFProtect(app)
     app.before_request(visit.recognise)
     for part in (language, headers, assets, errors, rail, previews, shortcuts):
@@ -83,6 +92,7 @@ def create_app(archive: Archive, *, base_url: str | None, behind_proxy: bool, no
         ledger,
         processes,
         profile,
+        monitoring,
     ):
         app.register_blueprint(noun.blueprint)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -176,15 +186,17 @@ def server(
     base_url: str | None,
     behind_proxy: bool,
     now: Callable[[], int],
+    monitoring_token: str | None = None,
 ) -> Server:
     """A server that listens already; OSError where the port is taken."""
-    app = create_app(archive, base_url=base_url, behind_proxy=behind_proxy, now=now)
+    app = create_app(archive, base_url=base_url, behind_proxy=behind_proxy, now=now, monitoring_token=monitoring_token)
     return Server(app, host, port, threads, behind_proxy=behind_proxy)
 
 
 def pages(front: Front, host: str | None, port: int | None) -> Server:
     """The pages of a call of the command line, listening where it says, or else where the settings do."""
-    decided, archive = settings.load().web, front.archive()
+    configured, archive = settings.load(), front.archive()
+    decided = configured.web
     with archive.reading() as session:
         base_url = installation.get(session, installation.URL)
     return server(
@@ -195,4 +207,5 @@ def pages(front: Front, host: str | None, port: int | None) -> Server:
         base_url=base_url,
         behind_proxy=decided.behind_proxy,
         now=present,
+        monitoring_token=configured.monitoring.token,
     )

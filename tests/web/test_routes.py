@@ -35,7 +35,7 @@ class Mail:
 
 Address = Callable[[Mail, str], str]
 SIGNED_IN, MEMBERS, LOOKS_AFTER, BY_TOKEN, PUBLIC = "signed in", "members", "looks after", "by token", "public"
-ADMINS = "admins"
+ADMINS, MONITORS = "admins", "monitors"
 
 # Every route needs an entry: method, for whom, and its address (of a mail, for a person).
 ENTRIES: dict[str, tuple[str, str, Address]] = {
@@ -75,6 +75,9 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "first_run.keep": ("POST", ADMINS, lambda m, _: "/organisation"),
     "first_run.next_steps": ("GET", ADMINS, lambda m, _: "/next-steps"),
     "sign_in.leave": ("POST", SIGNED_IN, lambda m, _: "/sign-out"),
+    "monitoring.healthz": ("GET", PUBLIC, lambda m, _: "/healthz"),
+    "monitoring.readyz": ("GET", PUBLIC, lambda m, _: "/readyz"),
+    "monitoring.metrics": ("GET", MONITORS, lambda m, _: "/metrics"),
     "static": ("GET", PUBLIC, lambda m, _: "/static/postroom.css"),
 }
 ALLOWED = {
@@ -83,6 +86,7 @@ ALLOWED = {
     LOOKS_AFTER: {"anna", "dana", "clara"},
     BY_TOKEN: {"anna", "dana"},
     ADMINS: {"clara"},
+    MONITORS: set(),
     PUBLIC: {"anna", "dana", "bernd", "clara", ""},
 }
 
@@ -110,7 +114,7 @@ def test_who_gets_in(office: Office, name: str) -> None:
             assert answer.status_code in (200, 302, 303, 401, 410, 422), where
             assert not answer.headers.get("Location", "").startswith("/sign-in?"), where
             continue
-        if name or whom == BY_TOKEN:
+        if name or whom in (BY_TOKEN, MONITORS):
             assert answer.status_code == 404, where  # never 403: not allowed and not there are the same
         else:
             assert answer.status_code == 303, where
