@@ -13,30 +13,61 @@ from archive.store.archive import Archive, Session
 
 from .trouble import Busy
 
+PREFIX = "binding-"  # of the names of bindings' leases
+_YIELDS_WITHIN = 2.0  # seconds in which a gateway that only waits for news notices that somebody else wants to poll
+
 Fence = Callable[[Session], None]
+
+
+class Held:
+    """A binding's lease, until it is given back."""
+
+    def __init__(self, lease: leases.Lease, name: str) -> None:
+        self._lease = lease
+        self._name = name
+
+    @property
+    def lost(self) -> bool:
+        """Whether another machine is known to have it by now."""
+        return self._lease.lost
+
+    def fence(self, session: Session) -> None:
+        """To be called in the transaction before anything that cannot be undone: Busy where the lease was lost."""
+        try:
+            self._lease.check(session)
+        except leases.Lost:
+            raise Busy("busy", binding=self._name, who="another machine") from None
+
+    def give_back(self) -> None:
+        """Somebody else may have it. Harmless to repeat."""
+        self._lease.give_back()
+
+
+def take(archive: Archive, binding: int, name: str, wait: float) -> Held:
+    """Hold a binding's lease; waits so many seconds for it, then Busy, naming who has it.
+
+    A gateway that holds it only while it waits for news is asked to give it back.
+    """
+    program = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:2])}"
+    who = f"{program} (process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%H:%M:%S')})"
+    named = f"{PREFIX}{binding}"
+    try:
+        try:
+            return Held(leases.take(archive, named, 0.0, who), name)
+        except BlockingIOError:
+            if not wait:
+                raise
+            leases.want(archive, named, wait + _YIELDS_WITHIN)
+            return Held(leases.take(archive, named, wait, who), name)
+    except BlockingIOError as error:
+        raise Busy("busy", binding=name, who=str(error) or "somebody else") from None
 
 
 @contextmanager
 def held(archive: Archive, binding: int, name: str, wait: float) -> Iterator[Fence]:
-    """Hold a binding's lease; waits so many seconds for it, then Busy, naming who has it.
-
-    Gives what to call in the transaction before anything that cannot be undone: Busy where the lease was lost.
-    """
-    program = f"{Path(sys.argv[0]).name} {' '.join(sys.argv[1:2])}"
-    who = f"{program} (process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%H:%M:%S')})"
-    lease = leases.held(archive, f"binding-{binding}", wait, who)
+    """As `take`, given back at the end; gives what to call before anything that cannot be undone."""
+    one = take(archive, binding, name, wait)
     try:
-        one = lease.__enter__()
-    except BlockingIOError as error:
-        raise Busy("busy", binding=name, who=str(error) or "somebody else") from None
-
-    def fence(session: Session) -> None:
-        try:
-            one.check(session)
-        except leases.Lost:
-            raise Busy("busy", binding=name, who="another machine") from None
-
-    try:
-        yield fence
+        yield one.fence
     finally:
-        lease.__exit__(None, None, None)
+        one.give_back()

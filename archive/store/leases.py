@@ -3,6 +3,7 @@
 On one machine a lease is a file lock, so a dead holder's is free at once. Where several machines share a database it is
 a row as well, with the moment it expires and a number that goes up with each holder: whoever was thought dead and comes
 back holds an older number, and finds that out in the transaction before he does anything that cannot be undone.
+However many are held, one thread renews them all.
 """
 
 import contextlib
@@ -11,11 +12,11 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, func, or_, select, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import dialects
@@ -25,6 +26,9 @@ from .schema import lease
 LASTS = 30_000  # ms by the database's clock, unless it is renewed
 _RENEWED_EVERY = 8.0  # seconds
 _LOOK_EVERY = 0.5  # seconds, while somebody else holds it
+_AT_ONCE = 500  # leases that one statement renews
+_WANTED, _PRESENT = "wanted-", "present-"
+_FORGOTTEN = 3_600_000  # ms after which the row of a program that is gone is of no more use
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +37,15 @@ class Lost(Exception):
     """Somebody else holds the lease by now."""
 
 
-@dataclass
 class Lease:
-    """One that is held. `number` is None where a file lock is all there is."""
+    """One that is held until it is given back. `number` is None where a file lock is all there is."""
 
-    name: str
-    number: int | None = None
-    _over: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, archive: Archive, name: str, number: int | None, lock: ExitStack) -> None:
+        self.name = name
+        self.number = number
+        self.lost = False  # known to be somebody else's, or free, by now
+        self._archive = archive
+        self._lock = lock
 
     def check(self, session: Session) -> None:
         """Lost where it is held no more. Nobody else gets it before this transaction ends."""
@@ -48,29 +54,44 @@ class Lease:
         mine = (lease.c.name == self.name) & (lease.c.number == self.number)
         query = select(lease.c.name).where(mine, lease.c.until > dialects.clock(session)).with_for_update(read=True)
         if session.scalar(query) is None:
+            self.lost = True
             raise Lost(self.name)
+
+    def give_back(self) -> None:
+        """Free for others from now on. Harmless to repeat."""
+        if self.number is not None:
+            _renewal(self._archive).leave(self)
+            with contextlib.suppress(SQLAlchemyError), self._archive.intake() as session:  # else it expires by itself
+                mine = (lease.c.name == self.name) & (lease.c.number == self.number)
+                session.execute(update(lease).where(mine).values(until=0))
+            self.number = None
+        self._lock.close()
+
+
+def take(archive: Archive, name: str, wait: float, says: str = "") -> Lease:
+    """Hold a lease; waits so many seconds for it, then BlockingIOError, its text what the holder wrote with `says`."""
+    end = time.monotonic() + wait
+    locks = archive.folder / "locks"
+    with ExitStack() as lock:
+        lock.enter_context(locked(locks / name, wait, says))
+        number = None
+        if not dialects.one_writer(archive.engine):
+            # We have the file: whoever of this place stands in the row is dead.
+            number = _taken(archive, name, _place(locks), says, end)
+        one = Lease(archive, name, number, lock.pop_all())
+    if number is not None:
+        _renewal(archive).enter(one)
+    return one
 
 
 @contextmanager
 def held(archive: Archive, name: str, wait: float, says: str = "") -> Iterator[Lease]:
-    """Hold a lease; waits so many seconds for it, then BlockingIOError, its text what the holder wrote with `says`."""
-    end = time.monotonic() + wait
-    locks = archive.folder / "locks"
-    with locked(locks / name, wait, says):
-        if dialects.one_writer(archive.engine):
-            yield Lease(name)
-            return
-        # We have the file: whoever of this place stands in the row is dead.
-        one = Lease(name, _taken(archive, name, _place(locks), says, end))
-        renewing = threading.Thread(target=_renew, args=(archive, one), name=f"lease {name}", daemon=True)
-        renewing.start()
-        try:
-            yield one
-        finally:
-            one._over.set()
-            renewing.join()
-            with contextlib.suppress(SQLAlchemyError):  # else it expires by itself
-                _give_back(archive, one)
+    """As `take`, given back at the end."""
+    one = take(archive, name, wait, says)
+    try:
+        yield one
+    finally:
+        one.give_back()
 
 
 def _place(locks: Path) -> str:
@@ -103,21 +124,109 @@ def _taken(archive: Archive, name: str, place: str, says: str, end: float) -> in
         time.sleep(_LOOK_EVERY)
 
 
-def _renew(archive: Archive, one: Lease) -> None:
-    """Again and again until it is given back or lost."""
-    while not one._over.wait(_RENEWED_EVERY):
-        try:
-            with archive.intake() as session:
-                now = dialects.clock(session)
-                mine = (lease.c.name == one.name) & (lease.c.number == one.number) & (lease.c.until > now)
-                if not session.execute(update(lease).where(mine).values(until=now + LASTS)).rowcount:
-                    _log.warning("The lease %s was lost to another machine.", one.name)
+class _Renewal:
+    """Renews all that is held of one archive, from the first lease to the last."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._held: set[Lease] = set()
+        self._changed = threading.Condition()
+        self._running = False
+
+    def enter(self, one: Lease) -> None:
+        """Renew this one too."""
+        with self._changed:
+            self._held.add(one)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="leases", daemon=True).start()
+
+    def leave(self, one: Lease) -> None:
+        """This one no more."""
+        with self._changed:
+            self._held.discard(one)
+            if not self._held:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._held, _RENEWED_EVERY)
+                if not self._held:
+                    self._running = False
                     return
-        except SQLAlchemyError as error:
-            _log.warning("The lease %s could not be renewed: %s", one.name, error)
+                held = list(self._held)
+            for start in range(0, len(held), _AT_ONCE):
+                try:
+                    self._renew({(one.name, one.number): one for one in held[start : start + _AT_ONCE]})
+                except SQLAlchemyError as error:
+                    _log.warning("Leases could not be renewed: %s", error)
+
+    def _renew(self, some: dict[tuple[str, int | None], Lease]) -> None:
+        ours = tuple_(lease.c.name, lease.c.number).in_(list(some))
+        with self._archive.intake() as session:
+            now = dialects.clock(session)
+            valid = ours & (lease.c.until > now)
+            still = {row[0] for row in session.execute(select(lease.c.name).where(valid))}
+            # Who is just checking one holds its row; nobody takes it meanwhile, and the next round renews it.
+            free = select(lease.c.name).where(valid).with_for_update(skip_locked=True)
+            session.execute(update(lease).where(ours, lease.c.name.in_(free)).values(until=now + LASTS))
+        with self._changed:
+            for (name, _), one in some.items():
+                if name not in still and one in self._held:
+                    self._held.discard(one)
+                    one.lost = True
+                    _log.warning("The lease %s was lost to another machine.", name)
 
 
-def _give_back(archive: Archive, one: Lease) -> None:
+_renewals: WeakKeyDictionary[Archive, _Renewal] = WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+def _renewal(archive: Archive) -> _Renewal:
+    with _guard:
+        return _renewals.setdefault(archive, _Renewal(archive))
+
+
+# --- who holds what, and how many there are ---------------------------------------------------------------------------
+
+
+def want(archive: Archive, name: str, seconds: float) -> None:
+    """Ask whoever holds a lease without being at work to give it back; heeded for so many seconds (`wanted`)."""
     with archive.intake() as session:
-        mine = (lease.c.name == one.name) & (lease.c.number == one.number)
-        session.execute(update(lease).where(mine).values(until=0))
+        row = {"name": _WANTED + name, "number": 0, "place": "", "holder": "", "until": 0}
+        dialects.insert_missing(session, lease, [row])
+        until = dialects.clock(session) + int(seconds * 1000)
+        session.execute(update(lease).where(lease.c.name == _WANTED + name).values(until=until))
+
+
+def wanted(session: Session) -> set[str]:
+    """Names of leases that somebody waits for."""
+    waited_for = lease.c.name.like(f"{_WANTED}%") & (lease.c.until > dialects.clock(session))
+    return {row[0].removeprefix(_WANTED) for row in session.execute(select(lease.c.name).where(waited_for))}
+
+
+def orphaned(session: Session, prefix: str) -> set[str]:
+    """Names of leases that expired: their holders died, or lost the database. None where file locks are all."""
+    expired = (lease.c.until > 0) & (lease.c.until <= dialects.clock(session))
+    return {row[0] for row in session.execute(select(lease.c.name).where(lease.c.name.like(f"{prefix}%"), expired))}
+
+
+def enter(archive: Archive) -> Lease | None:
+    """Count this program among those `present` until the lease is given back; None where file locks are all."""
+    if dialects.one_writer(archive.engine):
+        return None
+    token = secrets.token_hex(8)
+    with archive.intake() as session:
+        gone = lease.c.name.like(f"{_PRESENT}%") & (lease.c.until < dialects.clock(session) - _FORGOTTEN)
+        session.execute(delete(lease).where(gone))
+    number = _taken(archive, _PRESENT + token, token, "", 0.0)
+    one = Lease(archive, _PRESENT + token, number, ExitStack())
+    _renewal(archive).enter(one)
+    return one
+
+
+def present(session: Session) -> int:
+    """How many programs share the work; 0 where file locks are all."""
+    there = lease.c.name.like(f"{_PRESENT}%") & (lease.c.until > dialects.clock(session))
+    return session.scalar(select(func.count()).where(there)) or 0
