@@ -19,7 +19,7 @@ _SCHEMES: dict[str, tuple[str, Security, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where and as whom to sign in; the password is never part of the URL and never shown."""
+    """Where and as whom to sign in; the password or token is never part of the URL and never shown."""
 
     protocol: str
     security: Security
@@ -27,6 +27,7 @@ class Account:
     port: int
     user: str
     password: str = ""
+    by_token: bool = False  # the password is an access token (RFC 6750)
 
     def __repr__(self) -> str:
         return f"Account({self.protocol}, {self.security}, {self.user!r} at {self.host}:{self.port})"
@@ -37,7 +38,7 @@ class Account:
         return f"{self.host}:{self.port}"
 
 
-def parse(url: str, protocol: str, *, plaintext: bool = False, password: str = "") -> Account:
+def parse(url: str, protocol: str, *, plaintext: bool = False, password: str = "", token: str | None = None) -> Account:
     """The account a URL names. ValueError, a sentence, where it will not do; plain only for loopback or if allowed."""
     kinds = ", ".join(f"{scheme}://" for scheme, (of, _, _) in _SCHEMES.items() if of == protocol)
     try:
@@ -59,7 +60,7 @@ def parse(url: str, protocol: str, *, plaintext: bool = False, password: str = "
         raise ValueError("User, host and password may hold no control characters.")
     if security == "plain" and not plaintext and not _loopback(host):
         raise ValueError(f"{host} would get the password unencrypted; use TLS, or say --allow-plaintext.")
-    return Account(protocol, security, host, port or usual, user, password)
+    return Account(protocol, security, host, port or usual, user, token or password, token is not None)
 
 
 def _without_password(url: str) -> str:

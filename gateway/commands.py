@@ -151,7 +151,7 @@ def test(front: Front, name: str, as_email: str | None, as_lines: bool) -> None:
     names_shown = box.owner is None or asking is not None
     folders = [folder for one in given for folder in (one.folder, one.processed)]
     well = True
-    for step in examination.examine(archive.key, box, folders, names_shown, app.configured().connecting):
+    for step in examination.examine(archive, box, folders, names_shown, app.configured().connecting):
         well = well and step.well
         if as_lines:
             as_json({"step": step.name, "ok": step.well, "says": step.says})
@@ -202,8 +202,7 @@ def add_binding(
     Example:
       postroom binding add --mailbox office --folder INBOX --process helpdesk --processed Processed
     """
-    from . import app
-    from .mailbox import Mailbox
+    from . import app, credentials
 
     if (slug is None) == (email is None):
         raise click.UsageError("Say for whom: either --process SLUG or --user EMAIL.")
@@ -216,9 +215,7 @@ def add_binding(
         raise BindingTrouble(f"There is no process {slug}. See: postroom process list")
     if email and user is None:
         raise BindingTrouble(f"There is no user {email}. See: postroom user list")
-    password = archive.key.decrypt_secret(box.secret) if box.secret else ""
-    account = accounts.parse(box.imap, "imap", plaintext=box.plaintext, password=password)
-    with Mailbox(account, app.configured().connecting) as opened:
+    with credentials.open_mailbox(archive, box, app.configured().connecting, now) as opened:
         watched = opened.find_folder(folder)
         if watched is None:
             raise BindingTrouble(f'There is no folder "{folder}" in {mailbox_name}. Make it in a mail program first.')

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from archive.front import now
 from archive.post import bindings
-from archive.store.keys import InstallationKey, KeyTrouble
+from archive.store.archive import Archive
 
-from . import smtp
-from .accounts import Account, parse
+from . import credentials, smtp
+from .accounts import Account
 from .mailbox import Connecting, Mailbox
 from .trouble import Trouble
 
@@ -24,15 +25,16 @@ class Step:
 
 
 def examine(
-    key: InstallationKey, box: bindings.Mailbox, folders: Sequence[str], names_shown: bool, connecting: Connecting
+    archive: Archive, box: bindings.Mailbox, folders: Sequence[str], names_shown: bool, connecting: Connecting
 ) -> Iterator[Step]:
     """Try everything in order; what depends on a step that failed is left out."""
     try:
-        password = key.decrypt_secret(box.secret) if box.secret else ""
-        account = parse(box.imap, "imap", plaintext=box.plaintext, password=password)
-        out = parse(box.smtp, "smtp", plaintext=box.plaintext, password=password) if box.smtp else None
-    except (KeyTrouble, ValueError) as error:
-        yield Step("settings", False, str(error))
+        account = credentials.of(archive, box, connecting, now)
+        if account.by_token:
+            yield Step("token", True, "there is one, and it is fresh")
+        out = credentials.of(archive, box, connecting, now, "smtp") if box.smtp else None
+    except Trouble as trouble:
+        yield Step("settings" if trouble.kind == "settings" else "token", False, str(trouble))
         return
     yield from _imap(account, folders, names_shown, connecting)
     if out is not None:

@@ -4,18 +4,16 @@ from collections.abc import Iterator
 
 import click
 
-from archive.front import Front, as_json, json_option, pass_front, plain, when
+from archive.front import Front, as_json, json_option, now, pass_front, plain, when
 from archive.people.scopes import process_scope, user_scope
 from archive.post import bindings
 from archive.post import ledger as book
 from archive.post.bindings import Binding, BindingTrouble
 from archive.post.ledger import Compared, Line
 from archive.store.archive import Archive
-from archive.store.keys import KeyTrouble
 
-from .accounts import parse
-from .mailbox import Connecting, Mailbox
-from .trouble import Refused
+from . import credentials
+from .mailbox import Connecting
 
 
 @click.command()
@@ -70,13 +68,7 @@ def ledger(front: Front, name: str, every: bool, as_lines: bool) -> None:
 
 def compared(archive: Archive, one: Binding, connecting: Connecting) -> Compared:
     """The ledger of a binding beside its folder; Trouble where the server cannot be asked. Changes nothing there."""
-    box = one.mailbox
-    try:
-        password = archive.key.decrypt_secret(box.secret) if box.secret else ""
-        account = parse(box.imap, "imap", plaintext=box.plaintext, password=password)
-    except (KeyTrouble, ValueError) as error:
-        raise Refused("settings", answer=error) from None
-    with Mailbox(account, connecting) as mailbox:
+    with credentials.open_mailbox(archive, one.mailbox, connecting, now) as mailbox:
         uidvalidity = mailbox.select(one.folder, readonly=True).uidvalidity
         there = mailbox.uids()
     with archive.reading() as session:

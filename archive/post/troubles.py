@@ -33,6 +33,10 @@ KINDS: Mapping[str, Kind] = {
         _say("%(server)s accepts no connection."), _say("Is the port right, and the server running?")
     ),
     "silent": Kind(_say("%(server)s gave no answer within %(seconds)s s (%(doing)s)."), _PATIENCE),
+    "slow": Kind(_say("%(server)s answers too slowly (%(doing)s)."), _PATIENCE),
+    "endless": Kind(_say("%(server)s answered more than can be taken in (%(doing)s): %(answer)s."), _PATIENCE),
+    "garbled": Kind(_say("%(server)s answered what cannot be understood (%(doing)s): %(answer)s."), _PATIENCE),
+    "throttled": Kind(_say("%(server)s asks us to wait (%(doing)s): %(answer)s."), _WAITS),
     "cut": Kind(_say("%(server)s ended the connection (%(doing)s): %(answer)s."), _PATIENCE),
     "line": Kind(_say("The connection to %(server)s failed (%(doing)s): %(answer)s."), _PATIENCE),
     "disobedient": Kind(_say("%(server)s did not do as asked (%(doing)s): %(answer)s."), _PATIENCE),
@@ -65,6 +69,45 @@ KINDS: Mapping[str, Kind] = {
         _say("Enter the new one with: postroom mailbox password"),
     ),
     "not let in": Kind(_say("%(server)s does not let %(user)s in at the moment: %(answer)s."), _PATIENCE),
+    "no password": Kind(
+        _say("Nobody has entered a password for %(mailbox)s yet."), _say("Its owner does so under “Your mailboxes”.")
+    ),
+    "no consent": Kind(
+        _say("Nobody has given consent for %(mailbox)s yet."), _say("Its owner does so under “Your mailboxes”.")
+    ),
+    "consent over": Kind(
+        _say("Consent for %(user)s is over: %(provider)s says %(answer)s."),
+        _say("Give it again under “Your mailboxes”."),
+    ),
+    "no lasting consent": Kind(
+        _say("%(provider)s gave consent for an hour only."),
+        _say("Whoever looks after Postroom has to ask it for access that lasts (scope)."),
+    ),
+    "consent denied": Kind(
+        _say("%(provider)s did not give consent: %(answer)s."),
+        _say("Try again; if it stays so, ask whoever looks after your accounts there."),
+    ),
+    "client secret": Kind(
+        _say("%(provider)s does not accept Postroom: %(answer)s."),
+        _say("Whoever looks after Postroom has to enter a new secret with: postroom provider secret"),
+    ),
+    "provider": Kind(_say("%(provider)s gave no token: %(answer)s."), _WAITS),
+    "provider refuses": Kind(
+        _say("%(provider)s refuses: %(answer)s."),
+        _say("Whoever looks after Postroom has to compare how it is registered there."),
+    ),
+    "token": Kind(
+        _say("%(server)s does not let %(user)s in by consent: %(answer)s."),
+        _say("Was consent given by the right person, and may this mailbox be used by IMAP?"),
+    ),
+    "no token sign-in": Kind(_say("%(server)s knows no sign-in by consent."), _say("Use a password there.")),
+    "preauth": Kind(
+        _say("%(server)s lets everybody in without asking who it is; Postroom does not rely on that."), _ASK
+    ),
+    "no encryption": Kind(
+        _say("%(server)s lets nobody in without encryption: %(answer)s."),
+        _say("Use imaps:// or imap+starttls:// for this mailbox."),
+    ),
     # folders
     "folder gone": Kind(
         _say('The folder "%(folder)s" is not there (any more): %(answer)s.'), _say("Make it again, or bind another.")
@@ -77,6 +120,10 @@ KINDS: Mapping[str, Kind] = {
     "folder not made": Kind(
         _say('The folder "%(folder)s" cannot be made: %(answer)s.'), _say("Make it in a mail program.")
     ),
+    "desk closed": Kind(
+        _say('Whose mailbox this is no longer belongs to the process of "%(folder)s".'),
+        _say("Nothing is handed over; what lies there stays there."),
+    ),
     "folder name": Kind(
         _say("A folder’s name may not be empty or hold control characters."), _say("Choose another name.")
     ),
@@ -84,6 +131,14 @@ KINDS: Mapping[str, Kind] = {
         _say('%(server)s gives no UIDVALIDITY for "%(folder)s": its mail cannot be told apart.'), _ASK
     ),
     "made anew": Kind(_say("%(binding)s was made anew just now."), _say("The next pass looks again.")),
+    "mailbox full": Kind(
+        _say("There is no room left in the mailbox on %(server)s (%(doing)s): %(answer)s."),
+        _say("Make room there; until then its mail is archived and stays where it is."),
+    ),
+    "forbidden": Kind(
+        _say("%(server)s does not allow it (%(doing)s): %(answer)s."),
+        _say("Whoever looks after that server has to allow it."),
+    ),
     # mail
     "withheld": Kind(
         _say('%(server)s did not give %(count)s of the mails it has in "%(folder)s" (UID %(uids)s).'),
@@ -108,6 +163,9 @@ KINDS: Mapping[str, Kind] = {
     "smtp": Kind(_say("%(server)s takes no mail: %(answer)s."), _PATIENCE),
     "smtp unable": Kind(_say("%(server)s cannot do what was asked: %(answer)s."), _ASK),
 }
+
+# What one signs in with was not taken, or is missing: only somebody who gives another can mend that.
+REFUSALS = frozenset({"password", "no password", "token", "no consent", "consent over"})
 
 
 def sentence(kind: str, values: Mapping[str, str]) -> str:
