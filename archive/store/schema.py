@@ -546,6 +546,7 @@ enclosed_text = Table(
     metadata,
     Column("hash", LargeBinary(32), primary_key=True),  # keyed, of the attachment
     Column("text", LargeBinary, nullable=False),  # zstandard of UTF-8; empty: there is none, or none to be had
+    Column("limited", String(16)),  # why it is not all of it, or nothing (`archive.search.limited`); null: it is all
     sqlite_with_rowid=False,
 )
 
@@ -555,6 +556,16 @@ enclosed = Table(
     Column("message", Id, ForeignKey("message.id"), primary_key=True),
     Column("place", Integer, primary_key=True),  # in the order in which they stand in the mail
     Column("hash", LargeBinary(32), ForeignKey("enclosed_text.hash"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Attachments whose text is not searchable, or not all of it, for it was too much.
+limited = Table(
+    "limited",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),
+    Column("path", String(64).with_variant(Text(), "postgresql"), primary_key=True),  # of the leaf, as of an attachment
+    Column("reason", String(16), nullable=False),
     sqlite_with_rowid=False,
 )
 

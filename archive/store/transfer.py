@@ -7,10 +7,10 @@ from sqlalchemy import select
 
 from . import dialects
 from .archive import Session
-from .schema import enclosed, enclosed_text, indexed, lease, metadata
+from .schema import enclosed, enclosed_text, indexed, lease, limited, metadata
 
 # What belongs to the database it is in: its search index is made anew, nobody holds anything in the other one.
-_LEFT_OUT = {indexed, enclosed, enclosed_text, lease}
+_LEFT_OUT = {indexed, enclosed, enclosed_text, limited, lease}
 _AT_ONCE = 1000  # rows
 
 
