@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -11,11 +12,16 @@ from typing import Any
 import pytest
 
 from .servers import ceph as ceph_server
-from .servers import dovecot as dovecot_server
+from .servers import courier as courier_server
+from .servers import cyrus as cyrus_server
+from .servers import imap
 from .servers import postgresql as postgresql_server
 from .servers.ceph import Ceph
 from .servers.certificates import Authority
+from .servers.courier import Courier
+from .servers.cyrus import Cyrus
 from .servers.dovecot import Dovecot
+from .servers.imap import PASSWORD, ImapServer
 from .servers.postgresql import PostgreSQL
 from .servers.scripted import Scripted
 from .servers.smtp import Smtp
@@ -45,6 +51,8 @@ _ARCHIVE = Path(__file__).parent / "archive"
 
 MEANS = {
     "dovecot": Means(_program("dovecot", "dovecot-imapd"), must_be_had=True),
+    "cyrus": Means(cyrus_server.missing, must_be_had=True),
+    "courier": Means(courier_server.missing, must_be_had=True),
     "ceph": Means(ceph_server.missing, must_be_had=True),
     "chromium": Means(_program("chromium", "chromium", "chromium-browser"), must_be_had=True),
     # Not every release has the package; where it has, tests/setup/packages installs it.
@@ -132,16 +140,10 @@ def shared_postgresql() -> Iterator[PostgreSQL]:
 
 
 @dataclass(frozen=True)
-class Account:
+class Account(imap.Account):
     """A fresh user of the Dovecot that the tests of one worker share."""
 
     server: Dovecot
-    user: str
-    password: str
-
-    @property
-    def url(self) -> str:
-        return self.server.url(self.user)
 
 
 @pytest.fixture(scope="session")
@@ -159,9 +161,44 @@ def dovecot(request: pytest.FixtureRequest) -> Callable[..., Account]:
     """Makes fresh users on the shared server: `anna = dovecot("anna")`."""
     server: Dovecot = request.getfixturevalue("shared_dovecot")
 
-    def fresh(name: str = "anna", password: str = dovecot_server.PASSWORD) -> Account:
+    def fresh(name: str = "anna", password: str = PASSWORD) -> Account:
         user = server.add_user(f"{name}{next(_numbers)}@demo.example", password)
         return Account(server, user, password)
+
+    return fresh
+
+
+_IMAP_SERVERS: dict[str, Callable[[], Dovecot | Cyrus | Courier]] = {
+    "dovecot": Dovecot,
+    "cyrus": Cyrus,
+    "cyrus, folders beside INBOX": lambda: Cyrus(separator=".", beside=True),
+    "courier": Courier,
+}
+
+
+@pytest.fixture(scope="session")
+def shared_imap_servers() -> Iterator[Callable[[str], ImapServer]]:
+    """One server of each kind for each pytest worker, started when it is first asked for."""
+    running: dict[str, ImapServer] = {}
+    with ExitStack() as stack:
+
+        def get(kind: str) -> ImapServer:
+            if kind not in running:
+                running[kind] = stack.enter_context(_IMAP_SERVERS[kind]())
+            return running[kind]
+
+        yield get
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.needs(kind.partition(",")[0])) for kind in _IMAP_SERVERS])
+def any_server(
+    request: pytest.FixtureRequest, shared_imap_servers: Callable[[str], ImapServer]
+) -> Callable[..., imap.Account]:
+    """The test runs on every real server there is; makes fresh users on it: `anna = any_server("anna")`."""
+    server = shared_imap_servers(request.param)
+
+    def fresh(name: str = "anna", password: str = PASSWORD) -> imap.Account:
+        return imap.Account(server, server.add_user(f"{name}{next(_numbers)}", password), password)
 
     return fresh
 

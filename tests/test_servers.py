@@ -19,7 +19,8 @@ from imapclient.exceptions import IMAPClientError, LoginError
 
 from .conftest import Account
 from .servers.certificates import Authority, Certificate
-from .servers.dovecot import PASSWORD, Dovecot
+from .servers.dovecot import Dovecot
+from .servers.imap import PASSWORD
 from .servers.imap_syntax import among, numbers_in, split_words
 from .servers.scripted import CAPABILITIES, Scripted
 from .servers.smtp import Smtp

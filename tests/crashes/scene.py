@@ -20,7 +20,8 @@ from archive.post import bindings
 
 from ..archive.home import NOON as NOON_MS
 from ..archive.home import Home, furnish
-from ..servers.dovecot import PASSWORD, Dovecot, Mail
+from ..servers.dovecot import Dovecot
+from ..servers.imap import PASSWORD, Mail
 from ..world import HOSTILE, NOON, copy_for, mail
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from gateway.mailbox import RANGE, Mailbox
 
 from ..conftest import Account
 from ..servers.certificates import Authority
-from ..servers.dovecot import PASSWORD
+from ..servers.imap import PASSWORD
 from ..servers.scripted import Scripted
 from ..world import large, mail
 from .conftest import QUICK

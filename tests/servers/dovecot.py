@@ -5,18 +5,15 @@ ordinary user, and ends when the program that started it ends, however that happ
 """
 
 import contextlib
-import datetime
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -25,11 +22,11 @@ from imapclient import IMAPClient
 from imapclient.imap_utf7 import encode as encode_folder_name
 
 from .certificates import Authority, Certificate
+from .imap import PASSWORD, ImapServer, chunks, client_of
 from .ports import free_port, wait_for_greeting
 
 Format = Literal["maildir", "mdbox", "sdbox"]
 
-PASSWORD = "correct horse"  # of every user, unless told otherwise
 _MAIL_UID = 5000  # of mail processes when Dovecot runs as root; the id needs no account
 # Logs in with this before the user's name reach the same mail without being written down as a client's commands.
 _TESTER = "tester--"
@@ -43,22 +40,12 @@ _SERVICES = (
 )
 
 
-@dataclass(frozen=True)
-class Mail:
-    """One mail as the server holds it."""
-
-    uid: int
-    flags: frozenset[str]
-    raw: bytes
-    internaldate: datetime.datetime
-
-
 def program() -> str | None:
     """Where the program is; None when it is not installed."""
     return shutil.which("dovecot", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 
 
-class Dovecot:
+class Dovecot(ImapServer):
     """One server; as a context manager it is stopped and all its mail removed at the end."""
 
     def __init__(
@@ -250,53 +237,12 @@ class Dovecot:
     @contextlib.contextmanager
     def connect(self, user: str) -> Iterator[IMAPClient]:
         """A signed-in connection of the test's own that leaves no trace in `commands`."""
-        client = IMAPClient("127.0.0.1", self.port, ssl=False, timeout=60)
-        # Without this imaplib formats every literal for a debug log that nobody reads.
-        client._imap.debug = 0
-        client.normalise_times = False
-        client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
+        with client_of(self.port) as client:
             if self._users[user].isascii():
                 client.login(_TESTER + user, self._users[user])
             else:
                 client.plain_login(_TESTER + user, self._users[user])
             yield client
-        finally:
-            with contextlib.suppress(Exception):  # the server may be down, or the test has signed out itself
-                client.logout()
-
-    def path(self, folder: str) -> str:
-        """A folder's full name on this server: `path("Done/2026")` is `INBOX.Done.2026` where that is the style."""
-        if folder.upper() == "INBOX":
-            return "INBOX"
-        return self.prefix + folder.replace("/", self.separator)
-
-    def create(self, user: str, folder: str) -> str:
-        """Makes a folder, named as on the server, unless it is there; returns the name."""
-        with self.connect(user) as client:
-            if not _there(client, folder):
-                client.create_folder(folder)
-        return folder
-
-    def folders(self, user: str) -> list[str]:
-        """The names of all folders, sorted."""
-        with self.connect(user) as client:
-            return sorted(str(name) for _, _, name in client.list_folders())
-
-    def deliver(
-        self,
-        user: str,
-        folder: str,
-        *raws: bytes,
-        flags: Sequence[str] = (),
-        when: datetime.datetime | None = None,
-    ) -> None:
-        """Puts mails into a folder, which is made when missing, byte for byte and with the given INTERNALDATE."""
-        with self.connect(user) as client:
-            if folder != "INBOX" and not _there(client, folder):
-                client.create_folder(folder)
-            for raw in raws:
-                client.append(folder, raw, flags, when)
 
     def load(self, user: str, folder: str, files: Iterable[Path], *, link: bool = False) -> int:
         """Copies files into a Maildir's folder past the server, the quick way for very many; returns how many.
@@ -330,32 +276,9 @@ class Dovecot:
             client.select_folder(folder, readonly=True)
             # Sizes and dates are cached by Dovecot when they are first asked for.
             uids = client.search()
-            for chunk in _chunks(uids, 500):
+            for chunk in chunks(uids, 500):
                 client.fetch(chunk, ["RFC822.SIZE", "INTERNALDATE"])
         return count
-
-    def mails(self, user: str, folder: str) -> list[Mail]:
-        """All mails of a folder by UID, read without changing anything; none when there is no such folder."""
-        with self.connect(user) as client:
-            if not _there(client, folder):
-                return []
-            client.select_folder(folder, readonly=True)
-            found = []
-            for chunk in _chunks(client.search(), 200):
-                for uid, data in client.fetch(chunk, ["FLAGS", "INTERNALDATE", "BODY.PEEK[]"]).items():
-                    flags = frozenset(flag.decode() for flag in data[b"FLAGS"] if flag.lower() != rb"\recent")
-                    found.append(Mail(uid, flags, data[b"BODY[]"], data[b"INTERNALDATE"]))
-            return sorted(found, key=lambda mail: mail.uid)
-
-    def count(self, user: str, folder: str) -> int:
-        """How many mails are in a folder."""
-        with self.connect(user) as client:
-            return int(client.folder_status(folder, ["MESSAGES"])[b"MESSAGES"])
-
-    def uidvalidity(self, user: str, folder: str) -> int:
-        """The folder's UIDVALIDITY."""
-        with self.connect(user) as client:
-            return int(client.folder_status(folder, ["UIDVALIDITY"])[b"UIDVALIDITY"])
 
     def change_uidvalidity(self, user: str, folder: str) -> int:
         """The same mails under a new UIDVALIDITY and new UIDs, as after a server was moved; returns the new one."""
@@ -487,11 +410,6 @@ service auth {{
 """
 
 
-def _there(client: IMAPClient, folder: str) -> bool:
-    """Whether there is a folder of exactly this name; imapclient's own question takes * and % for wildcards."""
-    return folder.upper() == "INBOX" or any(name == folder for _, _, name in client.list_folders())
-
-
 def _short_folder() -> Path:
     """A new folder with a short name, for the sake of the unix sockets in it."""
     preferred = tempfile.gettempdir()
@@ -508,8 +426,3 @@ def _group_name(gid: int) -> str:
     import grp
 
     return grp.getgrgid(gid).gr_name
-
-
-def _chunks(uids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(uids), size):
-        yield uids[start : start + size]
