@@ -97,6 +97,7 @@ class Mailbox:
         self.account = account
         self._connecting = connecting
         self._broken = False
+        self._idles = self._told = False
         self.latest = 0  # INTERNALDATE of the newest mail that was fetched, UTC ms; 0: none
         self._client: Any = None
         self._client = self._connect()
@@ -254,7 +255,7 @@ class Mailbox:
 
     def close(self) -> None:
         """Sign out; never CLOSE, which would expunge. Harmless to repeat."""
-        if not self._broken:
+        if not (self._broken or self._idles):
             with suppress(Exception):
                 self._client._imap.patience = min(FAREWELL, self._connecting.timeout)
                 self._client.logout()
@@ -397,6 +398,8 @@ class Mailbox:
 
     def uids(self, *criteria: str) -> list[int]:
         """UIDs in ascending order; without criteria all."""
+        if not criteria:
+            self._client._imap.untagged_responses.pop("EXISTS", None)  # what was told until now is seen now
         with self._answers("UID SEARCH"):
             return sorted(set(map(_number, self._client.search(list(criteria) or ["ALL"]))))
 
@@ -521,6 +524,44 @@ class Mailbox:
             at += len(part)
             if not part:  # a short one need not be the last
                 return first
+
+    # --- waiting for news -----------------------------------------------------------------------------------------
+
+    def idle(self) -> bool:
+        """Have the server tell of news of the selected folder by itself (RFC 2177); False where it does not do that.
+
+        Until `idle_done` nothing else may be asked.
+        """
+        if "IDLE" not in self.capabilities:
+            return False
+        imap = self._client._imap
+        with self._answers("IDLE"):
+            # imapclient's own takes whatever comes before the go-ahead for a fault; a server may tell of news there.
+            self._client._idle_tag = tag = imap._command("IDLE")
+            while imap._get_response() is not None:
+                if imap.tagged_commands[tag]:
+                    del imap.tagged_commands[tag]
+                    return False
+            imap.rest()
+        # It tells only once, and may have done so with its last answers.
+        self._told = "EXISTS" in imap.untagged_responses
+        self._idles = True
+        return True
+
+    def stirs(self) -> bool:
+        """While it idles: whether the server says something, or has gone. Never waits."""
+        return self._told or self._client._imap.stirs()  # type: ignore[no-any-return]
+
+    def fileno(self) -> int:
+        """What becomes readable when the server says something."""
+        return self._client.socket().fileno()  # type: ignore[no-any-return]
+
+    def idle_done(self) -> None:
+        """Other things may be asked again. Trouble where the connection does not work any more."""
+        with self._answers("DONE"):
+            self._client.idle_done()
+            self._client._imap.wake()
+        self._idles = False
 
     # --- moving -------------------------------------------------------------------------------------------------
 
