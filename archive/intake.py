@@ -78,6 +78,13 @@ class Origin(Protocol):
     def told(self, uid: int) -> Mapping[str, Any]:
         """What the event says of it."""
 
+    def import_mode(self, uid: int) -> bool:
+        """Whether it was there before: then it never causes replies or notifications."""
+
+    @property
+    def handed_over_by(self) -> str | None:
+        """Whose hand brought it to the scope; who keeps seeing it. As scopes and events name users."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
@@ -105,7 +112,17 @@ class Watched:
 
     def told(self, uid: int) -> Mapping[str, Any]:
         """See `Origin.told`."""
-        return {"uidvalidity": self.uidvalidity, "uid": uid}
+        before = {"import_mode": True} if self.import_mode(uid) else {}
+        return {"uidvalidity": self.uidvalidity, "uid": uid, **before}
+
+    def import_mode(self, uid: int) -> bool:
+        """See `Origin.import_mode`; what is dragged to a desk is handed over there and then."""
+        return self.binding.desk_of is None and self.binding.was_before(self.uidvalidity, uid)
+
+    @property
+    def handed_over_by(self) -> str | None:
+        """See `Origin.handed_over_by`: at a desk, the mailbox's owner."""
+        return self.binding.hands_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +150,16 @@ class Imported:
 
     def told(self, uid: int) -> Mapping[str, Any]:
         """See `Origin.told`."""
-        return {"imported": True, "place": self.places[uid][1]}
+        return {"imported": True, "import_mode": True, "place": self.places[uid][1]}
+
+    def import_mode(self, _uid: int) -> bool:
+        """See `Origin.import_mode`."""
+        return True
+
+    @property
+    def handed_over_by(self) -> str | None:
+        """See `Origin.handed_over_by`."""
+        return None
 
 
 @dataclass(slots=True)
@@ -460,10 +486,14 @@ def record(
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
     numbers = _write_receipts(session, origin, listed, made, now)
     bringing = {ids[one.content_key]: one for one, _ in reversed(copies)}
-    reached = _deliver(session, origin.scope, bringing, numbers, made, now)
+    scopes = [origin.scope, *filter(None, [origin.handed_over_by])]
+    reached = {scope: _deliver(session, origin, scope, bringing, numbers, made, now) for scope in scopes}
     _index(session, origin, ids, fresh, [one for one, _ in copies])
-    _note_tickets(session, origin.scope, reached, made, now)
+    for scope in scopes:
+        _note_tickets(session, scope, reached[scope], made, now)
     log.write(session, _events(origin, copies, ids, fresh, made), now)
+    if origin.handed_over_by is not None:
+        log.write(session, _handed_over(origin, reached[origin.scope]), now)
     if isinstance(origin, Watched):
         _resolve_quarantine(session, origin.binding, origin.uidvalidity, prepared, now)
 
@@ -638,6 +668,7 @@ def _write_receipts(
 
 def _deliver(
     session: Session,
+    origin: Origin,
     scope: str,
     messages: Mapping[int, Prepared],
     receipt_of: Mapping[int, int],
@@ -654,12 +685,21 @@ def _deliver(
     if not reached:
         return []
     insert_rows(session, message_scope, [{"message": id_, "scope": scope} for id_, _ in reached])
-    rows = [{"message": id_, "scope": scope, "receipt": receipt_of[id_], "at": now} for id_, _ in reached]
+    rows = [
+        {
+            "message": id_,
+            "scope": scope,
+            "receipt": receipt_of[id_],
+            "at": now,
+            "import_mode": True if origin.import_mode(one.arrival.uid) else None,
+        }
+        for id_, one in reached
+    ]
     insert_rows(session, delivery, rows)
     for (_, one), handed in zip(reached, rows, strict=True):
         of_message, key = made[one.arrival.uid], f"{proof.SUBJECT}/{scope}"
-        of_message["message_scope"] = {key: proof.NOTHING_ELSE}
-        of_message["delivery"] = {key: proof.digest("delivery", handed)}
+        of_message.setdefault("message_scope", {})[key] = proof.NOTHING_ELSE
+        of_message.setdefault("delivery", {})[key] = proof.digest("delivery", handed)
     return reached
 
 
@@ -675,6 +715,7 @@ def _index(
     for key, one in fresh.items():
         binding = origin.place(one.arrival.uid).get("binding")
         marked = marks.of_new(origin.scope, binding, len(one.arrival.raw), len(one.facts.attachments))
+        marked |= frozenset(filter(None, [origin.handed_over_by]))
         new.append((words(ids[key], one.facts), marked))
     index.add(session, new)
     again = {ids[one.content_key]: one for one in copies if one.content_key not in fresh}
@@ -725,7 +766,7 @@ def _note_tickets(
     ]
     brought_by = {id_: one.arrival.uid for id_, one in reached}
     for id_, digests in tickets.note(session, arrived, now).items():
-        made[brought_by[id_]]["ticket"] = digests
+        made[brought_by[id_]].setdefault("ticket", {}).update(digests)
 
 
 def _conversations(session: Session, messages: Iterable[int]) -> dict[int, int]:
@@ -749,6 +790,13 @@ def _events(
         uid = one.arrival.uid
         details = {**origin.told(uid), "sha256": one.sha256.hex()}
         yield log.Event(kind, origin.actor(uid), f"message:{ids[one.content_key]}", details, made[uid])
+
+
+def _handed_over(origin: Watched | Imported, reached: Iterable[tuple[int, Prepared]]) -> Iterator[log.Event]:
+    """Dragging a mail to a desk is its owner's deed."""
+    for id_, one in reached:
+        details = {"by": origin.actor(one.arrival.uid), "to": origin.scope}
+        yield log.Event("message.handed_over", origin.handed_over_by or log.OPERATOR, f"message:{id_}", details)
 
 
 def _tell_quarantine(

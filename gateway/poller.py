@@ -6,13 +6,14 @@ What fails is a value in the outcome and stops nobody else. `poll` goes on until
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from archive.events import log
 from archive.intake import Intake, Taken
-from archive.post import bindings, ledger, receipts
+from archive.mail import facts
+from archive.post import bindings, decisions, ledger, receipts
 from archive.post.bindings import Binding
 from archive.post.ledger import Untaken
 from archive.reading import Reading
@@ -24,19 +25,14 @@ from .accounts import Account, parse
 from .leases import Fence
 from .mailbox import CHUNK, Connecting, Mailbox
 from .mover import Mover
+from .preview import look
 from .taking import archive_answers, cut, take
 from .trouble import Busy, Refused, Trouble, Unreachable
 from .workers import Order, Workers
 
 MOVE_AT = 4000  # originals that have been archived are moved when so many wait
 MOVE_AFTER = 10.0  # or the first of them has waited so many seconds
-FLAGGED = "A person flagged it as deleted; it is left alone."
-WITHHELD = "The server lists it and does not give it; it is tried again."
-TAKEN_BACK = Untaken(ledger.WAITING, "What kept it from being taken was taken back; it is about to be taken.")
-AGAIN = (
-    "A mail of this number (UID) was archived and moved before, and the server shows one again, as after a backup was "
-    "put back. Move it out of the folder and in again, and it is taken."
-)
+TAKEN_BACK = Untaken(ledger.WAITING, ledger.TAKEN_BACK)
 WORTH_WORKERS = 200  # mails, or
 WORTH_WORKERS_BYTES = 16 << 20  # bytes to take before other cores are worth starting
 LONGEST_BACKOFF = 3600  # seconds between tries when they keep failing
@@ -58,11 +54,17 @@ class Outcome:
     seconds: float = 0.0
     trouble: str | None = None
     busy: bool = False  # another gateway is at it
+    rests: bool = False  # paused or disconnected: nothing was looked at
+    asked: bool = False  # its owner has not said yes, so nothing was taken
 
     def sentence(self) -> str:
         """The outcome for people."""
         if self.trouble:
             return f"{self.binding}: {self.trouble}"
+        if self.rests:
+            return f"{self.binding}: paused or disconnected; nothing was looked at."
+        if self.asked:
+            return f"{self.binding}: {self.seen} wait for the owner's yes: postroom binding accept {self.binding}"
         if not self.seen and not self.known:
             return f"{self.binding}: nothing new."
         parts = [f"{self.archived} archived"]
@@ -99,7 +101,9 @@ class Poller:
         started = time.monotonic()
         with self.archive.reading() as session:
             one = bindings.get(session, binding)
-        outcome = Outcome(one.name)
+        outcome = Outcome(one.name, rests=one.rests)
+        if one.rests:
+            return outcome
         try:
             with leases.held(self.archive, one.id, one.name, self.lease_wait) as fence:
                 self._pass(one.id, outcome, fence)
@@ -117,6 +121,9 @@ class Poller:
     def _pass(self, binding: int, outcome: Outcome, fence: Fence) -> None:
         with self.archive.reading() as session:
             one = bindings.get(session, binding)
+        if one.rests:  # since a moment ago
+            outcome.rests = True
+            return
         try:
             with archive_answers(self.archive.folder):
                 visit = _Visit(self, one, outcome, fence)
@@ -160,6 +167,10 @@ class Poller:
         return self._intake
 
 
+class _CalledOff(Exception):
+    """Somebody paused or disconnected the binding while mail was taken."""
+
+
 class _Visit:
     """Everything between signing in and out."""
 
@@ -182,8 +193,14 @@ class _Visit:
         account = self._account()
         with Mailbox(account, self._poller.connecting) as mailbox:
             self.moving = mailbox.moving
-            self._uidvalidity = mailbox.select(self._binding.folder).uidvalidity
-            self._note_generation()
+            if self._binding.desk_of is not None:
+                self._open_desk(mailbox)
+            selected = mailbox.select(self._binding.folder)
+            self._uidvalidity = selected.uidvalidity
+            self._note_generation(selected.uidnext or max(mailbox.uids(), default=0) + 1)
+            if self._binding.asked_at is not None:
+                self._preview(mailbox, self._binding.asked_at)
+                return
             mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock, self._fence)
             try:
                 self._settle_open(mailbox, mover)
@@ -192,6 +209,8 @@ class _Visit:
                     self._outcome.seen += len(uids)
                     self._take(account, mailbox, mover, uids)
                     mover.flush()
+            except _CalledOff:
+                mover.flush()
             finally:
                 self._outcome.moved = mover.moved
         if self._withheld:
@@ -207,19 +226,58 @@ class _Visit:
         except (KeyTrouble, ValueError) as error:
             raise Refused("settings", answer=error) from None
 
-    def _note_generation(self) -> None:
-        """UIDs are only comparable under one UIDVALIDITY (RFC 9051 2.3.1.1)."""
-        before, now = self._binding.uidvalidity, self._poller.clock()
-        if before == self._uidvalidity:
+    def _open_desk(self, mailbox: Mailbox) -> None:
+        """A desk is there for who may hand mail into its process; its folder is made where it is missing at first."""
+        one = self._binding
+        with self._archive.reading() as session:
+            allowed = decisions.may_hand_to(session, one.mailbox.owner or 0, one.process or 0)
+        if not allowed:
+            raise Refused("desk closed", folder=one.folder)
+        if one.succeeded_at is None:
+            folder = mailbox.find_folder(one.folder) or mailbox.create_folder(one.folder)
+            with self._archive.intake() as session:
+                decisions.name_folder(session, one, folder, self._poller.clock())
+            self._binding = replace(one, folder=folder)
+
+    def _note_generation(self, uidnext: int) -> None:
+        """UIDs are only comparable under one UIDVALIDITY (RFC 9051 2.3.1.1).
+
+        What is there before the first pass that takes, or when the folder was made anew, is told apart (import mode).
+        """
+        one, now = self._binding, self._poller.clock()
+        before = one.uidvalidity
+        begins = one.began_at is None and one.from_now_at is None and one.before_uidnext != uidnext
+        if before == self._uidvalidity and not begins:
             return
+        self._binding = replace(one, uidvalidity=self._uidvalidity, before_uidnext=uidnext)
         with self._archive.intake() as session:
-            bindings.select_generation(session, self._binding.id, self._uidvalidity)
-            if before is not None:
+            bindings.select_generation(session, one.id, self._uidvalidity, uidnext)
+            if before not in (None, self._uidvalidity):
                 receipts.settle_other_generations(session, self._binding.id, self._uidvalidity, now)
                 ledger.new_generation(session, self._binding, self._uidvalidity, now)
                 details = {"before": before, "after": self._uidvalidity}
                 event = log.Event("binding.new_generation", self._binding.actor, self._binding.actor, details)
                 log.write(session, [event], now)
+
+    def _preview(self, mailbox: Mailbox, asked_at: int) -> None:
+        """Count what is there, for the owner; nothing is taken before the yes."""
+        one, uidvalidity = self._binding, self._uidvalidity
+        uids = mailbox.uids()
+        with self._archive.reading() as session:
+            known = receipts.known(session, one.id, uidvalidity, uids)
+            known |= receipts.in_quarantine(session, one.id, uidvalidity)
+            listed = ledger.untaken(session, one.id, uidvalidity)
+            looked = decisions.has_preview(session, one)
+        wanted = dict.fromkeys(set(uids) - known, Untaken(ledger.WAITING, ledger.ASKED))
+        self.waiting = self._outcome.seen = len(wanted)
+        self._outcome.asked = True
+        if wanted == listed and looked:
+            return
+        reading = self._poller.reading
+        found = look(mailbox, wanted, asked_at, self._poller.clock(), reading.facts if reading else facts.read)
+        with self._archive.intake() as session:
+            ledger.note(session, one, uidvalidity, wanted, uids, (), found.at)
+            decisions.note_preview(session, self._archive, one, found)
 
     def _settle_open(self, mailbox: Mailbox, mover: Mover) -> None:
         """What an earlier pass archived and could not settle comes first (states S2, S3, S5)."""
@@ -241,23 +299,27 @@ class _Visit:
             held = receipts.held_back(session, id_, uidvalidity)
             listed = ledger.untaken(session, id_, uidvalidity)
             again = receipts.met_again(session, id_, uidvalidity, known)
-        untaken = dict.fromkeys(deleted - known, Untaken(ledger.LEFT, FLAGGED))
-        untaken |= dict.fromkeys(again, Untaken(ledger.LEFT, AGAIN))
+        stays = set()
+        if self._binding.from_now_at is not None:
+            stays = {uid for uid in uids if self._binding.was_before(uidvalidity, uid)} - known - quarantined
+        untaken = dict.fromkeys(stays, Untaken(ledger.LEFT, ledger.BEFORE))
+        untaken |= dict.fromkeys(deleted - known, Untaken(ledger.LEFT, ledger.FLAGGED))
+        untaken |= dict.fromkeys(again, Untaken(ledger.LEFT, ledger.AGAIN))
         self.waiting = len((untaken.keys() | quarantined).intersection(uids))
         without = set(uids) - known - quarantined - untaken.keys()
         self._withheld = sorted(self._looked_at & without)
         # What is listed and there stays listed until it has a receipt, or a crash would leave it without an outcome.
         for uid in without & listed.keys():
             untaken[uid] = listed[uid] if listed[uid].outcome == ledger.WAITING else TAKEN_BACK
-        untaken |= dict.fromkeys(self._withheld, Untaken(ledger.WAITING, WITHHELD))
+        untaken |= dict.fromkeys(self._withheld, Untaken(ledger.WAITING, ledger.WITHHELD))
         vanished = self._looked_at - self._accounted - set(uids)
         if untaken != listed or vanished:
             with self._archive.intake() as session:
                 now = self._poller.clock()
                 ledger.note(session, self._binding, uidvalidity, untaken, uids, vanished, now)
             self._accounted |= vanished
-        wanted = [uid for uid in fresh if uid not in known and uid not in deleted and uid not in held]
-        return wanted
+        left = known | deleted | held | stays
+        return [uid for uid in fresh if uid not in left]
 
     def _take(self, account: Account, mailbox: Mailbox, mover: Mover, uids: list[int]) -> None:
         total = len(uids)
@@ -270,6 +332,9 @@ class _Visit:
             if mover.waiting >= MOVE_AT or time.monotonic() - self._moved_at > MOVE_AFTER:
                 mover.flush()
                 self._moved_at = time.monotonic()
+            with self._archive.reading() as session:
+                if bindings.get(session, self._binding.id).rests:
+                    raise _CalledOff
 
         sizes = _sizes(mailbox, uids)
         workers = self._poller.workers

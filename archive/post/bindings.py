@@ -67,6 +67,14 @@ class Binding:
     processed_uidvalidity: int | None
     processed_uidnext: int | None
     moving: str | None  # move, uidplus, or copy: originals stay in the watched folder, marked
+    before_uidnext: int | None = None  # mail below it was there before (import mode)
+    began_at: int | None = None  # the first pass that took what it found
+    asked_at: int | None = None  # its owner is asked since then, and nothing is taken before the answer
+    from_now_at: int | None = None  # its owner said then that what was there before stays where it is
+    desk_of: int | None = None  # the binding below whose folder this one is a desk
+    paused_at: int | None = None
+    paused_by: str | None = None
+    ended_at: int | None = None  # disconnected
 
     @property
     def name(self) -> str:
@@ -82,6 +90,20 @@ class Binding:
     def actor(self) -> str:
         """As events name it."""
         return f"binding:{self.id}"
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing is looked at here: paused, or disconnected."""
+        return self.paused_at is not None or self.ended_at is not None
+
+    @property
+    def hands_over(self) -> str | None:
+        """Of a desk: whose hand brings mail here, and who keeps seeing it; as events and scopes name users."""
+        return user_scope(self.mailbox.owner) if self.desk_of is not None and self.mailbox.owner else None
+
+    def was_before(self, uidvalidity: int, uid: int) -> bool:
+        """Whether a mail was there before the first pass, so that it never causes replies or notifications."""
+        return uidvalidity == self.uidvalidity and self.before_uidnext is not None and uid < self.before_uidnext
 
 
 def add_mailbox(
@@ -159,19 +181,32 @@ def add(
     process: int | None = None,
     user: int | None = None,
     every_seconds: int = 60,
+    preview: bool | None = None,
+    desk_of: int | None = None,
+    actor: str = log.OPERATOR,
 ) -> int:
-    """A new binding's id; it is due at once. BindingTrouble as `check_new`."""
+    """A binding's id; it is due at once. BindingTrouble as `check_new`.
+
+    With a `preview` nothing is taken before the owner's yes; without a word that is so in private folders, desks apart.
+    A folder that was disconnected goes on with the receipts it has.
+    """
     check_new(session, box, folder, processed)
-    row = {"mailbox": box.id, "folder": folder, "processed": processed, "process": process, "user": user}
-    made = cast(
-        int,
-        session.scalar(
-            insert(binding).values(**row, every=every_seconds, created_at=now, next_at=now).returning(binding.c.id)
-        ),
-    )
+    asks = preview if preview is not None else (user is not None or box.owner is not None) and desk_of is None
+    row = {"processed": processed, "process": process, "user": user, "every": every_seconds, "next_at": now}
+    row |= {"asked_at": now if asks else None, "desk_of": desk_of}
+    ours = (binding.c.mailbox == box.id) & (binding.c.folder == folder)
+    made = session.scalar(select(binding.c.id).where(ours))
+    if made is None:
+        row |= {"mailbox": box.id, "folder": folder, "created_at": now}
+        made = cast(int, session.scalar(insert(binding).values(**row).returning(binding.c.id)))
+        kind = "binding.added"
+    else:
+        row |= {"ended_at": None, "from_now_at": None, "began_at": None}
+        session.execute(update(binding).where(binding.c.id == made).values(**row))
+        kind = "binding.connected_again"
     details = {"name": f"{box.name}/{folder}", "processed": processed}
     rows = proof.of_ids(session, "binding", [made])
-    log.write(session, [log.Event("binding.added", log.OPERATOR, f"binding:{made}", details, rows)], now)
+    log.write(session, [log.Event(kind, actor, f"binding:{made}", details, rows)], now)
     return made
 
 
@@ -190,13 +225,15 @@ def _binding(row: Row[tuple[object, ...]]) -> Binding:
         row.id, box, row.folder, row.processed, row.process, row.user, row.every, row.created_at, row.next_at,
         row.checked_at, row.succeeded_at, row.waiting, row.empty_polls, row.trouble, row.trouble_kind,
         json.loads(row.trouble_values) if row.trouble_values else {}, row.trouble_since, row.permanent, row.failures,
-        row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving,
+        row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving, row.before_uidnext,
+        row.began_at, row.asked_at, row.from_now_at, row.desk_of, row.paused_at, row.paused_by, row.ended_at,
     )  # fmt: skip
 
 
-def every(session: Session) -> list[Binding]:
-    """All bindings by name."""
-    return [_binding(row) for row in session.execute(_joined().order_by(mailbox.c.name, binding.c.folder))]
+def every(session: Session, *, ended: bool = False) -> list[Binding]:
+    """All bindings by name; with `ended` also those that were disconnected."""
+    query = _joined().order_by(mailbox.c.name, binding.c.folder)
+    return [_binding(row) for row in session.execute(query if ended else query.where(binding.c.ended_at.is_(None)))]
 
 
 def get(session: Session, id_: int) -> Binding:
@@ -209,13 +246,15 @@ def get(session: Session, id_: int) -> Binding:
 
 def due(session: Session, now: int, limit: int) -> list[Binding]:
     """Bindings whose time has come, the longest waiting first."""
-    query = _joined().where(binding.c.next_at <= now).order_by(binding.c.next_at).limit(limit)
+    awake = binding.c.paused_at.is_(None) & binding.c.ended_at.is_(None)
+    query = _joined().where(binding.c.next_at <= now, awake).order_by(binding.c.next_at).limit(limit)
     return [_binding(row) for row in session.execute(query)]
 
 
-def select_generation(session: Session, id_: int, uidvalidity: int) -> None:
-    """Note the watched folder's UIDVALIDITY."""
-    session.execute(update(binding).where(binding.c.id == id_).values(uidvalidity=uidvalidity))
+def select_generation(session: Session, id_: int, uidvalidity: int, before_uidnext: int | None = None) -> None:
+    """Note the watched folder's UIDVALIDITY, and below which UID its mail was there before."""
+    values = {"uidvalidity": uidvalidity, "before_uidnext": before_uidnext}
+    session.execute(update(binding).where(binding.c.id == id_).values(**values))
 
 
 def about_to_move(session: Session, id_: int, uidvalidity: int, uidnext: int) -> None:
@@ -245,6 +284,7 @@ def succeeded(
             next_at=now + one.every * 1000,
             waiting=waiting,
             moving=moving,
+            began_at=binding.c.began_at if one.asked_at else func.coalesce(binding.c.began_at, now),
             empty_polls=binding.c.empty_polls + 1 if empty else 0,
             trouble=None,
             trouble_kind=None,
@@ -269,10 +309,13 @@ def failed(
     kind: str | None = None,
     values: Mapping[str, str] | None = None,
 ) -> None:
-    """A pass failed; it stands on the health page until one succeeds: in the reader's language where it has a kind."""
-    session.execute(
+    """A pass failed; it stands on the health page until one succeeds: in the reader's language where it has a kind.
+
+    Of a binding that was paused or disconnected in the meantime nothing is said.
+    """
+    noted = session.execute(
         update(binding)
-        .where(binding.c.id == one.id)
+        .where(binding.c.id == one.id, binding.c.paused_at.is_(None), binding.c.ended_at.is_(None))
         .values(
             checked_at=now,
             next_at=next_at,
@@ -284,7 +327,7 @@ def failed(
             failures=binding.c.failures + 1,
         )
     )
-    if one.trouble != trouble:
+    if noted.rowcount and one.trouble != trouble:
         details = {"trouble": trouble, "permanent": permanent}
         log.write(session, [log.Event("binding.failed", one.actor, one.actor, details)], now)
 

@@ -27,8 +27,25 @@ LEFT = "left"  # by rule
 WAITING = "waiting"  # tried again by the next pass
 GONE = "gone"  # before it could be taken
 
-_NEW_GENERATION = "The folder was made anew (UIDVALIDITY changed); what is still there goes by another number."
-_NOT_THERE = "It was not there any more when it was to be taken."
+
+def _say(text: str) -> str:
+    """Marks a sentence for the catalogues; the list keeps it in English, and pages translate it."""
+    return text
+
+
+# Why mail is not taken, or is not there to be taken.
+FLAGGED = _say("A person flagged it as deleted; it is left alone.")
+WITHHELD = _say("The server lists it and does not give it; it is tried again.")
+TAKEN_BACK = _say("What kept it from being taken was taken back; it is about to be taken.")
+AGAIN = _say(
+    "A mail of this number (UID) was archived and moved before, and the server shows one again, as after a backup was "
+    "put back. Move it out of the folder and in again, and it is taken."
+)
+ASKED = _say("It waits for the yes of the folder’s owner.")
+BEFORE = _say("It was there before; the owner wants only what comes from now on.")
+_NEW_GENERATION = _say("The folder was made anew (UIDVALIDITY changed); what is still there goes by another number.")
+_NOT_THERE = _say("It was not there any more when it was to be taken.")
+REASONS = frozenset({FLAGGED, WITHHELD, TAKEN_BACK, AGAIN, ASKED, BEFORE, _NEW_GENERATION, _NOT_THERE})
 _SHOWN = 5  # UIDs a sentence names
 
 

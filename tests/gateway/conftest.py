@@ -71,17 +71,25 @@ class Office:
         process: str | None = "helpdesk",
         user: str | None = None,
         name: str | None = None,
+        preview: bool = False,
+        owner: str | None = None,
     ) -> int:
-        """Bind a folder of an account, named as on its server; returns the binding's id."""
+        """Bind a folder of an account, named as on its server; returns the binding's id.
+
+        What is in it is taken at once, also from a private folder, unless there is to be a `preview`.
+        """
         with self.archive.transaction() as session:
+            owns = self.names[owner] if owner else None
             name = name or f"box{len(bindings.mailboxes(session)) + 1}"
             box = bindings.mailbox_by_name(session, name)
             if box is None:
-                bindings.add_mailbox(session, self.archive, name, account.url, None, account.password, now())
+                bindings.add_mailbox(
+                    session, self.archive, name, account.url, None, account.password, now(), owner=owns
+                )
                 box = bindings.mailbox_by_name(session, name)
             assert box is not None
             for_whom: dict[str, Any] = {"user": self.names[user]} if user else {"process": self.names[process or ""]}
-            return bindings.add(session, box, folder, processed, now(), **for_whom)
+            return bindings.add(session, box, folder, processed, now(), preview=preview, **for_whom)
 
     def binding(self, id_: int) -> Binding:
         with self.archive.reading() as session:

@@ -216,6 +216,6 @@ def _furnish(archive: Archive) -> tuple[dict[str, int], dict[str, bindings.Bindi
             "helpdesk": bindings.add(session, office_box, "Helpdesk", "Done", NOW, process=of_slug["helpdesk"]),
             "sales": bindings.add(session, office_box, "Sales", "Done", NOW, process=of_slug["sales"]),
             "press": bindings.add(session, office_box, "Press", "Done", NOW, process=of_slug["press"]),
-            "anna": bindings.add(session, anna_box, "Postroom", "Done", NOW, user=ids["anna"]),
+            "anna": bindings.add(session, anna_box, "Postroom", "Done", NOW, user=ids["anna"], preview=False),
         }
         return ids, {name: bindings.get(session, number) for name, number in numbers.items()}

@@ -1,0 +1,210 @@
+"""What people decide of a binding: to take what is there, to leave it, to pause, to go on, to disconnect."""
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+
+from ..events import log, proof
+from ..people import processes
+from ..people.processes import Process
+from ..store.archive import Archive, Session
+from ..store.schema import binding, mailbox, preview, quarantine, receipt
+from . import bindings
+from .bindings import Binding, BindingTrouble, Mailbox
+
+SHOWN = 12  # mails of a preview that are told apart
+
+
+# --- what is there, before anything is taken ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A mail in a folder whose owner has not said yes, as its header names it."""
+
+    date: int  # when it arrived, UTC ms
+    sender: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is in such a folder."""
+
+    at: int  # when it was looked at, UTC ms
+    mails: int
+    size: int  # bytes, as the server says
+    since: int  # of the mails, those that came after the folder was connected
+    oldest: int | None
+    newest: int | None
+    some: Sequence[Waiting]  # the newest ones
+
+
+def note_preview(session: Session, archive: Archive, of: Binding, found: Preview) -> None:
+    """Keep what was found for the owner, until the answer."""
+    some = json.dumps([[one.date, one.sender, one.subject] for one in found.some], ensure_ascii=False)
+    session.execute(delete(preview).where(preview.c.binding == of.id))
+    if session.scalar(select(binding.c.asked_at).where(binding.c.id == of.id)) is None:
+        return  # the answer came in between
+    row: dict[str, Any] = {"at": found.at, "mails": found.mails, "size": found.size, "since": found.since}
+    row |= {"oldest": found.oldest, "newest": found.newest, "some": archive.key.encrypt_secret(some)}
+    session.execute(insert(preview).values(binding=of.id, **row))
+
+
+def has_preview(session: Session, of: Binding) -> bool:
+    """Whether the folder has been looked at since it was connected."""
+    return session.scalar(select(preview.c.binding).where(preview.c.binding == of.id)) is not None
+
+
+def read_preview(session: Session, archive: Archive, of: Binding) -> Preview | None:
+    """What the last look found, for the owner alone; None before there was one."""
+    row = session.execute(select(preview).where(preview.c.binding == of.id)).first()
+    if row is None:
+        return None
+    some = [Waiting(*one) for one in json.loads(archive.key.decrypt_secret(row.some))]
+    return Preview(row.at, row.mails, row.size, row.since, row.oldest, row.newest, some)
+
+
+def accept(session: Session, of: Binding, actor: str, now: int, *, from_now_on: bool = False) -> None:
+    """The owner's answer: take what is there; or, `from_now_on`, leave what was there at the last look.
+
+    It may be given again, and otherwise: what was left is taken after all. BindingTrouble where nothing was asked.
+    """
+    if of.asked_at is None and (of.from_now_at is None or from_now_on):
+        raise BindingTrouble(f"Nobody was asked about {of.name}: what is there is being taken.")
+    if from_now_on and of.before_uidnext is None:
+        raise BindingTrouble(f"{of.name} has not been looked at yet, so nobody knows what is there before now.")
+    session.execute(delete(preview).where(preview.c.binding == of.id))
+    values = {"asked_at": None, "from_now_at": now if from_now_on else None, "next_at": now}
+    session.execute(update(binding).where(binding.c.id == of.id).values(**values))
+    _tell(session, "binding.from_now_on" if from_now_on else "binding.accepted", of, actor, now)
+
+
+# --- resting ------------------------------------------------------------------------------------------------------
+
+_AT_REST = {
+    "trouble": None,
+    "trouble_kind": None,
+    "trouble_values": None,
+    "trouble_since": None,
+    "permanent": False,
+    "failures": 0,
+}
+
+
+def pause(session: Session, some: Collection[Binding], actor: str, now: int) -> None:
+    """Look at these no more until they are resumed; what was wrong with them is nobody's trouble meanwhile."""
+    for one in some:
+        where = (binding.c.id == one.id) & binding.c.paused_at.is_(None) & binding.c.ended_at.is_(None)
+        if session.execute(update(binding).where(where).values(paused_at=now, paused_by=actor, **_AT_REST)).rowcount:
+            _tell(session, "binding.paused", one, actor, now)
+
+
+def resume(session: Session, some: Collection[Binding], actor: str, now: int) -> None:
+    """Go on with these, at once."""
+    for one in some:
+        where = (binding.c.id == one.id) & binding.c.paused_at.is_not(None)
+        values = {"paused_at": None, "paused_by": None, "next_at": now}
+        if session.execute(update(binding).where(where).values(**values)).rowcount:
+            _tell(session, "binding.resumed", one, actor, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What stays in the archive of a folder that is disconnected."""
+
+    copies: int
+    messages: int
+    quarantined: int
+    unmoved: int  # archived, and their originals are still in the watched folder
+
+
+def remains(session: Session, some: Collection[Binding]) -> Remains:
+    """What is archived from these."""
+    ids = [one.id for one in some]
+    ours = receipt.c.binding.in_(ids)
+    copies, messages = session.execute(
+        select(func.count(), func.count(receipt.c.message.distinct())).select_from(receipt).where(ours)
+    ).one()
+    held = quarantine.c.binding.in_(ids) & quarantine.c.resolved_at.is_(None)
+    quarantined = session.scalar(select(func.count()).select_from(quarantine).where(held)) or 0
+    open_ones = ours & receipt.c.settled_at.is_(None)
+    unmoved = session.scalar(select(func.count()).select_from(receipt).where(open_ones)) or 0
+    return Remains(copies, messages, quarantined, unmoved)
+
+
+def disconnect(session: Session, some: Collection[Binding], actor: str, now: int) -> Remains:
+    """Watch these no more, and their desks neither. Nothing on the server is touched; archive and ledger remain."""
+    ids = {one.id for one in some}
+    desks = [one for one in bindings.every(session) if one.desk_of in ids and one.id not in ids]
+    for one in (*some, *desks):
+        values = {"ended_at": now, "asked_at": None, "paused_at": None, "paused_by": None, **_AT_REST}
+        session.execute(delete(preview).where(preview.c.binding == one.id))
+        where = (binding.c.id == one.id) & binding.c.ended_at.is_(None)
+        if session.execute(update(binding).where(where).values(**values)).rowcount:
+            _tell(session, "binding.disconnected", one, actor, now)
+    return remains(session, [*some, *desks])
+
+
+def forget_secret(session: Session, box: Mailbox, actor: str, now: int) -> None:
+    """A mailbox in which nothing is watched any more needs no password here."""
+    session.execute(update(mailbox).where(mailbox.c.id == box.id).values(secret=None))
+    rows = proof.of_ids(session, "mailbox", [box.id])
+    log.write(session, [log.Event("mailbox.disconnected", actor, f"mailbox:{box.id}", rows=rows)], now)
+
+
+# --- desks --------------------------------------------------------------------------------------------------------
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f/\\.%*&\"]+")
+
+
+def desk_folder(of: Binding, process: Process) -> str:
+    """Pure: what the desk's folder is called until its server has had its say; no part of the name makes folders."""
+    name = _UNFIT.sub("-", process.name).strip(" -") or process.slug
+    return f"{of.folder}/{name}"
+
+
+def set_up_desk(session: Session, of: Binding, process: Process, actor: str, now: int) -> int:
+    """A folder below the watched one from which mail goes to a process; returns its binding's id.
+
+    The gateway makes it at its first pass. BindingTrouble where the mailbox is nobody's, or its owner does not belong
+    to that process.
+    """
+    if of.mailbox.owner is None or of.desk_of is not None or of.ended_at is not None:
+        raise BindingTrouble(f"{of.name} is no private folder, so there is nobody whose desks these were.")
+    if not may_hand_to(session, of.mailbox.owner, process.id):
+        raise BindingTrouble(f"The owner of {of.mailbox.name} does not belong to {process.name}.")
+    if any(one.desk_of == of.id and one.process == process.id for one in bindings.every(session)):
+        raise BindingTrouble(f"There is a desk for {process.name} below {of.name} already.")
+    earlier = next((one for one in bindings.every(session, ended=True) if _same_desk(one, of, process)), None)
+    folder = earlier.folder if earlier else desk_folder(of, process)
+    more = {"process": process.id, "every_seconds": of.every, "desk_of": of.id, "actor": actor}
+    return bindings.add(session, of.mailbox, folder, of.processed, now, **more)  # type: ignore[arg-type]
+
+
+def _same_desk(one: Binding, of: Binding, process: Process) -> bool:
+    return one.ended_at is not None and one.desk_of == of.id and one.process == process.id
+
+
+def may_hand_to(session: Session, user: int, process: int) -> bool:
+    """Whether this user may hand mail into a process: whoever belongs to it."""
+
+    return any(one.id == process for one in processes.of_member(session, user))
+
+
+def name_folder(session: Session, of: Binding, folder: str, now: int) -> None:
+    """A desk's folder goes by the name that its server gave it."""
+    if folder != of.folder:
+        session.execute(update(binding).where(binding.c.id == of.id).values(folder=folder))
+        _tell(session, "binding.folder_named", of, of.actor, now, {"folder": folder})
+
+
+def _tell(
+    session: Session, kind: str, of: Binding, actor: str, now: int, details: Mapping[str, object] | None = None
+) -> None:
+    rows = proof.of_ids(session, "binding", [of.id])
+    log.write(session, [log.Event(kind, actor, of.actor, {"name": of.name, **(details or {})}, rows)], now)
