@@ -50,9 +50,17 @@ class Gateway(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     workers: int | None = Field(default=None, ge=1, le=64, description="intake workers; none: one a core")
-    at_once: int = Field(default=4, ge=1, le=64, description="bindings polled at the same time")
+    at_once: int = Field(default=4, ge=1, le=64, description="folders taken in at the same time")
+    kept: int = Field(default=2000, ge=0, le=20_000, description="connections kept so that servers tell of new mail")
+    kept_look: int = Field(
+        default=300, ge=1, le=1680, description="seconds at most between looks over such a connection"
+    )
     timeout: float = Field(default=60, gt=0, le=3600, description="seconds to wait for a mail server's answer")
     ca_file: Path | None = Field(default=None, description="certificates to trust besides the system's")
+    own_servers: list[str] | None = Field(
+        default=None,
+        description="mail servers to which people may connect mailboxes of their own; none: any on the open internet",
+    )
 
 
 class Monitoring(BaseModel):

@@ -1,6 +1,6 @@
-"""The gateway's clock: APScheduler ticks, and what is due is polled by a few threads.
+"""The gateway's clock: APScheduler ticks, and what is due is begun.
 
-One dispatcher for all bindings, not one job a mailbox: due times stand in the bindings' rows.
+One job for all bindings, not one a mailbox: due times stand in the bindings' rows (`rounds`).
 """
 
 import threading
@@ -14,14 +14,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from archive.events import sealer
 from archive.events.chain import Seal
 from archive.front import now
-from archive.post import bindings
 from archive.reading import Reading
 from archive.store.archive import Archive
 
-from . import monitoring
+from .attempts import Attempts
 from .poller import Outcome, Poller
 from .reindexing import Reindexing
 from .rereading import Rereading
+from .rounds import Rounds
 
 TICK = 1  # seconds between looks at what is due
 STANDS_STILL = 60.0  # seconds without a look: the clock does not tick any more
@@ -44,15 +44,13 @@ class Clock:
         stopping: threading.Event,
         report: Callable[[Outcome], None] | None = None,
         reading: Reading | None = None,
+        attempts: Attempts | None = None,
+        keep: int = 0,
     ) -> None:
+        """At most `keep` connections wait for news."""
         self._archive = archive
-        self._make_poller = poller
-        self._at_once = at_once
         self._stopping = stopping
-        self._report = report or _log_outcome
-        self._idle: list[Poller] = []
-        self._at_work: dict[int, threading.Thread] = {}
-        self._guard = threading.Lock()
+        self._rounds = Rounds(archive, poller, at_once, stopping, report or _log_outcome, keep)
         self._looked_at = time.monotonic()
         self._reading = reading  # what the pollers share
         self._rereading = Rereading(archive, stopping)
@@ -65,6 +63,8 @@ class Clock:
         self._scheduler.add_job(self._rereading.work, "interval", seconds=REREAD_EVERY, id="reread")
         self._scheduler.add_job(self._seal, "interval", seconds=SEAL_EVERY, id="seal")
         self._scheduler.add_job(self._reindexing.work, "interval", seconds=REINDEX_EVERY, id="reindex")
+        if attempts is not None:
+            self._scheduler.add_job(attempts.work, "interval", seconds=TICK, id="attempts")
         if reading is not None:
             self._scheduler.add_job(reading.rest, "interval", seconds=REST_EVERY, id="rest")
 
@@ -73,6 +73,7 @@ class Clock:
 
     def start(self) -> None:
         """Begin; returns at once."""
+        self._rounds.begin()
         self._scheduler.start()
 
     def alive(self) -> bool:
@@ -81,47 +82,13 @@ class Clock:
 
     def _dispatch(self) -> None:
         self._looked_at = time.monotonic()
-        with self._guard:
-            room = self._at_once - len(self._at_work)
-            busy = set(self._at_work)
-        if room <= 0 or self._stopping.is_set():
-            return
-        with self._archive.reading() as session:
-            due = bindings.due(session, now(), room + len(busy))
-        for binding in [one for one in due if one.id not in busy][:room]:
-            thread = threading.Thread(target=self._poll, args=(binding.id,), name=f"poll {binding.name}", daemon=True)
-            with self._guard:
-                self._at_work[binding.id] = thread
-            thread.start()
-
-    def _poll(self, binding: int) -> None:
-        with self._guard:
-            poller = self._idle.pop() if self._idle else None
-        try:
-            poller = poller or self._make_poller()
-            outcome = poller.poll(binding)
-            monitoring.count(outcome)
-            self._report(outcome)
-        except Exception:  # the archive itself: the next tick tries
-            _log.exception("poll failed", binding=binding)
-        finally:
-            with self._guard:
-                if poller is not None:
-                    self._idle.append(poller)
-                del self._at_work[binding]
+        self._rounds.tick()
 
     def stop(self, within: float = 3.5) -> None:
         """Finish the mail in hand and stop; what is not done after so many seconds is left to the next start."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
-        end = time.monotonic() + within
-        with self._guard:
-            threads = list(self._at_work.values())
-        for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
-        with self._guard:
-            for poller in self._idle:
-                poller.close()
+        self._rounds.end(within)
         if self._reading is not None:
             self._reading.close()
 

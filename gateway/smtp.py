@@ -72,7 +72,9 @@ def sign_in(client: smtplib.SMTP, account: Account) -> None:
 def _sign_in_trouble(account: Account, error: smtplib.SMTPAuthenticationError) -> Trouble:
     """4xx is for a while (RFC 4954 6): the password may be right."""
     told = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else str(error.smtp_error)
-    values = {"server": account.server, "user": account.user, "answer": told.replace(account.password or "\0", "…")}
+    server, user, answer = account.server, account.user, told.replace(account.password or "\0", "…")
     if 400 <= error.smtp_code < 500:
-        return Unreachable("not let in", **values)
-    return Refused("token" if account.by_token else "password", **values)
+        return Unreachable("not let in", server=server, user=user, answer=answer)
+    if account.by_token:
+        return Refused("token", server=server, user=user, answer=answer)
+    return Refused("password", server=server, user=user, answer=answer)

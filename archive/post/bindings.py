@@ -112,37 +112,61 @@ def add_mailbox(
     name: str,
     imap: str,
     smtp: str | None,
-    password: str,
+    password: str | None,
     now: int,
     *,
     owner: int | None = None,
     plaintext: bool = False,
+    provider: int | None = None,
+    grant: str | None = None,
+    actor: str = log.OPERATOR,
 ) -> int:
-    """A new mailbox's id; the URLs carry no password. BindingTrouble where the name is taken or will not do."""
+    """A new mailbox's id; the URLs carry no password. BindingTrouble where the name is taken or will not do.
+
+    Without a password it is prepared: whom it belongs to gives it, or consent where there is a provider.
+    """
     if not NAME.fullmatch(name):
         raise BindingTrouble(f'"{name}" will not do as a name: letters, digits and . _ @ + -, at most 64.')
     if session.scalar(select(mailbox.c.id).where(mailbox.c.name == name)):
         raise BindingTrouble(f"There is a mailbox {name} already.")
-    secret = archive.key.encrypt_secret(password)
-    row = {"name": name, "owner": owner, "imap": imap, "smtp": smtp, "secret": secret, "plaintext": plaintext}
+    row = {
+        "name": name, "owner": owner, "imap": imap, "smtp": smtp, "plaintext": plaintext,
+        "secret": archive.key.encrypt_secret(password) if password is not None else None,
+        "provider": provider, "grant_type": grant,
+    }  # fmt: skip
     made = cast(int, session.scalar(insert(mailbox).values(**row, created_at=now).returning(mailbox.c.id)))
     details = {"name": name, "imap": imap, "smtp": smtp}
     rows = proof.of_ids(session, "mailbox", [made])
-    log.write(session, [log.Event("mailbox.added", log.OPERATOR, f"mailbox:{made}", details, rows)], now)
+    log.write(session, [log.Event("mailbox.added", actor, f"mailbox:{made}", details, rows)], now)
     return made
 
 
-def set_password(session: Session, archive: Archive, box: Mailbox, password: str, now: int) -> None:
+def set_password(
+    session: Session, archive: Archive, box: Mailbox, password: str, now: int, *, actor: str = log.OPERATOR
+) -> None:
     """Another password for a mailbox; its bindings are due at once."""
     session.execute(update(mailbox).where(mailbox.c.id == box.id).values(secret=archive.key.encrypt_secret(password)))
     session.execute(update(binding).where(binding.c.mailbox == box.id).values(next_at=now))
     rows = proof.of_ids(session, "mailbox", [box.id])
-    log.write(session, [log.Event("mailbox.password_set", log.OPERATOR, f"mailbox:{box.id}", rows=rows)], now)
+    log.write(session, [log.Event("mailbox.password_set", actor, f"mailbox:{box.id}", rows=rows)], now)
 
 
 def mailboxes(session: Session) -> list[Mailbox]:
     """All mailboxes by name."""
     return [_mailbox(row) for row in session.execute(select(mailbox).order_by(mailbox.c.name))]
+
+
+def mailbox_of(session: Session, id_: int) -> Mailbox:
+    """The mailbox of this id; LookupError where there is none."""
+    row = session.execute(select(mailbox).where(mailbox.c.id == id_)).first()
+    if row is None:
+        raise LookupError(f"mailbox {id_}")
+    return _mailbox(row)
+
+
+def may_sign_in(box: Mailbox, user: int, *, admin: bool) -> bool:
+    """Pure: who gives a mailbox its password or consent: its owner alone; of an impersonal one the admins."""
+    return box.owner == user if box.owner is not None else admin
 
 
 def mailbox_by_name(session: Session, name: str) -> Mailbox | None:

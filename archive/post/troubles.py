@@ -108,6 +108,16 @@ KINDS: Mapping[str, Kind] = {
         _say("%(server)s lets nobody in without encryption: %(answer)s."),
         _say("Use imaps:// or imap+starttls:// for this mailbox."),
     ),
+    # connecting at a page
+    "no mail server": Kind(
+        _say("No mail server that Postroom can use was found at %(server)s."),
+        _say("Is the name right? Whoever looks after that mail knows it."),
+    ),
+    "not allowed": Kind(
+        _say("Mailboxes at %(host)s may not be connected here."), _say("Ask whoever looks after Postroom.")
+    ),
+    "not bound": Kind(_say("This folder cannot be watched: %(answer)s."), _say("Choose another folder.")),
+    "not tried": Kind(_say("Postroom could not try that."), _say("Try again; if it stays so, its log tells more.")),
     # folders
     "folder gone": Kind(
         _say('The folder "%(folder)s" is not there (any more): %(answer)s.'), _say("Make it again, or bind another.")
