@@ -7,10 +7,12 @@ from dataclasses import asdict
 
 import click
 
-from archive.front import Front, as_json, json_option, now, pass_front, plain, progress
+from archive.events import log
+from archive.front import Front, as_json, json_option, now, pass_front, plain, progress, when
 from archive.people import processes, users
-from archive.post import bindings
+from archive.post import bindings, decisions
 from archive.post.bindings import BindingTrouble
+from archive.store.archive import Session
 
 from . import accounts
 
@@ -161,6 +163,60 @@ def test(front: Front, name: str, as_email: str | None, as_lines: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+@mailbox.command()
+@click.argument("name")
+@pass_front
+def pause(front: Front, name: str) -> None:
+    """Look at no folder of a mailbox any more, until it is resumed.
+
+    \b
+    Example:
+      postroom mailbox pause office
+    """
+    with front.archive().transaction() as session:
+        decisions.pause(session, _bound_in(session, name), log.OPERATOR, now())
+
+
+@mailbox.command()
+@click.argument("name")
+@pass_front
+def resume(front: Front, name: str) -> None:
+    """Look at the folders of a paused mailbox again, at once.
+
+    \b
+    Example:
+      postroom mailbox resume office
+    """
+    with front.archive().transaction() as session:
+        decisions.resume(session, _bound_in(session, name), log.OPERATOR, now())
+
+
+@mailbox.command()
+@click.argument("name")
+@json_option
+@pass_front
+def disconnect(front: Front, name: str, as_lines: bool) -> None:
+    """Watch nothing of a mailbox any more, and forget its password. What is archived stays in the archive.
+
+    To connect it again: postroom mailbox password, then postroom binding add.
+
+    \b
+    Example:
+      postroom mailbox disconnect office
+    """
+    with front.archive().transaction() as session:
+        some = _bound_in(session, name)
+        found = decisions.disconnect(session, some, log.OPERATOR, now())
+        box = _mailbox(bindings.mailbox_by_name(session, name), name)
+        decisions.forget_secret(session, box, log.OPERATOR, now())
+    _tell_remains(name, found, as_lines)
+
+
+def _bound_in(session: Session, name: str) -> list[bindings.Binding]:
+    box = _mailbox(bindings.mailbox_by_name(session, name), name)
+    return [one for one in bindings.every(session) if one.mailbox.id == box.id]
+
+
 def _mailbox(found: bindings.Mailbox | None, name: str) -> bindings.Mailbox:
     if found is None:
         raise BindingTrouble(f"There is no mailbox {name}. See: postroom mailbox list")
@@ -184,6 +240,9 @@ def binding() -> None:
 @click.option("--user", "email", metavar="EMAIL", help="The user its mail comes to, and nobody else.")
 @click.option("--processed", required=True, metavar="FOLDER", help="Where archived mail is moved; made where missing.")
 @click.option("--every", default=60, show_default=True, type=click.IntRange(1, 86400), help="Seconds between polls.")
+@click.option(
+    "--preview", is_flag=True, help="Only count what is there, until: postroom binding accept. Private folders always."
+)
 @json_option
 @pass_front
 def add_binding(
@@ -194,6 +253,7 @@ def add_binding(
     email: str | None,
     processed: str,
     every: int,
+    preview: bool,
     as_lines: bool,
 ) -> None:
     """Watch a folder. Prints the binding's name, MAILBOX/FOLDER.
@@ -234,6 +294,7 @@ def add_binding(
             process=process.id if process else None,
             user=user.id if user else None,
             every_seconds=every,
+            preview=preview or None,
         )
         made = bindings.get(session, id_)
     _tell_binding(made, as_lines)
@@ -255,7 +316,7 @@ def list_bindings(front: Front, as_lines: bool) -> None:
         if as_lines:
             _tell_binding(one, as_lines)
         else:
-            click.echo(f"{plain(one.name)}  to {plain(one.processed)}  {plain(one.trouble or 'ok')}")
+            click.echo(f"{plain(one.name)}  to {plain(one.processed)}  {plain(_state(one))}")
 
 
 def _tell_binding(one: bindings.Binding, as_lines: bool) -> None:
@@ -267,10 +328,122 @@ def _tell_binding(one: bindings.Binding, as_lines: bool) -> None:
                 "processed": one.processed,
                 "every": one.every,
                 "trouble": one.trouble,
+                "asked": when(one.asked_at) if one.asked_at else None,
+                "paused": when(one.paused_at) if one.paused_at else None,
+                "paused_by": one.paused_by,
             }
         )
     else:
         click.echo(plain(one.name))
+
+
+def _state(one: bindings.Binding) -> str:
+    if one.paused_at is not None:
+        return f"paused since {when(one.paused_at)} by {one.paused_by}"
+    if one.trouble is None and one.asked_at is not None:
+        return f"waits since {when(one.asked_at)} for the owner's yes"
+    return one.trouble or "ok"
+
+
+@binding.command()
+@click.argument("name", metavar="BINDING")
+@click.option("--from-now-on", is_flag=True, help="Leave what is there; take only what comes from now on.")
+@pass_front
+def accept(front: Front, name: str, from_now_on: bool) -> None:
+    """Take what a private folder holds; nothing of it is taken before.
+
+    \b
+    Example:
+      postroom binding accept anna/Postroom
+    """
+    with front.archive().transaction() as session:
+        decisions.accept(session, _bound(session, name), log.OPERATOR, now(), from_now_on=from_now_on)
+
+
+@binding.command(name="pause")
+@click.argument("name", metavar="BINDING")
+@pass_front
+def pause_binding(front: Front, name: str) -> None:
+    """Look at a folder no more, until it is resumed.
+
+    \b
+    Example:
+      postroom binding pause office/INBOX
+    """
+    with front.archive().transaction() as session:
+        decisions.pause(session, [_bound(session, name)], log.OPERATOR, now())
+
+
+@binding.command(name="resume")
+@click.argument("name", metavar="BINDING")
+@pass_front
+def resume_binding(front: Front, name: str) -> None:
+    """Look at a paused folder again, at once.
+
+    \b
+    Example:
+      postroom binding resume office/INBOX
+    """
+    with front.archive().transaction() as session:
+        decisions.resume(session, [_bound(session, name)], log.OPERATOR, now())
+
+
+@binding.command(name="disconnect")
+@click.argument("name", metavar="BINDING")
+@json_option
+@pass_front
+def disconnect_binding(front: Front, name: str, as_lines: bool) -> None:
+    """Watch a folder no more. Its mail stays where it is, and what is archived stays in the archive.
+
+    Add the same folder again, and it goes on with the receipts it has.
+
+    \b
+    Example:
+      postroom binding disconnect office/INBOX
+    """
+    with front.archive().transaction() as session:
+        found = decisions.disconnect(session, [_bound(session, name)], log.OPERATOR, now())
+    _tell_remains(name, found, as_lines)
+
+
+@binding.command()
+@click.argument("name", metavar="BINDING")
+@click.option("--process", "slug", required=True, metavar="SLUG", help="Where mail dragged there is handed.")
+@pass_front
+def desk(front: Front, name: str, slug: str) -> None:
+    """Set up a desk: a folder below a private one, from which mail goes to a process. Prints its name.
+
+    The folder is made in the mailbox at the gateway's next look.
+
+    \b
+    Example:
+      postroom binding desk anna/Postroom --process sales
+    """
+    with front.archive().transaction() as session:
+        process = processes.by_slug(session, slug)
+        if process is None:
+            raise BindingTrouble(f"There is no process {slug}. See: postroom process list")
+        made = decisions.set_up_desk(session, _bound(session, name), process, log.OPERATOR, now())
+        named = bindings.get(session, made).name
+    click.echo(plain(named))
+
+
+def _bound(session: Session, name: str) -> bindings.Binding:
+    found = next((one for one in bindings.every(session) if one.name == name), None)
+    if found is None:
+        raise BindingTrouble(f"There is no binding {name}. See: postroom binding list")
+    return found
+
+
+def _tell_remains(name: str, found: decisions.Remains, as_lines: bool) -> None:
+    if as_lines:
+        as_json({"disconnected": name, **asdict(found)})
+        return
+    click.echo(plain(f"{name} is watched no more; nothing on its server was touched."))
+    click.echo(
+        f"The archive keeps {found.copies} copies of {found.messages} messages and {found.quarantined} mails in "
+        f"quarantine. The originals of {found.unmoved} are still in the watched folder."
+    )
 
 
 @click.command()

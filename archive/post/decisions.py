@@ -12,7 +12,7 @@ from ..events import log, proof
 from ..people import processes
 from ..people.processes import Process
 from ..store.archive import Archive, Session
-from ..store.schema import binding, mailbox, preview, quarantine, receipt
+from ..store.schema import binding, consent, mailbox, preview, quarantine, receipt
 from . import bindings
 from .bindings import Binding, BindingTrouble, Mailbox
 
@@ -151,7 +151,8 @@ def disconnect(session: Session, some: Collection[Binding], actor: str, now: int
 
 
 def forget_secret(session: Session, box: Mailbox, actor: str, now: int) -> None:
-    """A mailbox in which nothing is watched any more needs no password here."""
+    """A mailbox in which nothing is watched any more needs no password and no tokens here."""
+    session.execute(delete(consent).where(consent.c.mailbox == box.id))
     session.execute(update(mailbox).where(mailbox.c.id == box.id).values(secret=None))
     rows = proof.of_ids(session, "mailbox", [box.id])
     log.write(session, [log.Event("mailbox.disconnected", actor, f"mailbox:{box.id}", rows=rows)], now)
