@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 LINE = 8 << 20  # bytes: a SEARCH that finds a million mails is one line
 LITERAL = 64 << 20  # bytes: what we ask for is cut into batches of a quarter
 ANSWER = 96 << 20  # bytes of all that comes before a command is answered
-PARTS = 1_000_000  # lines of it: a MOVE tells one for each mail
+PARTS = 250_000  # lines of it: a MOVE tells one for each mail
 SLOWEST = 4_000  # bytes a second
 AT_LENGTH = 10  # times as long as one line may take, all lines of an answer may take: "still searching …"
 _AHEAD = 1 << 18  # bytes read at a time
+_NEARLY = 0.9  # of its patience has been given to a silence that ends it
 _AHEAD_IDLE = 1 << 10  # while nothing is asked: thousands of lines may be held
 _STILL_HERE = 64  # lines without news that are heard at a time
 
@@ -60,7 +61,7 @@ class _Ear(io.RawIOBase):
         try:
             got = self.sock.recv_into(buffer)
         except TimeoutError:
-            if left < patience:
+            if left < patience * _NEARLY:
                 raise TooSlow from None
             raise
         self._line.heard += got

@@ -238,6 +238,8 @@ class Mailbox:
                 return Unreachable("silent", server=server, seconds=seconds, doing=doing)
             case ConnectionRefusedError():
                 return Unreachable("not listening", server=server)
+            case imaplib.IMAP4.readonly():
+                return Unreachable("forbidden", server=server, doing=doing, answer=error)
             case TooLong():
                 return Unreachable("endless", server=server, doing=doing, answer=error)
             case imaplib.IMAP4.abort() if "unexpected" in str(error) or "unterminated" in str(error):
@@ -332,7 +334,8 @@ class Mailbox:
             except imaplib.IMAP4.abort:
                 raise
             except imaplib.IMAP4.error as error:
-                if "[ALREADYEXISTS]" not in str(error).upper():  # somebody else was quicker (RFC 5530 3)
+                # Somebody else was quicker; not every server says so in a way to rely on (RFC 5530 3).
+                if self.find_folder(wanted) is None:
                     if _is_bad(error) or refusal(str(error)) != "disobedient":
                         raise
                     raise Refused("folder not made", folder=name, answer=error) from None
@@ -743,6 +746,8 @@ _THROTTLES = (
     *("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[THROTTLED]", "THROTTL", "TOO MANY", "BANDWIDTH", "BACKOFF", "TRY AGAIN"),
     *("SERVER UNAVAILABLE", "SERVER BUSY", "NOT CONNECTED", "TEMPORARILY"),
 )
+# With its code (RFC 5530 3), and in the words of Cyrus, Courier and Dovecot.
+_FULL = ("[OVERQUOTA]", "OVER QUOTA", "EXCEEDED YOUR MAIL QUOTA", "QUOTA EXCEEDED")
 
 
 def refusal(answer: str) -> str:
@@ -750,7 +755,7 @@ def refusal(answer: str) -> str:
     said = answer.upper()
     if any(words in said for words in _THROTTLES):
         return "throttled"
-    if "[OVERQUOTA]" in said:
+    if any(words in said for words in _FULL):
         return "mailbox full"
     return "forbidden" if "[NOPERM]" in said else "disobedient"
 
