@@ -168,10 +168,10 @@ def dovecot(request: pytest.FixtureRequest) -> Callable[..., Account]:
     return fresh
 
 
-_IMAP_SERVERS: dict[str, Callable[[], Dovecot | Cyrus | Courier]] = {
+IMAP_SERVERS: dict[str, Callable[[], Dovecot | Cyrus | Courier]] = {
     "dovecot": Dovecot,
     "cyrus": Cyrus,
-    "cyrus, folders beside INBOX": lambda: Cyrus(separator=".", beside=True),
+    "cyrus beside": lambda: Cyrus(separator=".", beside=True),  # folders beside INBOX, not below it
     "courier": Courier,
 }
 
@@ -184,13 +184,18 @@ def shared_imap_servers() -> Iterator[Callable[[str], ImapServer]]:
 
         def get(kind: str) -> ImapServer:
             if kind not in running:
-                running[kind] = stack.enter_context(_IMAP_SERVERS[kind]())
+                running[kind] = stack.enter_context(IMAP_SERVERS[kind]())
             return running[kind]
 
         yield get
 
 
-@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.needs(kind.partition(",")[0])) for kind in _IMAP_SERVERS])
+def on_servers(*kinds: str) -> list[Any]:
+    """Parameters for `any_server`, each skipped by name where its server cannot be had."""
+    return [pytest.param(kind, marks=pytest.mark.needs(kind.split()[0])) for kind in kinds]
+
+
+@pytest.fixture(params=on_servers("dovecot", "cyrus", "courier"))
 def any_server(
     request: pytest.FixtureRequest, shared_imap_servers: Callable[[str], ImapServer]
 ) -> Callable[..., imap.Account]:

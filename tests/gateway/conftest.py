@@ -223,7 +223,9 @@ class Office:
             found = self._everything_on_server(but)
         for file in () if self.url is not None else ("archive", "keys"):
             with contextlib.closing(sqlite3.connect(self.folder / f"{file}.sqlite")) as database:
-                tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                # The index has no rows of its own to read; the tables it is made of have.
+                listed = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+                tables = [row[0] for row in database.execute(listed)]
                 for table in tables:
                     if table not in but:
                         found[f"{file}.{table}"] = database.execute(f'SELECT * FROM "{table}"').fetchall()

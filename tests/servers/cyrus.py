@@ -161,6 +161,7 @@ unixhierarchysep: {"yes" if self.separator == "/" else "no"}
 altnamespace: {"yes" if self._beside else "no"}
 virtdomains: off
 skiplist_unsafe: yes
+failedloginpause: 0
 """)
         configuration = f"-C {self.folder}/imapd.conf"
         (self.folder / "cyrus.conf").write_text(f"""\
