@@ -32,6 +32,7 @@ COMMANDS = {
     "user": ("archive.commands.user", "People who sign in."),
     "process": ("archive.commands.process", "Matters people work on together."),
     "mailbox": ("gateway.commands", "Accounts on mail servers."),
+    "provider": ("gateway.providers", "Who gives tokens for mailboxes without a password."),
     "binding": ("gateway.commands", "Watched folders of mailboxes."),
     "poll": ("gateway.commands", "Take in what is waiting in the watched folders."),
     "serve": ("gateway.commands", "Run web pages and gateway."),
@@ -71,6 +72,7 @@ SENTENCES = (
     "archive.store.packs.NotReady",
     "archive.store.packs.StoreTrouble",
     "gateway.trouble.Trouble",
+    "archive.post.providers.ProviderTrouble",
     "config.settings.Misconfigured",
 )
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -10,7 +10,7 @@ import click
 from archive.events import log
 from archive.front import Front, as_json, json_option, now, pass_front, plain, progress, when
 from archive.people import processes, users
-from archive.post import bindings, decisions
+from archive.post import bindings, decisions, providers
 from archive.post.bindings import BindingTrouble
 from archive.store.archive import Session
 
@@ -34,7 +34,16 @@ def mailbox() -> None:
 @click.option("--imap", required=True, metavar="URL", help="imaps://user@host[:port], imap+starttls://, imap+plain://")
 @click.option("--smtp", metavar="URL", help="smtps://user@host[:port], smtp+starttls://, smtp+plain://")
 @click.option("--owner", metavar="EMAIL", help="Whose private mailbox it is; without it, it is of the organisation.")
-@click.option("--password-stdin", is_flag=True, required=True, help="Read the password from the first line of stdin.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin.")
+@click.option("--prepared", is_flag=True, help="Without a password: its owner enters that at the pages, and alone.")
+@click.option("--provider", "provider_name", metavar="NAME", help="Without a password: this provider gives tokens.")
+@click.option(
+    "--grant",
+    type=click.Choice(list(providers.GRANTS)),
+    default="consent",
+    show_default=True,
+    help="How: consent of a person, or of the provider to the application itself (client credentials).",
+)
 @click.option("--allow-plaintext", is_flag=True, help="Allow unencrypted connections to other machines.")
 @json_option
 @pass_front
@@ -45,6 +54,9 @@ def add(
     smtp: str | None,
     owner: str | None,
     password_stdin: bool,
+    prepared: bool,
+    provider_name: str | None,
+    grant: str,
     allow_plaintext: bool,
     as_lines: bool,
 ) -> None:
@@ -54,11 +66,13 @@ def add(
     Example:
       echo PASSWORD | postroom mailbox add office --imap imaps://help%40example.org@mail.example.org --password-stdin
     """
-    password = _read_password()
+    if password_stdin + prepared + (provider_name is not None) != 1:
+        raise click.UsageError("Say how to sign in: --password-stdin, --prepared or --provider NAME.")
+    password = _read_password() if password_stdin else None
     try:
-        accounts.parse(imap, "imap", plaintext=allow_plaintext, password=password)
+        accounts.parse(imap, "imap", plaintext=allow_plaintext, password=password or "")
         if smtp:
-            accounts.parse(smtp, "smtp", plaintext=allow_plaintext, password=password)
+            accounts.parse(smtp, "smtp", plaintext=allow_plaintext, password=password or "")
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     archive = front.archive()
@@ -66,6 +80,9 @@ def add(
         person = users.by_email(session, owner) if owner else None
         if owner and person is None:
             raise BindingTrouble(f"There is no user {owner}. Add one first: postroom user add {owner} --name NAME")
+        by = providers.by_name(session, provider_name) if provider_name else None
+        if provider_name and by is None:
+            raise BindingTrouble(f"There is no provider {provider_name}. See: postroom provider list")
         bindings.add_mailbox(
             session,
             archive,
@@ -76,6 +93,8 @@ def add(
             now(),
             owner=person.id if person else None,
             plaintext=allow_plaintext,
+            provider=by.id if by else None,
+            grant=grant if by else None,
         )
     if as_lines:
         as_json({"mailbox": name, "imap": imap, "smtp": smtp, "owner": owner})
