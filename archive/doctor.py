@@ -13,7 +13,7 @@ from typing import Literal
 
 from sqlalchemy import func, select
 
-from . import installation
+from . import descriptors, installation
 from .front import when
 from .people import users
 from .people.scopes import MACHINE
@@ -226,6 +226,11 @@ def watched_folders(session: Session, now: int) -> Iterator[Finding]:
     """Bindings in trouble or not looked at in time, and mail in quarantine."""
     counts = bindings.counts(session)
     every = bindings.every(session)
+    if len(every) > (room := descriptors.connections(descriptors.allowed())):
+        says = (
+            f"Only {room} of {len(every)} folders can be watched without delay: raise the limit of open files (ulimit"
+        )
+        yield Finding("bindings", "reminder", f"{says} -Hn, LimitNOFILE), or start more gateways.")
     if not every:
         yield Finding("bindings", "reminder", "No folder is watched yet. See: postroom binding add --help")
     for one in every:

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from archive import descriptors
 from archive.front import Front, now
 from archive.reading import Reading
 from config import settings
 
+from .attempts import Attempts
 from .mailbox import Connecting
-from .poller import Outcome, Poller
+from .poller import Outcome, Poller, Slice
+from .watch import Watch
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -26,13 +29,19 @@ class Configured:
     connecting: Connecting
     workers: int
     at_once: int
+    kept: int  # connections that wait for news, at most
+    kept_look: int  # seconds between looks over such a one, at most
+    own_servers: tuple[str, ...] | None  # None: any on the open internet
 
 
 def configured() -> Configured:
     """The gateway's settings; Misconfigured where one will not do."""
     decided = settings.load().gateway
     cores = len(os.sched_getaffinity(0))
-    return Configured(Connecting(decided.timeout, decided.ca_file), decided.workers or cores, decided.at_once)
+    connecting = Connecting(decided.timeout, decided.ca_file)
+    own = tuple(decided.own_servers) if decided.own_servers is not None else None
+    kept = min(decided.kept, descriptors.connections(descriptors.allowed()))
+    return Configured(connecting, decided.workers or cores, decided.at_once, kept, decided.kept_look, own)
 
 
 def workers(front: Front, count: int) -> Workers:
@@ -44,21 +53,35 @@ def workers(front: Front, count: int) -> Workers:
 def poller(front: Front) -> Poller:
     """A poller for commands: with workers, where there is more than one core."""
     decided = configured()
-    return Poller(front.archive(), decided.connecting, now, workers(front, decided.workers), Reading())
+    archive = front.archive()
+    return Poller(archive, decided.connecting, now, workers(front, decided.workers), Reading(), Watch(archive, now))
 
 
 def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clock":
     """The gateway's clock for `serve` and `gateway`, not running yet."""
     from .clock import Clock  # APScheduler takes its time to load; commands do without
 
+    descriptors.raise_limit()
     decided = configured()
     shared = workers(front, decided.workers)
-    stopping, reading = threading.Event(), Reading()
+    stopping, reading, watch = threading.Event(), Reading(), Watch(front.archive(), now)
 
     def make() -> Poller:
-        return Poller(front.archive(), decided.connecting, now, shared, reading, lease_wait=0.0, stopping=stopping)
+        return Poller(
+            front.archive(),
+            decided.connecting,
+            now,
+            shared,
+            reading,
+            watch,
+            lease_wait=0.0,
+            slice=Slice(),
+            look_every=decided.kept_look,
+            stopping=stopping,
+        )
 
-    return Clock(front.archive(), make, decided.at_once, stopping, report, reading)
+    attempts = Attempts(front.archive(), decided.connecting, decided.own_servers, now)
+    return Clock(front.archive(), make, decided.at_once, stopping, report, reading, attempts, decided.kept)
 
 
 def listener(front: Front, ticking: "Clock") -> "Listener | None":

@@ -14,6 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from archive.events import sealer
 from archive.events.chain import Seal
 from archive.front import now
+from archive.post import lateness
 from archive.reading import Reading
 from archive.store.archive import Archive
 
@@ -28,6 +29,7 @@ STANDS_STILL = 60.0  # seconds without a look: the clock does not tick any more
 SEAL_EVERY = 5  # seconds between looks at what became true and is not sealed
 REREAD_EVERY = 10  # seconds between looks at what has to be read a second time
 REINDEX_EVERY = 5  # seconds between looks at what is not in the search index in full
+LATE_EVERY = 60  # seconds between looks at what could not be taken for long
 REST_EVERY = 60  # seconds between looks at who reads mail and has had none for long
 
 _log = structlog.get_logger()
@@ -63,6 +65,7 @@ class Clock:
         self._scheduler.add_job(self._rereading.work, "interval", seconds=REREAD_EVERY, id="reread")
         self._scheduler.add_job(self._seal, "interval", seconds=SEAL_EVERY, id="seal")
         self._scheduler.add_job(self._reindexing.work, "interval", seconds=REINDEX_EVERY, id="reindex")
+        self._scheduler.add_job(self._say_what_is_late, "interval", seconds=LATE_EVERY, id="late")
         if attempts is not None:
             self._scheduler.add_job(attempts.work, "interval", seconds=TICK, id="attempts")
         if reading is not None:
@@ -70,6 +73,15 @@ class Clock:
 
     def _seal(self) -> None:
         sealer.seal_all(self._archive, now, told=_log_seal)
+
+    def _say_what_is_late(self) -> None:
+        with self._archive.reading() as session:
+            if all(one.binding.late_at for one in lateness.late(session, now())):
+                return
+        with self._archive.transaction() as session:
+            new = lateness.note(session, now())
+        for one in new:
+            _log.warning("nothing taken for long", binding=one.binding.name, trouble=one.binding.trouble)
 
     def start(self) -> None:
         """Begin; returns at once."""

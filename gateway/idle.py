@@ -94,13 +94,20 @@ class Listening:
             if (one := self.take(binding)) is not None:
                 one.give_up()
 
-    def close(self) -> None:
-        """Wait for nothing any more, and end all connections."""
+    def close(self) -> list[Kept]:
+        """Wait for nothing any more; gives back all that were here."""
         self._ended = True
-        os.write(self._rope, b"!")
+        with contextlib.suppress(BlockingIOError):  # it was rung already
+            os.write(self._rope, b"!")
         if self._thread.is_alive():
             self._thread.join(5)
-        self.give_up(self.bindings())
+        with self._guard:
+            kept = list(self._kept.values())
+            self._kept.clear()
+        self._selector.close()
+        os.close(self._bell)
+        os.close(self._rope)
+        return kept
 
     def _deaf(self, one: Kept) -> None:
         descriptor = one.mailbox.fileno()

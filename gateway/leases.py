@@ -23,24 +23,24 @@ class Held:
     """A binding's lease, until it is given back."""
 
     def __init__(self, lease: leases.Lease, name: str) -> None:
-        self._lease = lease
+        self.lease = lease
         self._name = name
 
     @property
     def lost(self) -> bool:
         """Whether another machine is known to have it by now."""
-        return self._lease.lost
+        return self.lease.lost
 
     def fence(self, session: Session) -> None:
         """To be called in the transaction before anything that cannot be undone: Busy where the lease was lost."""
         try:
-            self._lease.check(session)
+            self.lease.check(session)
         except leases.Lost:
             raise Busy("busy", binding=self._name, who="another machine") from None
 
     def give_back(self) -> None:
         """Somebody else may have it. Harmless to repeat."""
-        self._lease.give_back()
+        self.lease.give_back()
 
 
 def take(archive: Archive, binding: int, name: str, wait: float) -> Held:

@@ -1,11 +1,14 @@
 """One pass over one binding: look, take, move, settle.
 
-What fails is a value in the outcome and stops nobody else. `poll` goes on until nothing is left to take.
+What fails is a value in the outcome and stops nobody else. `poll` goes on until nothing is left to take; `look` may be
+given a slice, and hands on the connection, which then waits for news.
 """
 
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -13,21 +16,24 @@ import structlog
 from archive.events import log
 from archive.intake import Intake, Taken
 from archive.mail import facts
-from archive.post import bindings, decisions, ledger, receipts
+from archive.post import bindings, decisions, ledger, receipts, timetable
 from archive.post.bindings import Binding
 from archive.post.ledger import Untaken
+from archive.post.troubles import REFUSALS
 from archive.reading import Reading
 from archive.store.archive import Archive
-from archive.store.keys import KeyTrouble
 
-from . import leases
-from .accounts import Account, parse
-from .leases import Fence
+from . import credentials, leases
+from .accounts import Account
+from .backoff import retry_at
+from .idle import Kept
+from .leases import Fence, Held
 from .mailbox import CHUNK, Connecting, Mailbox
 from .mover import Mover
 from .preview import look
-from .taking import archive_answers, cut, take
+from .taking import Batch, archive_answers, cut, take
 from .trouble import Busy, Refused, Trouble, Unreachable
+from .watch import Watch
 from .workers import Order, Workers
 
 MOVE_AT = 4000  # originals that have been archived are moved when so many wait
@@ -35,7 +41,7 @@ MOVE_AFTER = 10.0  # or the first of them has waited so many seconds
 TAKEN_BACK = Untaken(ledger.WAITING, ledger.TAKEN_BACK)
 WORTH_WORKERS = 200  # mails, or
 WORTH_WORKERS_BYTES = 16 << 20  # bytes to take before other cores are worth starting
-LONGEST_BACKOFF = 3600  # seconds between tries when they keep failing
+FIRST = 30  # seconds: a gateway that holds a connection looks so much earlier than others would
 
 _log = structlog.get_logger()
 
@@ -82,6 +88,24 @@ class Outcome:
         self.quarantined += len(taken.quarantined)
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """How much of a backlog is taken before others have their turn; at least one batch."""
+
+    mails: int = 20_000
+    size: int = 512 << 20  # bytes
+    seconds: float = 10.0
+
+
+@dataclass
+class Look:
+    """A pass as the gateway sees it: what came of it, and what follows."""
+
+    outcome: Outcome
+    more: bool = False  # the slice was used up before the folder was empty
+    kept: Kept | None = None  # the connection and the lease, waiting for news
+
+
 @dataclass
 class Poller:
     """Polls bindings with what it was given. Not for two threads at once."""
@@ -91,26 +115,43 @@ class Poller:
     clock: Callable[[], int]
     workers: Workers | None = None  # None: everything in this process
     reading: Reading | None = None  # where few mails are read; None: in this process, which a mail may then hold up
+    watch: Watch | None = None
     lease_wait: float = 10.0  # seconds
+    slice: Slice | None = None  # None: all that is there
+    look_every: int = 300  # seconds at most between looks over a connection that waits for news
+    room: AbstractContextManager[object] = field(default_factory=nullcontext)  # entered once the server has let us in
     told: Callable[[int, int], None] = lambda _done, _of: None  # progress, mails
     stopping: threading.Event = field(default_factory=threading.Event)  # set: finish the batch in hand and stop
     _intake: Intake | None = field(default=None, repr=False)
 
     def poll(self, binding: int) -> Outcome:
         """A pass over a binding; what goes wrong stands in the outcome and on the binding's row."""
+        return self.look(binding).outcome
+
+    def look(self, binding: int, kept: Kept | None = None, *, keep: bool = False, tells_all: bool = True) -> Look:
+        """As `poll`, over the connection that was `kept`, if it still works; with `keep` it is kept again.
+
+        Where the server is known not to tell of all news by itself, it is looked at as often as without.
+        """
         started = time.monotonic()
-        with self.archive.reading() as session:
-            one = bindings.get(session, binding)
-        outcome = Outcome(one.name, rests=one.rests)
-        if one.rests:
-            return outcome
-        try:
-            with leases.held(self.archive, one.id, one.name, self.lease_wait) as fence:
-                self._pass(one.id, outcome, fence)
-        except Trouble as trouble:
-            outcome.trouble, outcome.busy = str(trouble), isinstance(trouble, Busy)
-        outcome.seconds = round(time.monotonic() - started, 3)
-        return outcome
+        with ExitStack() as held:
+            if kept is not None:
+                held.callback(kept.give_up)
+            with self.archive.reading() as session:
+                one = bindings.get(session, binding)
+            look = Look(Outcome(one.name, rests=one.rests))
+            if one.rests:
+                return look
+            try:
+                lease = kept.lease if kept else leases.take(self.archive, one.id, one.name, self.lease_wait)
+                held.callback(lease.give_back)
+                self._pass(one.id, look, lease, kept, keep=keep, tells_all=tells_all)
+            except Trouble as trouble:
+                look.outcome.trouble, look.outcome.busy = str(trouble), isinstance(trouble, Busy)
+            if look.kept is not None:
+                held.pop_all()
+        look.outcome.seconds = round(time.monotonic() - started, 3)
+        return look
 
     def close(self) -> None:
         """Give back the pack."""
@@ -118,21 +159,29 @@ class Poller:
             self._intake.close()
             self._intake = None
 
-    def _pass(self, binding: int, outcome: Outcome, fence: Fence) -> None:
+    def _pass(self, binding: int, look: Look, lease: Held, kept: Kept | None, *, keep: bool, tells_all: bool) -> None:
+        outcome = look.outcome
         with self.archive.reading() as session:
             one = bindings.get(session, binding)
         if one.rests:  # since a moment ago
             outcome.rests = True
             return
+        visit = _Visit(self, one, outcome, lease.fence, kept.mailbox if kept else None, keep=keep)
         try:
             with archive_answers(self.archive.folder):
-                visit = _Visit(self, one, outcome, fence)
                 visit.run()
                 empty = not (outcome.seen or outcome.known)
+                now, every = self.clock(), max(one.every, self.look_every if tells_all else 0)
                 with self.archive.intake() as session:
-                    bindings.succeeded(
-                        session, one, self.clock(), waiting=visit.waiting, empty=empty, moving=visit.moving
-                    )
+                    bindings.succeeded(session, one, now, waiting=visit.waiting, empty=empty, moving=visit.moving)
+                    if visit.more:
+                        timetable.put(session, one.id, now)
+                    elif visit.waits is not None:
+                        timetable.put(session, one.id, now + (every + FIRST) * 1000)
+                    timetable.release(session, one, now)
+            look.more = visit.more
+            if visit.waits is not None:
+                look.kept, visit.waits = Kept(one.id, visit.waits, lease, every), None
         except Busy:  # the lease was lost: what becomes of the binding is somebody else's to say
             raise
         except Trouble as trouble:
@@ -144,18 +193,26 @@ class Poller:
             stumbled = Unreachable("stumbled")
             self._failed(one, stumbled)
             raise stumbled from None
+        finally:
+            if visit.waits is not None:
+                visit.waits.close()
 
     def _failed(self, one: Binding, trouble: Trouble) -> None:
-        now = self.clock()
-        again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent)
+        now, refused = self.clock(), trouble.kind in REFUSALS
+        chance = random.random()  # noqa: S311  # nobody gains by guessing it
+        again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent, refused=refused, chance=chance)
+        says, kind, values = str(trouble), trouble.kind, trouble.values
         with archive_answers(self.archive.folder), self.archive.intake() as session:
+            if refused:
+                timetable.refuse(session, one, now, trouble=says, kind=kind, values=values, at=again)
+                return
             bindings.failed(
                 session,
                 one,
                 now,
-                trouble=str(trouble),
-                kind=trouble.kind,
-                values=trouble.values,
+                trouble=says,
+                kind=kind,
+                values=values,
                 permanent=trouble.permanent,
                 next_at=again,
             )
@@ -174,7 +231,16 @@ class _CalledOff(Exception):
 class _Visit:
     """Everything between signing in and out."""
 
-    def __init__(self, poller: Poller, binding: Binding, outcome: Outcome, fence: Fence) -> None:
+    def __init__(
+        self,
+        poller: Poller,
+        binding: Binding,
+        outcome: Outcome,
+        fence: Fence,
+        kept: Mailbox | None = None,
+        *,
+        keep: bool = False,
+    ) -> None:
         self._poller = poller
         self._fence = fence
         self._archive = poller.archive
@@ -187,44 +253,68 @@ class _Visit:
         self._withheld: list[int] = []  # UIDs that are there and asked for, and that the server does not give
         self.waiting = 0  # mails that stay in the watched folder although all went well
         self.moving: str | None = None
+        self.more = False  # the slice is used up
+        self.waits: Mailbox | None = None  # the connection, where it waits for news
+        self._kept = kept
+        self._keep = keep
+        self._began = 0.0  # monotonic
+        self._given = self._given_bytes = 0  # what has been given out to be taken
 
     def run(self) -> None:
-        """Settle what was left open, then take until nothing is left to take."""
-        account = self._account()
-        with Mailbox(account, self._poller.connecting) as mailbox:
-            self.moving = mailbox.moving
-            if self._binding.desk_of is not None:
-                self._open_desk(mailbox)
-            selected = mailbox.select(self._binding.folder)
-            self._uidvalidity = selected.uidvalidity
-            self._note_generation(selected.uidnext or max(mailbox.uids(), default=0) + 1)
-            if self._binding.asked_at is not None:
-                self._preview(mailbox, self._binding.asked_at)
-                return
-            mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock, self._fence)
+        """Over the connection that was kept, or else a new one; afterwards it may wait for news."""
+        with ExitStack() as opened:
+            mailbox = opened.enter_context(self._mailbox())
+            with self._poller.room:
+                self._began = time.monotonic()
+                self._work(mailbox)
+                if self._keep and not self.more and not self._poller.stopping.is_set():
+                    with suppress(Trouble):  # what was to be done is done: the next pass connects anew
+                        if mailbox.idle():
+                            self.waits = mailbox
+                            opened.pop_all()
+
+    def _mailbox(self) -> Mailbox:
+        """What was kept may have been cut meanwhile, or speak nonsense: that costs the time to connect anew."""
+        if self._kept is not None:
             try:
-                self._settle_open(mailbox, mover)
-                while not self._poller.stopping.is_set() and (uids := self._to_take(mailbox)):
-                    self._looked_at.update(uids)
-                    self._outcome.seen += len(uids)
-                    self._take(account, mailbox, mover, uids)
-                    mover.flush()
-            except _CalledOff:
+                self._kept.idle_done()
+            except Trouble:
+                self._kept.close()
+            else:
+                return self._kept
+        poller = self._poller
+        return credentials.open_mailbox(self._archive, self._binding.mailbox, poller.connecting, poller.clock)
+
+    def _work(self, mailbox: Mailbox) -> None:
+        """Settle what was left open, then take until nothing is left to take."""
+        account, box, watch = mailbox.account, self._binding.mailbox, self._poller.watch
+        self.moving = mailbox.moving
+        if self._binding.desk_of is not None:
+            self._open_desk(mailbox)
+        selected = mailbox.select(self._binding.folder)
+        self._uidvalidity = selected.uidvalidity
+        self._note_generation(selected.uidnext or max(mailbox.uids(), default=0) + 1)
+        if self._binding.asked_at is not None:
+            self._preview(mailbox, self._binding.asked_at)
+            return
+        mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock, self._fence)
+        try:
+            self._settle_open(mailbox, mover)
+            while not (self._poller.stopping.is_set() or self.more) and (uids := self._to_take(mailbox)):
+                self._looked_at.update(uids)
+                self._outcome.seen += len(uids)
+                self._take(account, mailbox, mover, uids)
                 mover.flush()
-            finally:
-                self._outcome.moved = mover.moved
+        except _CalledOff:
+            mover.flush()
+        finally:
+            self._outcome.moved = mover.moved
+        if watch is not None:
+            watch.look(box, self._binding.folder, mailbox)
         if self._withheld:
             some = ", ".join(map(str, self._withheld[:5])) + (" …" if len(self._withheld) > 5 else "")
             count, folder = len(self._withheld), self._binding.folder
             raise Unreachable("withheld", server=account.server, count=count, folder=folder, uids=some)
-
-    def _account(self) -> Account:
-        box = self._binding.mailbox
-        try:
-            password = self._archive.key.decrypt_secret(box.secret) if box.secret else ""
-            return parse(box.imap, "imap", plaintext=box.plaintext, password=password)
-        except (KeyTrouble, ValueError) as error:
-            raise Refused("settings", answer=error) from None
 
     def _open_desk(self, mailbox: Mailbox) -> None:
         """A desk is there for who may hand mail into its process; its folder is made where it is missing at first."""
@@ -344,13 +434,26 @@ class _Visit:
             many, sizes = sum(size for _, size in listed) >= WORTH_WORKERS_BYTES, iter(listed)
         if many and workers is not None and workers.free():
             connecting, binding, uidvalidity = self._poller.connecting, self._binding, self._uidvalidity
-            orders = (Order(account, connecting, binding, uidvalidity, batch) for batch in cut(sizes))
+            orders = (Order(account, connecting, binding, uidvalidity, batch) for batch in self._batches(sizes))
             workers.run(orders, done, self._poller.stopping)
         else:
-            for batch in cut(sizes):
+            for batch in self._batches(sizes):
                 if self._poller.stopping.is_set():
                     return
                 done(take(self._poller.intake(), mailbox, self._binding, self._uidvalidity, batch, self._poller.clock))
+
+    def _batches(self, sizes: Iterable[tuple[int, int]]) -> Iterator[Batch]:
+        """What to take, until the slice is used up."""
+        some = self._poller.slice
+        for batch in cut(sizes):
+            if some is not None and self._given:
+                late = time.monotonic() - self._began > some.seconds
+                if late or self._given >= some.mails or self._given_bytes >= some.size:
+                    self.more = True
+                    return
+            self._given += len(batch.uids)
+            self._given_bytes += batch.size
+            yield batch
 
 
 def _sizes(mailbox: Mailbox, uids: list[int]) -> Iterator[tuple[int, int]]:
@@ -359,9 +462,3 @@ def _sizes(mailbox: Mailbox, uids: list[int]) -> Iterator[tuple[int, int]]:
         some = uids[start : start + CHUNK]
         sizes = mailbox.sizes(some)
         yield from ((uid, sizes.get(uid, 0)) for uid in some)
-
-
-def retry_at(now: int, every: int, failures: int, *, permanent: bool) -> int:
-    """Pure: when to try again after so many failures in a row (UTC ms). What only a person can mend is tried hourly."""
-    seconds = LONGEST_BACKOFF if permanent else min(every * 2 ** min(failures - 1, 20), LONGEST_BACKOFF)
-    return now + max(seconds, every) * 1000

@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -59,13 +59,27 @@ class Lease:
 
     def give_back(self) -> None:
         """Free for others from now on. Harmless to repeat."""
-        if self.number is not None:
-            _renewal(self._archive).leave(self)
-            with contextlib.suppress(SQLAlchemyError), self._archive.intake() as session:  # else it expires by itself
-                mine = (lease.c.name == self.name) & (lease.c.number == self.number)
-                session.execute(update(lease).where(mine).values(until=0))
-            self.number = None
+        give_back(self._archive, [self])
+
+    def end(self) -> None:
+        """Of the row somebody else takes care: the file is free."""
+        self.number = None
         self._lock.close()
+
+
+def give_back(archive: Archive, some: Collection[Lease]) -> None:
+    """As each one's own, in one go."""
+    numbered = [one for one in some if one.number is not None]
+    for one in numbered:
+        _renewal(archive).leave(one)
+    for start in range(0, len(numbered), _AT_ONCE):
+        ours = tuple_(lease.c.name, lease.c.number).in_(
+            [(one.name, one.number) for one in numbered[start : start + _AT_ONCE]]
+        )
+        with contextlib.suppress(SQLAlchemyError), archive.intake() as session:  # else they expire by themselves
+            session.execute(update(lease).where(ours).values(until=0))
+    for one in some:
+        one.end()
 
 
 def take(archive: Archive, name: str, wait: float, says: str = "") -> Lease:

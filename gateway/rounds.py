@@ -1,0 +1,234 @@
+"""Rounds: which binding is looked at next, by whom, and what becomes of its connection afterwards.
+
+Looked at is what is due by the bindings' rows, and what a connection that was kept has told of. Each pass has a thread,
+and each lane its places; nothing here waits for a server.
+"""
+
+import math
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from archive.front import now
+from archive.post import timetable
+from archive.store import leases
+from archive.store.archive import Archive
+
+from . import monitoring
+from .idle import Kept, Listening
+from .lanes import Lane, Pass, aside, free
+from .leases import PREFIX
+from .poller import Look, Outcome, Poller
+
+MOST_OF_ONE = 5  # connections kept of one mailbox: some servers allow no more than ten
+_OTHERS_FIRST = 5_000  # ms: whoever holds its share of the connections lets others have what is due
+_SPARE = 1.1  # times its share a gateway may hold before it gives some up
+_ROUND = 0.1  # of what is too much, at a time
+
+_log = structlog.get_logger()
+
+
+class Rounds:
+    """All passes of one gateway."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        poller: Callable[[], Poller],
+        at_once: int,
+        stopping: threading.Event,
+        report: Callable[[Outcome], None],
+        keep: int,
+    ) -> None:
+        self._archive = archive
+        self._make_poller = poller
+        self._at_once = at_once
+        self._stopping = stopping
+        self._report = report
+        self._keep = keep
+        self._pollers: list[Poller] = []  # those without work
+        self._under_way: dict[int, Pass] = {}
+        self._threads: set[threading.Thread] = set()
+        self._heard: deque[Kept] = deque()  # woken, and no place yet
+        self._more: set[int] = set()  # bindings whose last slice left something
+        self._untold: set[int] = set()  # bindings whose server does not tell of everything
+        self._mailbox_of: dict[int, int] = {}
+        self._share = keep
+        self._full = False
+        self._here: leases.Lease | None = None
+        self._guard = threading.RLock()
+        steady = threading.Semaphore(at_once)
+        self._rooms = {
+            Lane.HEARD: steady,
+            Lane.STEADY: steady,
+            Lane.BACKLOG: threading.Semaphore(aside(at_once)),
+            Lane.TRYING: threading.Semaphore(aside(at_once)),
+        }
+        self._listening = Listening(self._woken, random.random)
+
+    def begin(self) -> None:
+        """Whatever was kept before is not kept any more: everything is looked at soon."""
+        with self._archive.intake() as session:
+            timetable.bring_forward(session, timetable.well(session), now())
+        self._here = leases.enter(self._archive)
+        self._listening.start()
+
+    def tick(self) -> None:
+        """Begin what is due; give up what is not ours, or too much."""
+        if self._stopping.is_set():
+            return
+        if self._here is not None and self._here.lost:
+            self._here = leases.enter(self._archive)
+        self._give_up()
+        with self._guard:
+            busy = set(self._under_way) | {one.binding for one in self._heard}
+        at = now()
+        with self._archive.reading() as session:
+            before = at - _OTHERS_FIRST if self._full else at
+            steady = timetable.due(session, before, len(busy) + self._places(Lane.STEADY), proven=True)
+            trying = timetable.due(session, at, len(busy) + 4 * self._places(Lane.TRYING), proven=False)
+        for one in steady:
+            if one.id not in busy:
+                self._mailbox_of[one.id] = one.mailbox
+                self._begin_steady(one.id)
+        for one in trying:
+            if one.id not in busy and not self._tries(one.mailbox):
+                self._mailbox_of[one.id] = one.mailbox
+                self._begin(one.id, Lane.TRYING)
+
+    def _give_up(self) -> None:
+        with self._archive.reading() as session:
+            wanted = {int(name.removeprefix(PREFIX)) for name in leases.wanted(session) if name.startswith(PREFIX)}
+            orphaned = {int(name.removeprefix(PREFIX)) for name in leases.orphaned(session, PREFIX)}
+            rests, gateways = timetable.resting(session), leases.present(session)
+            well = timetable.well(session)
+        self._listening.give_up({*wanted, *rests, *self._listening.lost()} & self._listening.bindings())
+        forward = list(orphaned.intersection(well) - self._listening.bindings() - set(self._under_way))
+        self._share = min(self._keep, math.ceil(len(well) / gateways)) if gateways > 1 else self._keep
+        held = self._listening.bindings()
+        self._full = gateways > 1 and len(held) >= self._share
+        if len(held) > self._share * _SPARE:
+            too_much = sorted(held)[: math.ceil((len(held) - self._share) * _ROUND)]
+            self._listening.give_up(too_much)
+            forward += too_much
+        if forward:
+            with self._archive.intake() as session:
+                timetable.bring_forward(session, forward, now())
+
+    def _places(self, lane: Lane) -> int:
+        with self._guard:
+            return free(lane, self._at_once, self._under_way.values(), time.monotonic())
+
+    def _tries(self, mailbox: int) -> bool:
+        """Whether a mailbox is being tried: its password, if it is wrong, is not to be shown twice."""
+        with self._guard:
+            return any(one.lane is Lane.TRYING and one.mailbox == mailbox for one in self._under_way.values())
+
+    def _begin_steady(self, binding: int) -> None:
+        kept = self._listening.take(binding)
+        if kept is not None:
+            self._woken(kept)
+        else:
+            self._begin(binding, Lane.BACKLOG if binding in self._more else Lane.STEADY)
+
+    def _woken(self, kept: Kept) -> None:
+        with self._guard:
+            self._heard.append(kept)
+        self._begin_heard()
+
+    def _begin_heard(self) -> None:
+        with self._guard:
+            while self._heard and self._begin(self._heard[0].binding, Lane.HEARD, self._heard[0]):
+                self._heard.popleft()
+
+    def _begin(self, binding: int, lane: Lane, kept: Kept | None = None) -> bool:
+        with self._guard:
+            if binding in self._under_way or self._stopping.is_set() or not self._places(lane):
+                return False
+            one = Pass(binding, self._mailbox_of.get(binding), lane)
+            self._under_way[binding] = one
+            thread = threading.Thread(target=self._look, args=(one, kept), name=f"binding {binding}", daemon=True)
+            self._threads.add(thread)
+        thread.start()
+        return True
+
+    def _look(self, one: Pass, kept: Kept | None) -> None:
+        look: Look | None = None
+        with self._guard:
+            poller = self._pollers.pop() if self._pollers else None
+        try:
+            poller = poller or self._make_poller()
+            poller.room = self._room(one)
+            look = poller.look(one.binding, kept, keep=self._may_keep(one), tells_all=one.binding not in self._untold)
+            if kept is not None and not kept.told and look.outcome.seen:
+                self._untold.add(one.binding)
+            monitoring.count(look.outcome)
+            self._report(look.outcome)
+        except Exception:  # the archive itself: the next tick tries
+            _log.exception("poll failed", binding=one.binding)
+        finally:
+            with self._guard:
+                del self._under_way[one.binding]
+                self._threads.discard(threading.current_thread())
+                (self._more.add if look is not None and look.more else self._more.discard)(one.binding)
+                if poller is not None and len(self._pollers) < 2 * self._at_once and not self._stopping.is_set():
+                    self._pollers.append(poller)
+                    poller = None
+            if poller is not None:
+                poller.close()
+            if look is not None and look.kept is not None:
+                self._wait_for_news(look.kept)
+            self._begin_heard()
+
+    @contextmanager
+    def _room(self, one: Pass) -> Iterator[None]:
+        """The server has let us in; so many may take mail in at a time."""
+        one.arrived = True
+        room = self._rooms[one.lane]
+        while not room.acquire(timeout=0.5):
+            if self._stopping.is_set():
+                yield  # which ends as soon as it sees that
+                return
+        try:
+            yield
+        finally:
+            room.release()
+
+    def _may_keep(self, one: Pass) -> bool:
+        held = self._listening.bindings()
+        of_one = Counter(self._mailbox_of.get(binding) for binding in held)[one.mailbox]
+        return len(held) < self._share and of_one < MOST_OF_ONE
+
+    def _wait_for_news(self, kept: Kept) -> None:
+        if self._stopping.is_set():
+            kept.give_up()
+        else:
+            self._listening.add(kept)
+
+    def end(self, within: float) -> None:
+        """Finish the mail in hand; what is not done after so many seconds is left to the next start."""
+        end = time.monotonic() + within
+        kept = self._listening.close()
+        with self._guard:
+            kept += self._heard
+            self._heard.clear()
+            threads = list(self._threads)
+        for one in kept:
+            one.mailbox.close()
+        try:
+            with self._archive.intake() as session:
+                timetable.bring_forward(session, [one.binding for one in kept], now())
+        except SQLAlchemyError as error:  # whoever begins next looks at everything anyway
+            _log.warning("what was kept is not due at once", error=str(error))
+        leases.give_back(self._archive, [one.lease.lease for one in kept] + ([self._here] if self._here else []))
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        with self._guard:
+            for poller in self._pollers:
+                poller.close()
