@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-xss shots lint bench-ingest bench-search bench-web bench-disk messages clean
+.PHONY: help demo test proof proof-xss proof-imap shots lint bench-ingest bench-search bench-web bench-disk messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -23,6 +23,7 @@ help:
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
 	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs (about 30 minutes)'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
+	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 10 minutes)'
 	@echo 'make shots           pictures of every page, to be looked at, into shots/'
 	@echo 'make lint            ruff and mypy only'
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
@@ -48,6 +49,10 @@ proof: $(VENV)/.test
 proof-xss: $(VENV)/.test
 	@tests/setup/packages chromium
 	PAYLOADS='$(if $(PAYLOADS),$(abspath $(PAYLOADS)))' $(BIN)/python -m pytest tests/web/test_proof_xss.py
+
+proof-imap: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd
+	PROOF_IMAP=1 $(BIN)/python -m pytest -n $(JOBS) -p tests.gateway.fault_table tests/gateway/test_faults.py
 
 shots: $(VENV)/.test
 	@tests/setup/packages chromium

@@ -30,7 +30,7 @@ _AHEAD_IDLE = 1 << 10  # while nothing is asked: thousands of lines may be held
 _STILL_HERE = 64  # lines without news that are heard at a time
 
 
-class TooLong(imaplib.IMAP4.abort):
+class TooLong(OSError):
     """An answer that memory is too dear for; the connection is of no use any more."""
 
 

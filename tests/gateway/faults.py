@@ -21,8 +21,10 @@ BODIES = ("FETCH bodies", "FETCH ranges")
 
 Asks = Callable[[Talk], bytes | None]
 Answers = Callable[[Talk, list[bytes]], None]
+UNNOTICED = "nothing: nobody noticed"
 CUT = frozenset({"cut", "line"})
 NOTHING = frozenset({""})  # it harms nobody
+ENCRYPTION = {"TLS": frozenset({"encryption", *CUT})}
 UNREAD = frozenset({"garbled"})
 
 
@@ -273,8 +275,8 @@ def _later(answer: str, at: Iterable[str] = _WORKING) -> Fault:
 
 
 FAULTS = (
-    Fault("cut before it is asked", (*ASKED, "TLS"), CUT, asks=cut_unasked),
-    Fault("cut before any answer", (*COMMANDS, "TLS"), CUT, answers=cut),
+    Fault("cut before it is asked", (*ASKED, "TLS"), CUT, asks=cut_unasked, instead=ENCRYPTION),
+    Fault("cut before any answer", (*COMMANDS, "TLS"), CUT, answers=cut, instead=ENCRYPTION),
     Fault("cut before the tagged answer", WITH_ANSWERS, CUT, answers=but_the_last),
     Fault("cut after the answer", COMMANDS, CUT, answers=all_and_cut),
     Fault("cut within a line", COMMANDS, CUT, answers=half_a_line),
