@@ -1,14 +1,17 @@
 """How the bindings are: what works, what does not, since when, and what to do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from archive import intake
-from archive.post import bindings, messages, troubles
+from archive.post import bindings, messages, observations, troubles
 from archive.post.bindings import Binding
 from archive.post.messages import Quarantined
+from archive.post.observations import Notice
+from archive.post.troubles import Kind
 from archive.store.archive import Session
 
 from .language import gettext
@@ -32,13 +35,21 @@ class Watched:
     def trouble(self) -> tuple[str, str]:
         """What is wrong and what to do, in the visitor's language; of an earlier version's, its English sentence."""
         one = self.binding
-        kind = troubles.KINDS.get(one.trouble_kind or "")
-        if kind is None:
-            return one.trouble or "", ""
-        try:
-            return gettext(kind.says, **one.trouble_values), gettext(kind.remedy, **one.trouble_values)
-        except KeyError:  # another version of Postroom wrote it, with other words in its sentence
-            return one.trouble or "", ""
+        found = said(troubles.KINDS.get(one.trouble_kind or ""), one.trouble_values)
+        return found or (one.trouble or "", "")
+
+
+def said(kind: Kind | None, values: Mapping[str, str]) -> tuple[str, str] | None:
+    """A kind's sentence and remedy in the visitor's language; None where another version of Postroom wrote it."""
+    try:
+        return (gettext(kind.says, **values), gettext(kind.remedy, **values)) if kind is not None else None
+    except KeyError:  # with other words in its sentence
+        return None
+
+
+def told(one: Notice) -> tuple[str, str]:
+    """What somebody should know of a mailbox, and what to do, in the visitor's language."""
+    return said(observations.KINDS[one.kind], one.values) or ("", "")
 
 
 @blueprint.get("/health")
@@ -47,9 +58,20 @@ def show() -> ResponseReturnValue:
     who = visitor()
     with office().archive.reading() as session:
         watched = _watched(session, who)
+        boxes = {one.binding.mailbox.id: one.binding.mailbox for one in watched}
+        known = observations.told(session, boxes.values(), office().now())
+    notices = [one for each in known.values() for one in each]
     troubled = [one for one in watched if one.binding.trouble]
     held = [one for each in watched for one in each.quarantined if not each.private]
-    return render_template("health/show.html", watched=watched, troubled=troubled, held=held, looked_at=office().now())
+    return render_template(
+        "health/show.html",
+        watched=watched,
+        troubled=troubled,
+        held=held,
+        notices=notices,
+        told=told,
+        looked_at=office().now(),
+    )
 
 
 def _watched(session: Session, who: Visitor) -> list[Watched]:

@@ -3,7 +3,7 @@
 What is seen is kept; what is told is decided from it whenever somebody looks, and so is over as soon as its cause is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import Row, insert, select, update
 
 from ..store.archive import Session
 from ..store.schema import observation
+from . import consents, providers
 from .bindings import Mailbox
 from .consents import DAY_MS, Consent
 from .providers import Provider
@@ -121,6 +122,16 @@ def _told(seen: Seen) -> tuple[object, ...]:
     percent = _percent(seen)
     full = percent if percent is not None and percent >= FULL * 100 else None
     return (seen.certificate_until, full, _minutes(seen.ahead))
+
+
+def told(session: Session, boxes: Iterable[Mailbox], now: int) -> dict[int, Sequence[Notice]]:
+    """What somebody should know of these mailboxes, by mailbox."""
+    seen, given = every(session), consents.every(session)
+    by_id = {one.id: one for one in providers.every(session)}
+    return {
+        box.id: notices(box, seen.get(box.id, Seen()), now, consent=given.get(box.id), by=by_id.get(box.provider or 0))
+        for box in boxes
+    }
 
 
 def notices(

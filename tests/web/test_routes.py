@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from archive.people.scopes import MACHINE
-from archive.post import messages
+from archive.post import attempts, bindings, messages, providers
 from web import mail_frame
 
 from .. import world
-from .conftest import Office
+from .conftest import NOW, Office
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 
@@ -23,6 +23,15 @@ class Mail:
         (self.message,) = office.take("helpdesk", raw)
         self.conversation = office.conversation(self.message)
         self.held = office.quarantine("helpdesk", b"Subject: held\r\n\r\n")
+        anna, at = office.users["anna"], "https://login.example"
+        ends = providers.Endpoints(f"{at}/authorize", f"{at}/token", None, "mail", None)
+        with office.archive.transaction() as session:
+            by = providers.add(session, office.archive, "fake", "custom", "id", None, ends, NOW)
+            self.by_consent = bindings.add_mailbox(
+                session, office.archive, "by-consent", "imaps://anna@mail.example", None, None, NOW,
+                owner=anna, provider=by, grant="consent",
+            )  # fmt: skip
+            self.attempt = attempts.ask(session, office.archive, anna, "password", None, {}, NOW)
 
     def frame(self, name: str) -> str:
         with self.office.app.test_request_context():
@@ -35,7 +44,7 @@ class Mail:
 
 Address = Callable[[Mail, str], str]
 SIGNED_IN, MEMBERS, LOOKS_AFTER, BY_TOKEN, PUBLIC = "signed in", "members", "looks after", "by token", "public"
-ADMINS, MONITORS = "admins", "monitors"
+ADMINS, MONITORS, OWNER = "admins", "monitors", "owner"
 
 # Every route needs an entry: method, for whom, and its address (of a mail, for a person).
 ENTRIES: dict[str, tuple[str, str, Address]] = {
@@ -57,6 +66,12 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "health.show": ("GET", SIGNED_IN, lambda m, _: "/health"),
     "ledger.show": ("GET", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger"),
     "health.again": ("POST", LOOKS_AFTER, lambda m, _: f"/health/quarantine/{m.held}/again"),
+    "mailboxes.show": ("GET", SIGNED_IN, lambda m, _: "/mailboxes"),
+    "mailboxes.connect": ("POST", SIGNED_IN, lambda m, _: "/mailboxes/new"),
+    "mailboxes.password": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.office.bindings['anna'].mailbox.id}/password"),
+    "mailboxes.consent": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.by_consent}/consent"),
+    "mailboxes.back": ("GET", SIGNED_IN, lambda m, _: "/mailboxes/back/fake?state=guessed&code=stolen"),
+    "mailboxes.attempt": ("GET", OWNER, lambda m, _: f"/mailboxes/attempts/{m.attempt}"),
     "sign_in.form": ("GET", PUBLIC, lambda m, _: "/sign-in"),
     "sign_in.enter": ("POST", PUBLIC, lambda m, _: "/sign-in"),
     "sign_in.link": ("GET", PUBLIC, lambda m, _: "/sign-in/link/none"),
@@ -86,6 +101,7 @@ ALLOWED = {
     LOOKS_AFTER: {"anna", "dana", "clara"},
     BY_TOKEN: {"anna", "dana"},
     ADMINS: {"clara"},
+    OWNER: {"anna"},  # of a private mailbox; not even admins
     MONITORS: set(),
     PUBLIC: {"anna", "dana", "bernd", "clara", ""},
 }
