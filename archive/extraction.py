@@ -1,18 +1,20 @@
 """The text of attachments, taken out by a worker that can be killed: PDF, DOCX, XLSX, ODT.
 
 The worker is replaced when a document takes it too long or too much memory (`archive.confinement`); what fails is only
-not searchable. Documents in zip files are read a piece at a time up to a limit, whatever they say of their size, and
-XML with a document type is refused: nothing in it can grow.
+not searchable, and where it was too much, the reason is told (`archive.search.limited`). Documents in zip files are
+read a piece at a time up to a limit, whatever they say of their size, and XML with a document type is refused: nothing
+in it can grow.
 """
 
 import io
 import re
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from xml.parsers import expat
 
-from .confinement import Confinement, Lost
+from .confinement import Confinement, Lost, NoWorker, TooSlow
+from .search import limited
 
 VERSION = 1
 """Goes up whenever the text taken out of some document changes."""
@@ -20,6 +22,7 @@ VERSION = 1
 LARGEST = 25 << 20  # bytes of a document; larger ones are not looked into
 LONGEST = 500_000  # characters of text taken out of one document
 _UNPACKED = 64 << 20  # bytes read from one zip file
+_FILES = 10_000  # in one zip file
 _PAGES = 2000
 _CELLS = 1_000_000
 
@@ -44,7 +47,14 @@ def kind(name: str, content_type: str) -> str | None:
 # --- The worker, seen from outside ------------------------------------------------------------------------------------
 
 
-class Extractor(Confinement[tuple[str, bytes], str | None]):
+class Extracted(NamedTuple):
+    """The text of a document, and why it is not all of it (a reason of `archive.search.limited`; None: it is all)."""
+
+    text: str
+    limited: str | None = None
+
+
+class Extractor(Confinement[tuple[str, bytes], tuple[str, str | None]]):
     """Takes the text out of one document after the other in a worker. What is too much costs the worker.
 
     `seconds` is the time a document may take, `memory` the bytes the worker may use.
@@ -53,14 +63,18 @@ class Extractor(Confinement[tuple[str, bytes], str | None]):
     def __init__(self, seconds: float = 10.0, memory: int = 512 << 20) -> None:
         super().__init__(_work, seconds=seconds, memory=memory, warm=_warm)
 
-    def text(self, kind: str, data: bytes) -> str | None:
-        """The text of a document; None where it could not be had. Never raises for what a document holds."""
+    def text(self, kind: str, data: bytes) -> Extracted:
+        """The text of a document, none where it could not be had. Never raises for what a document holds."""
         if len(data) > LARGEST:
-            return None
+            return Extracted("", limited.LARGE)
         try:
-            return self.ask((kind, data))
+            return Extracted(*self.ask((kind, data)))
+        except TooSlow:
+            return Extracted("", limited.SLOW)
+        except NoWorker:
+            return Extracted("")
         except Lost:
-            return None
+            return Extracted("", limited.LOST)
 
 
 # --- The worker, from inside ------------------------------------------------------------------------------------------
@@ -72,17 +86,23 @@ def _warm() -> None:
     import python_calamine  # noqa: F401
 
 
-def _work(order: tuple[str, bytes]) -> str | None:
+class _TooMuchError(Exception):
+    """A document is not read to its end; says why, as `archive.search.limited` has it."""
+
+
+def _work(order: tuple[str, bytes]) -> tuple[str, str | None]:
     try:
-        return taken_out(*order)
+        return _taken_out(*order)
     except MemoryError:
         raise
+    except _TooMuchError as error:
+        return "", str(error)
     except Exception:  # whatever a hostile document makes a library do, it is only not searchable
-        return None
+        return "", None
 
 
-def taken_out(kind: str, data: bytes) -> str:
-    """The text of a document, at most LONGEST characters. Raises what its library raises, and ValueError."""
+def _taken_out(kind: str, data: bytes) -> tuple[str, str | None]:
+    """The text of a document, at most LONGEST characters, and whether that is all."""
     pieces = {"pdf": _of_pdf, "docx": _of_docx, "xlsx": _of_xlsx, "odt": _of_odt}[kind](data)
     found: list[str] = []
     room = LONGEST
@@ -91,7 +111,8 @@ def taken_out(kind: str, data: bytes) -> str:
         room -= len(found[-1])
         if room <= 0:
             break
-    return _SPACES.sub(" ", "".join(found).replace("\0", " ")).strip()
+    text = _SPACES.sub(" ", "".join(found).replace("\0", " ")).strip()
+    return text, limited.LONG if room <= 0 else None
 
 
 _SPACES = re.compile(r"[ \t\r\n\f\v\xa0]+")
@@ -170,23 +191,23 @@ def _of_odt(data: bytes) -> Iterator[str]:
 
 def _opened(data: bytes) -> zipfile.ZipFile:
     archive = zipfile.ZipFile(io.BytesIO(data))
-    if len(archive.infolist()) > 10_000:
-        raise ValueError("too many files in it")
+    if len(archive.infolist()) > _FILES:
+        raise _TooMuchError(limited.UNPACKS)
     return archive
 
 
 def _measure(data: bytes) -> None:
-    """ValueError where a zip file would be too large unpacked, by what really comes out of it."""
+    """_TooMuchError where a zip file would be too large unpacked, by what really comes out of it."""
     with _opened(data) as archive:
         if sum(one.file_size for one in archive.infolist()) > _UNPACKED:
-            raise ValueError("too large unpacked")
+            raise _TooMuchError(limited.UNPACKS)
         left = _UNPACKED
         for one in archive.infolist():
             with archive.open(one) as part:
                 while piece := part.read(1 << 16):
                     left -= len(piece)
                     if left < 0:
-                        raise ValueError("too large unpacked")
+                        raise _TooMuchError(limited.UNPACKS)
 
 
 class _Xml:
@@ -200,7 +221,7 @@ class _Xml:
         self._found: list[str] = []
 
     def read(self, file: IO[bytes], most: int) -> Iterator[str]:
-        """The text; ValueError beyond so many bytes, and where the file declares a document type."""
+        """The text; _TooMuchError beyond so many bytes, and where the file declares a document type."""
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -210,7 +231,7 @@ class _Xml:
         while piece := file.read(1 << 16):
             self.bytes += len(piece)
             if self.bytes > most:
-                raise ValueError("too large unpacked")
+                raise _TooMuchError(limited.UNPACKS)
             parser.Parse(piece)
             yield "".join(self._found)
             self._found.clear()
@@ -234,4 +255,4 @@ class _Xml:
             self._found.append(text)
 
     def _doctype(self, *_: object) -> None:
-        raise ValueError("a document type in it")
+        raise _TooMuchError(limited.DECLARES)

@@ -7,7 +7,7 @@ coming in; stopped anywhere, the next pass goes on there.
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from mmap import ACCESS_READ, mmap
 
 from sqlalchemy import select
@@ -17,8 +17,8 @@ from .extraction import Extractor
 from .mail import facts, identity, reader
 from .post import contents
 from .post.contents import Content
-from .search import index, marks, merging
-from .search.index import Row
+from .search import index, limited, marks, merging
+from .search.index import Enclosed, Row
 from .search.words import VERSION, Words
 from .store.archive import Archive, Session
 from .store.dialects import hold
@@ -69,7 +69,7 @@ def pass_(archive: Archive, limit: int, extractor: Extractor | None = None) -> C
         known = _facts(session, [*lately, *missing])
     some = [_One(id_, kept[id_], there.get(id_), *known[id_]) for id_ in (*lately, *missing)]
     keys = archive.keys.get({blob for one in some for blob in one.content.blobs})
-    found: dict[bytes, str] = {}  # what is attached to several of them is read once
+    found: dict[bytes, Enclosed] = {}  # what is attached to several of them is read once
     made = [_made(archive, keys, one, extractor, found) for one in some]
     if not some:
         _nothing_missing(archive)
@@ -111,12 +111,20 @@ class _One:
 
 
 @dataclass(frozen=True, slots=True)
+class _Attached:
+    """The texts of a message's attachments, each distinct one once, and why some are not searchable, by their paths."""
+
+    texts: list[Enclosed] = field(default_factory=list)
+    limited: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class _Made:
-    """What a message yields: its words (None where its bytes are gone) and the texts of its attachments."""
+    """What a message yields: its words (None where its bytes are gone) and what its attachments yield."""
 
     one: _One
     words: Words | None = None
-    texts: Sequence[tuple[bytes, str]] = ()
+    attached: _Attached = field(default_factory=_Attached)
 
 
 def _facts(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
@@ -131,7 +139,7 @@ def _facts(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
 
 
 def _made(
-    archive: Archive, keys: Mapping[int, bytes], one: _One, extractor: Extractor, known: dict[bytes, str]
+    archive: Archive, keys: Mapping[int, bytes], one: _One, extractor: Extractor, known: dict[bytes, Enclosed]
 ) -> _Made:
     if not one.reader:  # it ended a worker, or the reader stumbled: nobody reads it again
         return _Made(one, replace(intake.words(one.message, facts.unread("")), full=True))
@@ -139,9 +147,10 @@ def _made(
         raw = _whole(archive, keys, one.content)
     except Damaged:
         return _Made(one)
-    texts = _texts(archive, raw, extractor, known) if one.attachments else []
+    attached = _attached(archive, raw, extractor, known) if one.attachments else _Attached()
     words = intake.words(one.message, facts.read(raw))
-    return _Made(one, replace(words, enclosed="\n".join(text for _, text in texts), full=True), texts)
+    text = "\n".join(each.text for each in attached.texts)
+    return _Made(one, replace(words, enclosed=text, full=True), attached)
 
 
 def _whole(archive: Archive, keys: Mapping[int, bytes], content: Content) -> reader.Raw:
@@ -154,31 +163,40 @@ def _whole(archive: Archive, keys: Mapping[int, bytes], content: Content) -> rea
         return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
-def _texts(archive: Archive, raw: reader.Raw, extractor: Extractor, known: dict[bytes, str]) -> list[tuple[bytes, str]]:
-    """The text of a mail's attachments, each with its keyed hash; what is taken out is put with what is known."""
+def _attached(archive: Archive, raw: reader.Raw, extractor: Extractor, known: dict[bytes, Enclosed]) -> _Attached:
+    """What a mail's attachments yield; what is taken out is put with what is known."""
     mail = reader.read(raw)
-    found: list[tuple[bytes, str]] = []
+    found = _Attached()
+    there: set[bytes] = set()
     room = _TEXT_OF_ONE
     for leaf in mail.leaves:
         kind = extraction.kind(leaf.name or "", leaf.content_type) if leaf.attachment else None
-        if kind is None or leaf.end - leaf.start > 2 * extraction.LARGEST:
+        if kind is None:
             continue
-        if len(found) >= _OPENED or room <= 0:
-            break
+        if leaf.end - leaf.start > 2 * extraction.LARGEST:
+            found.limited[leaf.path] = limited.LARGE
+            continue
+        if len(found.texts) >= _OPENED or room <= 0:
+            found.limited[leaf.path] = limited.CROWDED
+            continue
         data = reader.content(raw, leaf)
         hashed = identity.keyed_hash([data], archive.key.content_hash_key)
-        if any(hashed == before for before, _ in found):
-            continue
         if hashed not in known:
             with archive.reading() as session:
                 known |= index.known_texts(session, [hashed])
         if hashed not in known:
-            known[hashed] = extractor.text(kind, data) or ""
-        text = known[hashed]
-        if len(text) > room:
-            continue  # the whole text or none: what is kept is what is indexed
-        found.append((hashed, text))
-        room -= len(text)
+            known[hashed] = Enclosed(hashed, *extractor.text(kind, data))
+        one = known[hashed]
+        if one.limited:
+            found.limited[leaf.path] = one.limited
+        if hashed in there:
+            continue
+        if len(one.text) > room:  # the whole text or none: what is kept is what is indexed
+            found.limited[leaf.path] = limited.CROWDED
+            continue
+        there.add(hashed)
+        found.texts.append(one)
+        room -= len(one.text)
     return found
 
 
@@ -187,12 +205,13 @@ def _record(session: Session, made: Sequence[_Made]) -> None:
     ids = [one.one.message for one in made]
     hold(session, message, ids)  # whoever brings further copies of them comes before this, or after it
     there = index.rows(session, ids)
-    texts = index.known_texts(session, {hashed for one in made for hashed, _ in one.texts})
+    texts = index.known_texts(session, {each.hash for one in made for each in one.attached.texts})
     same = [
         one
         for one in made
         # Another pass may have been here: the row, or the text that stands for an attachment, is not what we went by.
-        if there.get(one.one.message) == one.one.row and all(texts.get(key, text) == text for key, text in one.texts)
+        if there.get(one.one.message) == one.one.row
+        and all(texts.get(each.hash, each) == each for each in one.attached.texts)
     ]
     index.leave_out(session, [one.one.message for one in same if one.words is None])
     ready = [one for one in same if one.words is not None]
@@ -202,7 +221,8 @@ def _record(session: Session, made: Sequence[_Made]) -> None:
         session,
         [(one.words, now[one.one.message], before[one.one.message]) for one in ready if one.words is not None],
     )
-    index.keep_texts(session, {one.one.message: one.texts for one in ready})
+    index.keep_texts(session, {one.one.message: one.attached.texts for one in ready})
+    index.keep_limited(session, {one.one.message: one.attached.limited for one in ready})
 
 
 def _as_before(session: Session, made: _Made) -> Words | None:

@@ -13,6 +13,8 @@ from archive.mail.reader import Leaf, Limits, Mail, Raw
 from archive.post import contents, messages
 from archive.post.contents import Content
 from archive.post.messages import Message
+from archive.search import index
+from archive.search import limited as reasons
 from archive.store.archive import Archive, Session
 from archive.store.packs import Damaged
 
@@ -41,6 +43,7 @@ class File:
     size: int  # bytes decoded; about, for a large one
     within: bool  # in a mail that is enclosed itself
     inline: bool  # a picture the HTML shows
+    limited: str = ""  # why its text is not searchable, or not all of it: a sentence
 
     @property
     def picture(self) -> bool:
@@ -97,15 +100,18 @@ def letters(archive: Archive, session: Session, some: Sequence[Message]) -> list
     """The messages for a page; one whose bytes are damaged says so instead of failing the page."""
     places = contents.of(session, [one.id for one in some])
     keys = archive.keys.get([blob for place in places.values() for blob in place.blobs])
-    return [_letter(archive, keys, places.get(one.id), one) for one in some]
+    limited = index.limited_of(session, [one.id for one in some])
+    return [_letter(archive, keys, places.get(one.id), one, limited.get(one.id, {})) for one in some]
 
 
-def _letter(archive: Archive, keys: Mapping[int, bytes], place: Content | None, one: Message) -> Letter:
+def _letter(
+    archive: Archive, keys: Mapping[int, bytes], place: Content | None, one: Message, limited: Mapping[str, str]
+) -> Letter:
     try:
         if place is None:
             raise LookupError(one.id)
         with _opened(contents.read(archive, keys, place), place.size) as raw:
-            return _read(raw, one)
+            return _read(raw, one, limited)
     except (Damaged, LookupError):
         trouble = gettext("The kept bytes of this mail are gone or were altered. Tell whoever looks after Postroom.")
         return Letter(one, [], False, False, 0, (), [], trouble)
@@ -116,7 +122,7 @@ def understood(raw: Raw, one: Message) -> Mail:
     return reader.read(raw if one.reader else b"")
 
 
-def _read(raw: Raw, one: Message) -> Letter:
+def _read(raw: Raw, one: Message, limited: Mapping[str, str]) -> Letter:
     mail = understood(raw, one)
     limits = Limits(body_bytes=4 * SHOWN)
     markup = reader.html(raw, mail, Limits(body_bytes=2 * LARGEST_HTML))
@@ -135,7 +141,7 @@ def _read(raw: Raw, one: Message) -> Letter:
         bool(markup.strip()),
         safe_html.remote_pictures(markup),
         tuple(zip(mail_height.WIDTHS, mail_height.heights(markup), strict=True)) if markup else (),
-        _files(raw, mail, markup),
+        _files(raw, mail, markup, limited),
     )
 
 
@@ -147,12 +153,12 @@ def is_forward(subject: str) -> bool:
     return bool(_FORWARDED.match(subject[:100]))
 
 
-def _files(raw: Raw, mail: Mail, markup: str) -> list[File]:
-    return [file(raw, leaf, markup) for leaf in mail.leaves if leaf.attachment]
+def _files(raw: Raw, mail: Mail, markup: str, limited: Mapping[str, str]) -> list[File]:
+    return [file(raw, leaf, markup, limited.get(leaf.path, "")) for leaf in mail.leaves if leaf.attachment]
 
 
-def file(raw: Raw, leaf: Leaf, markup: str = "") -> File:
-    """What a page says of something enclosed."""
+def file(raw: Raw, leaf: Leaf, markup: str = "", limited: str = "") -> File:
+    """What a page says of something enclosed; `limited` is the reason for which its text is not searchable."""
     return File(
         leaf.path,
         name_of(leaf),
@@ -160,6 +166,7 @@ def file(raw: Raw, leaf: Leaf, markup: str = "") -> File:
         size(raw, leaf),
         bool(leaf.mail),
         bool(leaf.content_id and leaf.disposition != "attachment" and f"cid:{leaf.content_id}" in markup),
+        gettext(reasons.SAYS[limited]) if limited in reasons.SAYS else "",
     )
 
 

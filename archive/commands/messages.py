@@ -1,7 +1,7 @@
 """`postroom messages`: archived messages, listed, shown, and given back byte for byte."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -9,6 +9,7 @@ import click
 from ..front import Front, as_json, as_option, json_option, pass_front, plain, when
 from ..mail import reader
 from ..post import messages as post
+from ..search import index, limited
 
 _PAGE = 200
 _IN_MEMORY = 8 << 20  # bytes; what is larger is read twice: checked, then written
@@ -101,14 +102,15 @@ def show(front: Front, id_: int, as_email: str | None, as_lines: bool) -> None:
             raise click.ClickException(f"There is no message {id_}.")
         copies = post.copies(session, id_, viewer)
         raw = b"".join(post.content(archive, session, id_))
-    described = _describe(one, copies, raw)
+        reasons = index.limited_of(session, [id_]).get(id_, {})
+    described = _describe(one, copies, raw, reasons)
     if as_lines:
         as_json(described)
     else:
         _tell(described)
 
 
-def _describe(one: post.Message, copies: list[post.Copy], raw: bytes) -> dict[str, Any]:
+def _describe(one: post.Message, copies: list[post.Copy], raw: bytes, reasons: Mapping[str, str]) -> dict[str, Any]:
     mail = reader.read(raw if one.reader else b"")  # one that could not be read is not read again
     return {
         "message": str(one.id),
@@ -122,7 +124,12 @@ def _describe(one: post.Message, copies: list[post.Copy], raw: bytes) -> dict[st
         "size": one.size,
         "text": reader.text(raw, mail),
         "attachments": [
-            {"path": leaf.path, "name": leaf.name, "content_type": leaf.content_type}
+            {
+                "path": leaf.path,
+                "name": leaf.name,
+                "content_type": leaf.content_type,
+                "limited": limited.SAYS.get(reasons.get(leaf.path, "")),
+            }
             for leaf in mail.leaves
             if leaf.attachment
         ],
@@ -159,9 +166,9 @@ def _tell(described: dict[str, Any]) -> None:
         ("Received", described["received"]),
         ("Message-ID", described["message_id"]),
     ]
-    facts += [
-        ("Attachment", f"{one['name'] or '(no name)'} ({one['content_type']})") for one in described["attachments"]
-    ]
+    for one in described["attachments"]:
+        facts.append(("Attachment", f"{one['name'] or '(no name)'} ({one['content_type']})"))
+        facts.append(("", one["limited"] or ""))
     facts += [("Problem", text) for text in described["problems"]]
     facts += [("Ambiguous", text) for text in described["ambiguous"]]
     facts += [
@@ -175,7 +182,7 @@ def _tell(described: dict[str, Any]) -> None:
     ]
     for name, text in facts:
         if text:
-            click.echo(f"{name + ':':12}{plain(text)}")
+            click.echo(f"{name and name + ':':12}{plain(text)}")
     click.echo()
     for text in described["text"].splitlines():
         click.echo(plain(text))

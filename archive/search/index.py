@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, exists, insert, select, text, update
 
 from ..store.archive import Session
 from ..store.dialects import hold, insert_rows
-from ..store.schema import enclosed, enclosed_text, indexed, installation, message
+from ..store.schema import enclosed, enclosed_text, indexed, installation, limited, message
 from . import marks
 from .backends import of
 from .marks import Marks
@@ -149,6 +149,7 @@ def begin_anew(session: Session) -> None:
     session.execute(delete(indexed))
     session.execute(delete(enclosed))
     session.execute(delete(enclosed_text))
+    session.execute(delete(limited))
     _expect_all(session)
 
 
@@ -209,27 +210,57 @@ def texts_of(session: Session, messages: Iterable[int]) -> dict[int, str]:
     return {id_: "\n".join(texts) for id_, texts in found.items()}
 
 
-def known_texts(session: Session, hashes: Iterable[bytes]) -> dict[bytes, str]:
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """What stands in the index for an attachment, by its keyed hash, and why that is not all of it (None: it is)."""
+
+    hash: bytes
+    text: str
+    limited: str | None = None
+
+
+def known_texts(session: Session, hashes: Iterable[bytes]) -> dict[bytes, Enclosed]:
     """The text of attachments that was taken out before, by their keyed hash."""
     wanted = list(hashes)
-    found: dict[bytes, str] = {}
+    found: dict[bytes, Enclosed] = {}
     for start in range(0, len(wanted), _CHUNK):
         query = select(enclosed_text).where(enclosed_text.c.hash.in_(wanted[start : start + _CHUNK]))
-        found.update((row.hash, _unpacked(row.text)) for row in session.execute(query))
+        found.update((row.hash, Enclosed(row.hash, _unpacked(row.text), row.limited)) for row in session.execute(query))
     return found
 
 
-def keep_texts(session: Session, texts: Mapping[int, Sequence[tuple[bytes, str]]]) -> None:
-    """Write down what text of attachments stands in the index: by message, each with the attachment's keyed hash."""
-    known = set(known_texts(session, {hashed for some in texts.values() for hashed, _ in some}))
-    new = {hashed: text for some in texts.values() for hashed, text in some if hashed not in known}
+def keep_texts(session: Session, texts: Mapping[int, Sequence[Enclosed]]) -> None:
+    """Write down what text of attachments stands in the index, by message."""
+    known = set(known_texts(session, {one.hash for some in texts.values() for one in some}))
+    new = {one.hash: one for some in texts.values() for one in some if one.hash not in known}
     if new:
-        session.execute(insert(enclosed_text), [{"hash": key, "text": _packed(text)} for key, text in new.items()])
+        rows = [{"hash": one.hash, "text": _packed(one.text), "limited": one.limited} for one in new.values()]
+        session.execute(insert(enclosed_text), rows)
     for id_, some in texts.items():
         session.execute(delete(enclosed).where(enclosed.c.message == id_))
         if some:
-            rows = [{"message": id_, "place": place, "hash": hashed} for place, (hashed, _) in enumerate(some)]
-            session.execute(insert(enclosed), rows)
+            places = [{"message": id_, "place": place, "hash": one.hash} for place, one in enumerate(some)]
+            session.execute(insert(enclosed), places)
+
+
+def keep_limited(session: Session, reasons: Mapping[int, Mapping[str, str]]) -> None:
+    """Write down which attachments are not searchable, or not in full: by message, the reason by the leaf's path."""
+    for id_, some in reasons.items():
+        session.execute(delete(limited).where(limited.c.message == id_))
+        if some:
+            session.execute(
+                insert(limited), [{"message": id_, "path": path, "reason": why} for path, why in some.items()]
+            )
+
+
+def limited_of(session: Session, messages: Iterable[int]) -> dict[int, dict[str, str]]:
+    """Which attachments of messages already found to be visible are not searchable, or not in full, and why."""
+    wanted = list(messages)
+    found: dict[int, dict[str, str]] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        for row in session.execute(select(limited).where(limited.c.message.in_(wanted[start : start + _CHUNK]))):
+            found.setdefault(row.message, {})[row.path] = row.reason
+    return found
 
 
 def _packed(text: str) -> bytes:

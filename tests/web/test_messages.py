@@ -6,9 +6,11 @@ from urllib.parse import unquote
 
 import pytest
 
+from archive import reindexing
 from web.messages import disposition
 
 from .. import world
+from ..archive.search import documents
 from .conftest import Office
 
 
@@ -173,3 +175,17 @@ def test_flowed_text_is_joined_as_its_content_type_says(office: Office) -> None:
     )
     (message,) = office.take("helpdesk", flowed + b"--b--\r\n")
     assert "Donaudampf" in office.browser("anna").get(f"/conversations/{office.conversation(message)}").text
+
+
+def test_what_of_an_attachment_cannot_be_searched_is_said_beside_it(office: Office) -> None:
+    """A bomb that unpacks to 200 MB, and a letter as Anna gets them every day."""
+    bomb = documents.zipped({"word/document.xml": "<a>" + " " * 200_000_000})
+    files = [("bomb.docx", bomb), ("letter.docx", documents.docx("faktura"))]
+    (message,) = office.take("helpdesk", world.copy_for(world.HELPDESK, world.mail(attachments=files)))
+    address = f"/conversations/{office.conversation(message)}"
+    says = "Its text is not searchable: it unpacks to more than 64 MB"
+    assert says not in office.browser("anna").get(address).text
+    assert reindexing.pass_(office.archive, 10).indexed == 1
+    page = office.browser("anna").get(address).text
+    assert re.search(rf"bomb\.docx</a><br><small>[^<]*<br>{says}", page)
+    assert page.count("not searchable") == 1

@@ -8,9 +8,11 @@ import subprocess
 
 import pytest
 
+from archive import reindexing
 from archive.commands.messages import messages
 from archive.commands.search import search
 from tests import world
+from tests.archive.search import documents
 
 from .conftest import NOON, Office
 
@@ -194,3 +196,16 @@ def test_each_call_is_an_event_with_who_and_what(with_mail: Office) -> None:
     }  # fmt: skip
     assert second.actor == "operator"
     assert json.loads(second.details)["command"] == "messages list"
+
+
+def test_an_attachment_that_was_too_much_to_read_says_so(office: Office) -> None:
+    bomb = documents.zipped({"content.xml": "<a>" + " " * 100_000_000})
+    office.take(office.helpdesk, world.mail(attachments=[("bomb.odt", bomb), ("a.odt", documents.odt("faktura"))]))
+    (one,) = office.call(messages, "list", "--json").lines
+    archive = office.archive()
+    reindexing.pass_(archive, 10)
+    archive.close()
+    (shown,) = office.call(messages, "show", one["message"], "--json").lines
+    says = "Its text is not searchable: it unpacks to more than 64 MB, or to more than 10,000 files."
+    assert [each["limited"] for each in shown["attachments"]] == [says, None]
+    assert f"(application/octet-stream)\n{'':12}{says}\n" in office.call(messages, "show", one["message"]).out

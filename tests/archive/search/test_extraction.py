@@ -9,6 +9,7 @@ import pytest
 
 from archive import extraction
 from archive.extraction import Extractor
+from archive.search import limited
 
 from . import documents
 
@@ -29,7 +30,7 @@ def extractor() -> Iterator[Extractor]:
     ],
 )
 def test_the_text_comes_out(extractor: Extractor, kind: str, document: bytes, text: str) -> None:
-    assert extractor.text(kind, document) == text
+    assert extractor.text(kind, document) == (text, None)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,16 @@ _HOSTILE = {
     ),
     "a sheet of spaces": ("xlsx", documents.zipped({"xl/workbook.xml": "<a>" + " " * 100_000_000})),
     "a letter of spaces": ("docx", documents.zipped({"word/document.xml": "<a>" + " " * 100_000_000})),
+    "a letter of many files": ("docx", documents.zipped({f"word/{n}": "" for n in range(10_001)})),
     "elements within elements": ("odt", documents.zipped({"content.xml": "<a>" * 1_000_000})),
+}
+
+
+_TOO_MUCH = {
+    "entities": limited.DECLARES,
+    "a sheet of spaces": limited.UNPACKS,
+    "a letter of spaces": limited.UNPACKS,
+    "a letter of many files": limited.UNPACKS,
 }
 
 
@@ -68,41 +78,41 @@ _HOSTILE = {
 def test_a_hostile_document_is_only_not_searchable(extractor: Extractor, name: str) -> None:
     kind, document = _HOSTILE[name]
     start = time.monotonic()
-    assert not extractor.text(kind, document)
+    assert extractor.text(kind, document) == ("", _TOO_MUCH.get(name))
     assert time.monotonic() - start < extractor.seconds + 5
-    assert extractor.text("odt", documents.odt("alive")) == "alive"
+    assert extractor.text("odt", documents.odt("alive")).text == "alive"
 
 
 def test_a_long_text_is_cut(extractor: Extractor) -> None:
-    text = extractor.text("docx", documents.docx(*["words and more"] * 200_000))
-    assert text is not None
+    text, why = extractor.text("docx", documents.docx(*["words and more"] * 200_000))
+    assert why == limited.LONG
     assert 0.9 * extraction.LONGEST < len(text) <= extraction.LONGEST
 
 
 def test_what_is_too_large_is_not_sent(extractor: Extractor) -> None:
-    assert extractor.text("pdf", b"%PDF" + bytes(extraction.LARGEST)) is None
+    assert extractor.text("pdf", b"%PDF" + bytes(extraction.LARGEST)) == ("", limited.LARGE)
 
 
 def test_a_document_that_takes_too_long_costs_the_worker() -> None:
     with Extractor(seconds=0.0) as impatient:
-        assert impatient.text("docx", documents.docx("x" * 1000)) is None
+        assert impatient.text("docx", documents.docx("x" * 1000)) == ("", limited.SLOW)
         impatient.seconds = 30.0
-        assert impatient.text("odt", documents.odt("next")) == "next"
+        assert impatient.text("odt", documents.odt("next")).text == "next"
 
 
 def test_a_document_that_needs_too_much_memory_costs_the_worker() -> None:
-    with Extractor(memory=300 << 20) as small:
-        huge = documents.xlsx(*["word" * 1000] * 20_000)
+    with Extractor(memory=200 << 20) as small:
+        huge = documents.xlsx(*["word" * 1000] * 15_000)
         start = time.monotonic()
-        small.text("xlsx", huge)
+        assert small.text("xlsx", huge) == ("", limited.LOST)
         assert time.monotonic() - start < 15
-        assert small.text("odt", documents.odt("next")) == "next"
+        assert small.text("odt", documents.odt("next")).text == "next"
 
 
 def test_a_worker_that_died_while_idle_is_replaced(extractor: Extractor) -> None:
-    assert extractor.text("odt", documents.odt("one")) == "one"
+    assert extractor.text("odt", documents.odt("one")).text == "one"
     (idle,) = extractor.idle.queue
     assert idle
     os.kill(idle.process.pid, signal.SIGKILL)
     idle.process.wait()
-    assert extractor.text("odt", documents.odt("two")) == "two"
+    assert extractor.text("odt", documents.odt("two")).text == "two"

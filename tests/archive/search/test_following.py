@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 
 from archive import extraction, reindexing
 from archive.extraction import Extractor
-from archive.search import fts5, hits, index, postgres, query, words
+from archive.search import hits, index, lexemes, query, words
 from archive.store import migrate
 from archive.store.archive import Session
 
@@ -206,6 +206,17 @@ class TestAttachments:
         follow(home, extractor)
         assert home.find("anna", "fakturách") == ["bomb"]
 
+    def test_a_bomb_sent_again_is_not_read_again_and_marked_again(
+        self, home: Home, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        files = [("b.docx", documents.zipped({"word/document.xml": "<a>" + " " * 100_000_000}))]
+        home.take("Helpdesk", mail(subject="one", attachments=files))
+        follow(home, extractor)
+        monkeypatch.setattr(extractor, "text", None)
+        home.take("Helpdesk", mail(subject="two", attachments=files))
+        follow(home, extractor)
+        assert home.rows("SELECT path, reason FROM limited") == [("2", "unpacks")] * 2
+
     def test_more_text_than_there_is_room_for_is_left_out(
         self, home: Home, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -213,6 +224,7 @@ class TestAttachments:
         files = [("a.odt", documents.odt("grundriss")), ("b.odt", documents.odt("far too long for what is left of it"))]
         home.take("Helpdesk", mail(subject="two", attachments=files))
         follow(home, extractor)
+        assert home.rows("SELECT path, reason FROM limited") == [("3", "crowded")]
         assert home.find("anna", "grundriss") == ["two"]
         assert home.find("anna", "far") == []
 
@@ -317,7 +329,7 @@ def _as_first(session: Session) -> None:
 
     folder = migrate.__file__.replace("migrate.py", "migrations")
     first = ScriptDirectory(folder).get_revision("0001").module
-    for table in ("search", "enclosed", "enclosed_text", "indexed"):
+    for table in ("search", "search_row", "search_text", "search_spread", "enclosed", "enclosed_text", "indexed"):
         session.execute(text(f"DROP TABLE {table}"))
     for statement in first.SEARCH:
         session.exec_driver_sql(statement)
@@ -332,22 +344,23 @@ def _as_first(session: Session) -> None:
 def test_the_version_names_everything_a_row_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever changes what is indexed has to let rows be made anew: this text has to yield what it yielded."""
     one = words.Words(1, "Žádost o fakturu", "Eva <eva@x.example>", "", "", "Złoty счёт Straße", "Plán.pdf", full=True)
-    assert fts5._row(one, frozenset({"process:1", "mail:1"})) == (
-        -1, "Žádost o fakturu", "Eva <eva@x.example>", "", "", "Zloty счет Strasse", "Plán.pdf", "", "faktur",
-        SAID, BEGUN, "mail1 process1",
-    )  # fmt: skip
-    assert extraction.VERSION == words._OURS == 1
-    lexemes = str(postgres._row(one, frozenset({"process:1", "mail:1"}))["lexemes"])
-    assert sorted(lexeme for lexeme in lexemes.replace("'", "").split() if lexeme[0] not in "@~^") == LEXEMES.split()
-    assert sum(lexeme.startswith("'~") for lexeme in lexemes.split()) == 8
+    made = lexemes.of(one)
+    found = set().union(*made.groups)
+    assert sorted(found - {lexeme for lexeme in found if lexeme[0] == "^"}) == LEXEMES.split()
+    assert sorted(lexeme for lexeme in found if lexeme[0] == "^") == BEGUN.split()
+    assert sorted(made.pairs) == PAIRS.split()
+    assert list(made.texts) == TEXTS
+    assert lexemes.marked(["process:1"]) == ["#process1"]
+    assert (extraction.VERSION, words._OURS) == (1, 2)
 
 
 LEXEMES = (
-    "#mail1 #process1 S=faktur eva example f=eva f=example f=x fakturu n=pdf n=plan o o=eva o=example o=fakturu o=o "
-    "o=pdf o=plan o=x o=zadost pdf plan r=strass r=zlot r=zloti s=fakturu s=o s=zadost strasse x zadost zloty счет"
+    "eva example f=eva f=example f=x fakturu n=pdf n=plan o o=eva o=example o=fakturu o=o o=pdf o=plan o=x o=zadost "
+    "pdf plan r=strass r=zlot r=zloti s=fakturu s=o s=zadost strasse u=faktur x zadost zloty счет"
 )
-SAID = "strass zlot zloti"
-BEGUN = "eva exa exam fak fakt pdf plá plán str stra zlo zlot žád žádo сче счет"
+BEGUN = "^eva ^exa ^exam ^fak ^fakt ^pdf ^pla ^plan ^str ^stra ^zad ^zado ^zlo ^zlot ^сче ^счет"
+PAIRS = "~453d4 ~52556 ~5b4c7 ~8d846 ~b8cdb ~c2ab9 ~dd01b ~f2f25"
+TEXTS = [" zadost o fakturu ", " eva eva x example ", "", "", " zloty счет strasse ", " plan pdf ", ""]
 
 
 def test_sentences_about_what_is_not_there(home: Home) -> None:
