@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from flask import Flask, url_for
 
 from archive.people import scopes
-from archive.post import bindings
+from archive.post import bindings, lateness
+from archive.post.lateness import Late
 from archive.work import tickets
 
 from .language import gettext, in_order
@@ -28,11 +29,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Rail:
-    """Views, processes, and how many bindings are in trouble."""
+    """Views, processes, and which bindings are in trouble."""
 
     views: tuple[Entry, ...]
     processes: tuple[Entry, ...]
     troubled: int
+    late: tuple[Late, ...]  # of those one looks after, the longest first
 
 
 def prepare(app: Flask) -> None:
@@ -48,7 +50,8 @@ def rail() -> Rail | None:
         return None
     with office().archive.reading() as session:
         unread = tickets.unread_counts(session, visitor.viewer, sorted(visitor.viewer.scopes or ()), COUNTED)
-        troubled = sum(1 for one in bindings.every(session) if one.trouble and may_look_after(visitor, one))
+        troubled = sum(1 for one in bindings.in_trouble(session) if may_look_after(visitor, one))
+        late = tuple(one for one in lateness.late(session, office().now()) if may_look_after(visitor, one.binding))
     everything = Entry("all", gettext("All mail"), url_for("conversations.everything"), sum(unread.values()), 0)
     mine = Entry("mine", gettext("My mail"), url_for("conversations.mine"), unread.get(visitor.own_scope, 0), 0)
     return Rail(
@@ -64,6 +67,7 @@ def rail() -> Rail | None:
             for one in in_order(visitor.processes, "name")
         ),
         troubled,
+        late,
     )
 
 

@@ -75,6 +75,7 @@ class Binding:
     paused_at: int | None = None
     paused_by: str | None = None
     ended_at: int | None = None  # disconnected
+    late_at: int | None = None  # when it was said that nothing could be taken for long
 
     @property
     def name(self) -> str:
@@ -251,6 +252,7 @@ def _binding(row: Row[tuple[object, ...]]) -> Binding:
         json.loads(row.trouble_values) if row.trouble_values else {}, row.trouble_since, row.permanent, row.failures,
         row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving, row.before_uidnext,
         row.began_at, row.asked_at, row.from_now_at, row.desk_of, row.paused_at, row.paused_by, row.ended_at,
+        row.late_at,
     )  # fmt: skip
 
 
@@ -258,6 +260,12 @@ def every(session: Session, *, ended: bool = False) -> list[Binding]:
     """All bindings by name; with `ended` also those that were disconnected."""
     query = _joined().order_by(mailbox.c.name, binding.c.folder)
     return [_binding(row) for row in session.execute(query if ended else query.where(binding.c.ended_at.is_(None)))]
+
+
+def in_trouble(session: Session) -> list[Binding]:
+    """Those whose last pass failed."""
+    found = _joined().where(binding.c.trouble.is_not(None), binding.c.ended_at.is_(None))
+    return [_binding(row) for row in session.execute(found.order_by(mailbox.c.name, binding.c.folder))]
 
 
 def get(session: Session, id_: int) -> Binding:
@@ -314,11 +322,12 @@ def succeeded(
             trouble_kind=None,
             trouble_values=None,
             trouble_since=None,
+            late_at=None,
             permanent=False,
             failures=0,
         )
     )
-    if one.trouble is not None:
+    if one.trouble is not None or one.late_at is not None:
         log.write(session, [log.Event("binding.recovered", one.actor, one.actor)], now)
 
 

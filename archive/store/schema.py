@@ -228,6 +228,7 @@ binding = Table(
     Column("trouble_kind", String(32)),  # of `archive.post.troubles`, for other languages; null: of an earlier version
     Column("trouble_values", Text),  # JSON: what stands in its sentences
     Column("trouble_since", Time),
+    Column("late_at", Time),  # when it was said that nothing could be taken for long
     Column("permanent", Boolean, nullable=False, default=False),  # trying again cannot help (Refused)
     Column("failures", Integer, nullable=False, default=0),  # in a row
     Column("uidvalidity", BigInteger),  # of the watched folder, as last seen

@@ -176,6 +176,9 @@ def _back_to(archive: Archive, revision: str) -> None:
 
 
 _SINCE_0006 = [
+    "ALTER TABLE binding DROP COLUMN late_at",
+    "DROP TABLE limited",
+    "ALTER TABLE enclosed_text DROP COLUMN limited",
     "DROP TABLE preview",
     "DROP TABLE journal",
     "ALTER TABLE delivery DROP COLUMN import_mode",

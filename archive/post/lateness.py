@@ -1,0 +1,52 @@
+"""Watched folders from which nothing could be taken for long: an event once, and a sentence on every page of those
+responsible, also where no gateway runs to say so."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, func, select, update
+
+from ..events import log
+from ..store.archive import Session
+from ..store.schema import binding, mailbox
+from . import bindings
+from .bindings import Binding
+
+PATIENCE_MS = 15 * 60 * 1000  # beyond the time at which it should have been looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A binding that is late."""
+
+    binding: Binding
+    since: int  # the last time all went well, or the first time it should have (UTC ms)
+
+
+def late(session: Session, now: int) -> list[Late]:
+    """All that are late at `now` (UTC ms), the longest first. What is paused or disconnected is not."""
+    query = select(binding.c.id, _since()).join(mailbox, mailbox.c.id == binding.c.mailbox).where(_is_late(now))
+    return [Late(bindings.get(session, id_), since) for id_, since in session.execute(query.order_by(_since())).all()]
+
+
+def note(session: Session, now: int) -> list[Late]:
+    """Write down which have become late, each once until it goes well again (`binding.late`); returns these."""
+    new = []
+    for one in late(session, now):
+        unsaid = (binding.c.id == one.binding.id) & binding.c.late_at.is_(None)
+        if session.execute(update(binding).where(unsaid).values(late_at=now)).rowcount:
+            new.append(one)
+    events = [log.Event("binding.late", "gateway", one.binding.actor, {"since": one.since}) for one in new]
+    log.write(session, events, now)
+    return new
+
+
+def _since() -> ColumnElement[int]:
+    return func.coalesce(binding.c.succeeded_at, binding.c.created_at)
+
+
+def _is_late(now: int) -> ColumnElement[bool]:
+    """Nothing went well since long, and either it fails, or nobody looks: what was just resumed is neither."""
+    watched = binding.c.paused_at.is_(None) & binding.c.ended_at.is_(None)
+    overdue = now - PATIENCE_MS
+    fails = binding.c.trouble.is_not(None) | (binding.c.next_at < overdue)
+    return watched & fails & (_since() + binding.c.every * 1000 < overdue)
