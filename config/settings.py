@@ -57,6 +57,9 @@ class Gateway(BaseModel):
     )
     timeout: float = Field(default=60, gt=0, le=3600, description="seconds to wait for a mail server's answer")
     ca_file: Path | None = Field(default=None, description="certificates to trust besides the system's")
+    journal_days: int = Field(
+        default=90, ge=1, le=3650, description="days for which owners see what was sent to their mail servers"
+    )
     own_servers: list[str] | None = Field(
         default=None,
         description="mail servers to which people may connect mailboxes of their own; none: any on the open internet",

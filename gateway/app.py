@@ -38,7 +38,7 @@ def configured() -> Configured:
     """The gateway's settings; Misconfigured where one will not do."""
     decided = settings.load().gateway
     cores = len(os.sched_getaffinity(0))
-    connecting = Connecting(decided.timeout, decided.ca_file)
+    connecting = Connecting(decided.timeout, decided.ca_file, decided.journal_days)
     own = tuple(decided.own_servers) if decided.own_servers is not None else None
     kept = min(decided.kept, descriptors.connections(descriptors.allowed()))
     return Configured(connecting, decided.workers or cores, decided.at_once, kept, decided.kept_look, own)

@@ -16,6 +16,7 @@ from archive.store.keys import KeyTrouble
 
 from . import reach
 from .accounts import Account, parse
+from .journal import Journal
 from .mailbox import Connecting, Mailbox
 from .trouble import Refused, Trouble
 
@@ -150,7 +151,9 @@ class Attempts:
 
     def _looked(self, account: Account, box: Box | None, given: Mapping[str, str]) -> tuple[str, str] | None:
         """Sign in; the watched and the processed folder, made where they are missing. None where none is asked for."""
-        with Mailbox(account, self._connecting) as mailbox:
+        days = self._connecting.journal_days
+        journal = Journal(self._archive, box.id, None, self._clock, days) if box is not None else None
+        with Mailbox(account, self._connecting, journal) as mailbox:
             if not given.get("folder"):
                 return None
             watched = mailbox.find_folder(given["folder"])

@@ -11,6 +11,7 @@ from archive.store.archive import Archive
 from archive.store.keys import KeyTrouble
 
 from .accounts import Account, parse
+from .journal import Journal
 from .mailbox import Connecting, Mailbox
 from .trouble import Refused, Trouble, Unreachable
 
@@ -20,15 +21,18 @@ NEW_MS = 2 * 60 * 1000  # a token so young was not refused for its age
 _WAIT = 45.0  # seconds for somebody else who renews it
 
 
-def open_mailbox(archive: Archive, box: Box, connecting: Connecting, clock: Callable[[], int]) -> Mailbox:
+def open_mailbox(
+    archive: Archive, box: Box, connecting: Connecting, clock: Callable[[], int], journal: Journal | None = None
+) -> Mailbox:
     """Sign in to a mailbox; Trouble where that fails. A token that is taken no more is renewed once."""
     account = of(archive, box, connecting, clock)
+    journal = journal or Journal(archive, box.id, None, clock, connecting.journal_days)
     try:
-        return Mailbox(account, connecting)
+        return Mailbox(account, connecting, journal)
     except Refused as trouble:
         if trouble.kind != "token" or not _forget(archive, box, account.password, clock()):
             raise
-    return Mailbox(of(archive, box, connecting, clock), connecting)
+    return Mailbox(of(archive, box, connecting, clock), connecting, journal)
 
 
 def of(archive: Archive, box: Box, connecting: Connecting, clock: Callable[[], int], protocol: str = "imap") -> Account:

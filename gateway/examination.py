@@ -11,6 +11,7 @@ from archive.store.archive import Archive
 
 from . import credentials, smtp
 from .accounts import Account
+from .journal import Journal
 from .mailbox import Connecting, Mailbox
 from .trouble import Trouble
 
@@ -36,7 +37,8 @@ def examine(
     except Trouble as trouble:
         yield Step("settings" if trouble.kind == "settings" else "token", False, str(trouble))
         return
-    yield from _imap(account, folders, names_shown, connecting)
+    journal = Journal(archive, box.id, None, now, connecting.journal_days)
+    yield from _imap(account, folders, names_shown, connecting, journal)
     if out is not None:
         try:
             yield Step("SMTP", True, smtp.check(out, connecting))
@@ -44,7 +46,9 @@ def examine(
             yield Step("SMTP", False, str(trouble))
 
 
-def _imap(account: Account, folders: Sequence[str], names_shown: bool, connecting: Connecting) -> Iterator[Step]:
+def _imap(
+    account: Account, folders: Sequence[str], names_shown: bool, connecting: Connecting, journal: Journal
+) -> Iterator[Step]:
     try:
         found = sorted({str(info[4][0]) for info in socket.getaddrinfo(account.host, account.port)})
     except (OSError, UnicodeError):
@@ -58,7 +62,7 @@ def _imap(account: Account, folders: Sequence[str], names_shown: bool, connectin
         return
     yield Step("TCP", True, f"{account.server} answers")
     try:
-        mailbox = Mailbox(account, connecting)
+        mailbox = Mailbox(account, connecting, journal)
     except Trouble as trouble:
         if trouble.signing_in:
             yield _encrypted(account)

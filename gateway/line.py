@@ -16,6 +16,8 @@ from imapclient.imap4 import IMAP4WithTimeout
 from imapclient.tls import IMAP4_TLS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 LINE = 8 << 20  # bytes: a SEARCH that finds a million mails is one line
@@ -82,6 +84,7 @@ class _Bounded(imaplib.IMAP4):
     """imaplib, reading within bounds; `patience` is how many seconds a silence may last."""
 
     patience: float
+    told: "Callable[[bytes], None]"  # what is about to be sent
     heard = 0  # bytes since we last said something
     heard_of_part = 0  # bytes since the line or literal began that is being read
     _parts = 0
@@ -97,6 +100,7 @@ class _Bounded(imaplib.IMAP4):
 
     def send(self, data: "ReadableBuffer") -> None:
         """As imaplib's; the time and the size of an answer are counted from here."""
+        self.told(bytes(data))
         self.sock.settimeout(self.patience)
         self.heard = self._parts = 0
         super().send(data)
@@ -178,25 +182,29 @@ class _Bounded(imaplib.IMAP4):
 
 
 class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]  # imapclient has no types
-    def __init__(self, patience: float, *arguments: Any) -> None:
-        self.patience = patience
+    def __init__(self, patience: float, told: "Callable[[bytes], None]", *arguments: Any) -> None:
+        self.patience, self.told = patience, told
         super().__init__(*arguments)
 
 
 class _Encrypted(_Bounded, IMAP4_TLS):  # type: ignore[misc]
-    def __init__(self, patience: float, *arguments: Any) -> None:
-        self.patience = patience
+    def __init__(self, patience: float, told: "Callable[[bytes], None]", *arguments: Any) -> None:
+        self.patience, self.told = patience, told
         super().__init__(*arguments)
 
 
 class Line(IMAPClient):  # type: ignore[misc]
-    """imapclient over such a line; `timeout` is a SocketTimeout."""
+    """imapclient over such a line; `timeout` is a SocketTimeout, `told` hears what is about to be sent."""
+
+    def __init__(self, *arguments: Any, told: "Callable[[bytes], None]" = lambda _data: None, **options: Any) -> None:
+        self._told = told  # before anything else: the first command is sent while the connection is made
+        super().__init__(*arguments, **options)
 
     def _create_IMAP4(self) -> _Bounded:  # noqa: N802  # imapclient's name
         connecting = self._timeout.connect
         if self.ssl:
-            return _Encrypted(connecting, self.host, self.port, self.ssl_context, connecting)
-        return _Plain(connecting, self.host, self.port, connecting)
+            return _Encrypted(connecting, self._told, self.host, self.port, self.ssl_context, connecting)
+        return _Plain(connecting, self._told, self.host, self.port, connecting)
 
     def _set_read_timeout(self) -> None:
         super()._set_read_timeout()

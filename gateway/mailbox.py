@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Literal, Protocol, Self
 
 from imapclient import SocketTimeout
 from imapclient.exceptions import CapabilityError, LoginError, ProtocolError
@@ -45,6 +45,7 @@ class Connecting:
 
     timeout: float = 60.0  # seconds for one answer
     ca_file: Path | None = None
+    journal_days: int = 90  # for how long it is kept what was sent to a server
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +91,32 @@ class Folder:
     selectable: bool
 
 
+class Listener(Protocol):
+    """Writes down what is sent."""
+
+    def sent(self, data: bytes) -> None:
+        """This is about to be sent; in whatever pieces it comes. What raises keeps it from being sent."""
+
+    def close(self) -> None:
+        """The connection has ended. Harmless to repeat."""
+
+
 class Mailbox:
     """One signed-in connection. Not for two threads at once."""
 
-    def __init__(self, account: Account, connecting: Connecting) -> None:
+    def __init__(self, account: Account, connecting: Connecting, journal: Listener | None = None) -> None:
         self.account = account
+        self.journal = journal
         self._connecting = connecting
         self._broken = False
         self._idles = self._told = False
         self.latest = 0  # INTERNALDATE of the newest mail that was fetched, UTC ms; 0: none
         self._client: Any = None
-        self._client = self._connect()
+        try:
+            self._client = self._connect()
+        except BaseException:
+            self._tell_end()
+            raise
         try:
             self._sign_in()
         except BaseException as error:
@@ -126,6 +142,7 @@ class Mailbox:
                 ssl=account.security == "tls",
                 ssl_context=context,
                 timeout=timeout,
+                **({"told": self.journal.sent} if self.journal else {}),
             )
             # imapclient formats every literal for a log nobody reads, which makes a FETCH four times as slow
             # (tests/gateway/test_mailbox.py fails when this stops helping).
@@ -263,6 +280,12 @@ class Mailbox:
                 self._client.logout()
         with suppress(Exception):
             self._client.shutdown()
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self.journal is not None:
+            with suppress(Exception):  # what cannot be written any more keeps nobody from ending
+                self.journal.close()
 
     # --- what the server can ----------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from . import credentials, leases
 from .accounts import Account
 from .backoff import retry_at
 from .idle import Kept
+from .journal import Journal
 from .leases import Fence, Held
 from .mailbox import CHUNK, Connecting, Mailbox
 from .mover import Mover
@@ -171,9 +172,11 @@ class Poller:
             with archive_answers(self.archive.folder):
                 visit.run()
                 empty = not (outcome.seen or outcome.known)
+                taken = outcome.archived + outcome.copies
                 now, every = self.clock(), max(one.every, self.look_every if tells_all else 0)
                 with self.archive.intake() as session:
                     bindings.succeeded(session, one, now, waiting=visit.waiting, empty=empty, moving=visit.moving)
+                    visit.journal.over(session, one, archived=taken, moved=outcome.moved)
                     if visit.more:
                         timetable.put(session, one.id, now)
                     elif visit.waits is not None:
@@ -182,27 +185,30 @@ class Poller:
             look.more = visit.more
             if visit.waits is not None:
                 look.kept, visit.waits = Kept(one.id, visit.waits, lease, every), None
+                visit.journal.in_pass = False
         except Busy:  # the lease was lost: what becomes of the binding is somebody else's to say
             raise
         except Trouble as trouble:
-            self._failed(one, trouble)
+            self._failed(visit, one, trouble)
             raise
         except Exception:  # a fault of ours costs this binding this pass, and nobody else anything
             _log.exception("poll failed", binding=one.name)
             self.close()
             stumbled = Unreachable("stumbled")
-            self._failed(one, stumbled)
+            self._failed(visit, one, stumbled)
             raise stumbled from None
         finally:
             if visit.waits is not None:
                 visit.waits.close()
 
-    def _failed(self, one: Binding, trouble: Trouble) -> None:
+    def _failed(self, visit: "_Visit", one: Binding, trouble: Trouble) -> None:
+        outcome = visit.outcome
         now, refused = self.clock(), trouble.kind in REFUSALS
         chance = random.random()  # noqa: S311  # nobody gains by guessing it
         again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent, refused=refused, chance=chance)
         says, kind, values = str(trouble), trouble.kind, trouble.values
         with archive_answers(self.archive.folder), self.archive.intake() as session:
+            visit.journal.over(session, one, archived=outcome.archived + outcome.copies, moved=outcome.moved)
             if refused:
                 timetable.refuse(session, one, now, trouble=says, kind=kind, values=values, at=again)
                 return
@@ -245,7 +251,7 @@ class _Visit:
         self._fence = fence
         self._archive = poller.archive
         self._binding = binding
-        self._outcome = outcome
+        self.outcome = outcome
         self._looked_at: set[int] = set()  # UIDs this pass has dealt with, whatever came of it
         self._accounted: set[int] = set()  # those of them whose outcome is on record
         self._uidvalidity = 0
@@ -257,8 +263,20 @@ class _Visit:
         self.waits: Mailbox | None = None  # the connection, where it waits for news
         self._kept = kept
         self._keep = keep
+        self.journal = self._journal(kept)
         self._began = 0.0  # monotonic
         self._given = self._given_bytes = 0  # what has been given out to be taken
+
+    def _journal(self, kept: Mailbox | None) -> Journal:
+        """A connection that was kept has one, which goes on."""
+        one, poller = self._binding, self._poller
+        there = kept.journal if kept else None
+        days = poller.connecting.journal_days
+        made = (
+            there if isinstance(there, Journal) else Journal(self._archive, one.mailbox.id, one.id, poller.clock, days)
+        )
+        made.in_pass = True
+        return made
 
     def run(self) -> None:
         """Over the connection that was kept, or else a new one; afterwards it may wait for news."""
@@ -283,7 +301,8 @@ class _Visit:
             else:
                 return self._kept
         poller = self._poller
-        return credentials.open_mailbox(self._archive, self._binding.mailbox, poller.connecting, poller.clock)
+        box, journal = self._binding.mailbox, self.journal
+        return credentials.open_mailbox(self._archive, box, poller.connecting, poller.clock, journal)
 
     def _work(self, mailbox: Mailbox) -> None:
         """Settle what was left open, then take until nothing is left to take."""
@@ -302,13 +321,13 @@ class _Visit:
             self._settle_open(mailbox, mover)
             while not (self._poller.stopping.is_set() or self.more) and (uids := self._to_take(mailbox)):
                 self._looked_at.update(uids)
-                self._outcome.seen += len(uids)
+                self.outcome.seen += len(uids)
                 self._take(account, mailbox, mover, uids)
                 mover.flush()
         except _CalledOff:
             mover.flush()
         finally:
-            self._outcome.moved = mover.moved
+            self.outcome.moved = mover.moved
         if watch is not None:
             watch.look(box, self._binding.folder, mailbox)
         if self._withheld:
@@ -359,8 +378,8 @@ class _Visit:
             listed = ledger.untaken(session, one.id, uidvalidity)
             looked = decisions.has_preview(session, one)
         wanted = dict.fromkeys(set(uids) - known, Untaken(ledger.WAITING, ledger.ASKED))
-        self.waiting = self._outcome.seen = len(wanted)
-        self._outcome.asked = True
+        self.waiting = self.outcome.seen = len(wanted)
+        self.outcome.asked = True
         if wanted == listed and looked:
             return
         reading = self._poller.reading
@@ -374,7 +393,7 @@ class _Visit:
         with self._archive.reading() as session:
             left_open = receipts.unsettled(session, self._binding.id, self._uidvalidity)
         if left_open:
-            self._outcome.known = mover.resolve(left_open, set(mailbox.uids()))
+            self.outcome.known = mover.resolve(left_open, set(mailbox.uids()))
             mover.flush()
 
     def _to_take(self, mailbox: Mailbox) -> list[int]:
@@ -415,10 +434,10 @@ class _Visit:
         total = len(uids)
 
         def done(taken: Taken) -> None:
-            self._outcome.add(taken)
+            self.outcome.add(taken)
             self._accounted.update(taken.to_move, taken.quarantined)
             mover.add(taken.to_move)
-            self._poller.told(self._outcome.archived + self._outcome.copies, total)
+            self._poller.told(self.outcome.archived + self.outcome.copies, total)
             if mover.waiting >= MOVE_AT or time.monotonic() - self._moved_at > MOVE_AFTER:
                 mover.flush()
                 self._moved_at = time.monotonic()

@@ -27,6 +27,7 @@ from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
 
 from .accounts import Account
+from .journal import Journal
 from .mailbox import Connecting, Mailbox
 from .taking import Batch, take
 from .trouble import Trouble, Unreachable
@@ -189,7 +190,7 @@ def _work(
         while True:
             order: Order = pipe.recv()
             try:
-                mailbox = mailbox or _open(order)
+                mailbox = mailbox or _open(order, intake.archive)
                 answer: Taken | Trouble = take(intake, mailbox, order.binding, order.uidvalidity, order.batch, now)
             except Trouble as trouble:
                 answer = trouble
@@ -212,8 +213,9 @@ def _settle() -> None:
             libc.mallopt(option, value)
 
 
-def _open(order: Order) -> Mailbox:
-    mailbox = Mailbox(order.account, order.connecting)
+def _open(order: Order, archive: Archive) -> Mailbox:
+    of, days = order.binding, order.connecting.journal_days
+    mailbox = Mailbox(order.account, order.connecting, Journal(archive, of.mailbox.id, of.id, now, days))
     if mailbox.select(order.binding.folder, readonly=True).uidvalidity != order.uidvalidity:
         mailbox.close()
         raise Unreachable("made anew", binding=order.binding.name)
