@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from imapclient.datetime_util import parse_to_datetime
+from imapclient.exceptions import ProtocolError
 from imapclient.response_parser import parse_response
 
 _ITEM = re.compile(rb"[A-Z][A-Z0-9.-]*(\[[^\]]*\])?(<\d+>)?", re.IGNORECASE)
@@ -49,7 +50,10 @@ def _answers(records: Iterable[Record | None]) -> Iterator[list[Record]]:
 
 def _items(answer: list[Record]) -> dict[bytes, Any]:
     """The items of one answer. A literal longer or shorter than announced shows in what is left around it."""
-    parsed = parse_response(answer)
+    try:
+        parsed = parse_response(answer)
+    except ProtocolError as error:
+        raise ValueError(str(error)) from None
     if len(parsed) != 2 or not isinstance(parsed[1], tuple) or len(parsed[1]) % 2:
         raise ValueError("an answer to FETCH that is none")
     found: dict[bytes, Any] = {}

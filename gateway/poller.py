@@ -32,7 +32,7 @@ from .leases import Fence, Held
 from .mailbox import CHUNK, Connecting, Mailbox
 from .mover import Mover
 from .preview import look
-from .taking import Batch, archive_answers, cut, take
+from .taking import LARGE, Batch, archive_answers, cut, take
 from .trouble import Busy, Refused, Trouble, Unreachable
 from .watch import Watch
 from .workers import Order, Workers
@@ -476,8 +476,8 @@ class _Visit:
 
 
 def _sizes(mailbox: Mailbox, uids: list[int]) -> Iterator[tuple[int, int]]:
-    """UIDs with their sizes, asked for by and by; one that the server is silent about counts as empty."""
+    """UIDs with their sizes, asked for by and by; one that the server is silent about may be large."""
     for start in range(0, len(uids), CHUNK):
         some = uids[start : start + CHUNK]
         sizes = mailbox.sizes(some)
-        yield from ((uid, sizes.get(uid, 0)) for uid in some)
+        yield from ((uid, sizes.get(uid, LARGE)) for uid in some)
