@@ -2,7 +2,8 @@
 
 A copy's transport headers are cut out of it, wherever they stand in its header block. What is left is the *content*,
 the same for every copy of one message; the cut-out headers and their places are the copy's *trace*. The two give the
-copy back byte for byte. The list is versioned: another list makes other content keys.
+copy back byte for byte. The list is versioned: another list makes other content keys. What was archived under an
+earlier one is read and proved as ever, for its content and trace lie as they were cut.
 """
 
 import hmac
@@ -14,7 +15,7 @@ from mmap import mmap
 
 from .mapped import Mapped
 
-VERSION = 1
+VERSION = 2  # 1: all that began with X-Spam was taken for a filter's
 
 # Written by whoever carries the mail, never by its author. Bcc is here because it differs from copy to copy, and
 # nobody may see another copy's (RFC 5322 3.6.3).
@@ -28,11 +29,23 @@ _TRANSPORT = (
     "x-imap x-imapbase x-keywords x-loop x-microsoft-antispam[!-9;-~]* x-mozilla-[!-9;-~]+ "
     "x-ms-exchange-[!-9;-~]+ x-original-to x-originating-ip x-ovh-[!-9;-~]+ x-policyd-weight "
     "x-proofpoint-[!-9;-~]+ x-quarantine-id x-received x-resolved-to x-rspamd-[!-9;-~]+ x-sieve "
-    "x-sieve-redirected-from x-spam[!-9;-~]* x-spamd-[!-9;-~]+ x-status x-uid x-uidl x-virus-[!-9;-~]+ "
-    "x-vr-[!-9;-~]+ x-zoho-[!-9;-~]+"
+    "x-sieve-redirected-from x-spamassassin-[!-9;-~]+ x-spambayes-[!-9;-~]+ x-spamcatcher-[!-9;-~]+ "
+    "x-spamd-[!-9;-~]+ x-spamexperts-[!-9;-~]+ x-spaminfo x-spamprobe x-spamscore x-spamtest-[!-9;-~]+ x-status x-uid "
+    "x-uidl x-virus-[!-9;-~]+ x-vr-[!-9;-~]+ x-zoho-[!-9;-~]+"
+)
+# What filters write behind "X-Spam-" or, as Exim's manual has it, "X-Spam_". By name: an author may write X-Spam-Joke.
+_SPAM = (
+    "action asn bar category checker-version dcc details flag hits info languages level orig-to prev-content-type "
+    "prev-prefs prev-subject processed pyzor rating razor rbl reasons relay-country relays-external relays-internal "
+    "relays-trusted relays-untrusted report required result score score-int source-ip state status symbols tag test "
+    "tests tests-score threshold token-summary user version virus"
 )
 _TRACE = re.compile(
-    rb"^(?:" + "|".join(_TRANSPORT.split()).encode() + rb")[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*",
+    rb"^(?:"
+    + "|".join(_TRANSPORT.split()).encode()
+    + rb"|x-spam(?:[-_](?:"
+    + "|".join(_SPAM.split()).replace("-", "[-_]").encode()
+    + rb"))?)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*",
     re.IGNORECASE | re.MULTILINE,
 )
 _END = re.compile(rb"\n(?=\r?\n)")

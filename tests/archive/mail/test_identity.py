@@ -29,6 +29,9 @@ TRACES = [
     b"X-Spam-Status: No\r\n",
     b"X-Spam: \r\n",
     b"X-Spam-Report:\r\n * 1\r\n * 2\r\n",
+    b"X-Spam-Checker-Version: SpamAssassin 3.4.6\r\n",
+    b"X-Spam_score_int: -20\r\n",
+    b"X-Spamd-Result: default: False [-1.2 / 15.00]\r\n",
     b"Received: bare line feed\n",
     b"Received:\xff\xfe\r\n",
     b"Received: ends in a lone CR\r \r\n",
@@ -45,6 +48,9 @@ OWN = [
     b"no colon at all\r\n",
     b"DKIM-Signature: v=1; h=Received:From\r\n",
     b"X-Ham: yes\r\n",
+    b"X-Spam-Joke: lovely\r\n",
+    b"X-Spamalot: 1975\r\n",
+    b"X-Spam-Scores: of a choir\r\n",
 ]
 lines = st.lists(st.sampled_from(TRACES + OWN), max_size=12)
 bodies = st.sampled_from(
