@@ -472,6 +472,8 @@ def _tell_remains(name: str, found: decisions.Remains, as_lines: bool) -> None:
 def poll(front: Front, names: tuple[str, ...], as_lines: bool) -> None:
     """Take in what waits in the watched folders, until nothing is left to take.
 
+    A mailbox that was refused with its password is tried again only when it is named.
+
     \b
     Example:
       postroom poll office/INBOX --json
@@ -489,7 +491,7 @@ def poll(front: Front, names: tuple[str, ...], as_lines: bool) -> None:
         for name in names or sorted(known):
             with progress(name, None) as bar:
                 poller.told = bar.to
-                outcome = poller.poll(known[name])
+                outcome = poller.poll(known[name], asked_for=bool(names))
             failed = failed or outcome.trouble is not None
             if as_lines:
                 told = asdict(outcome)

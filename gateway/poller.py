@@ -125,8 +125,15 @@ class Poller:
     stopping: threading.Event = field(default_factory=threading.Event)  # set: finish the batch in hand and stop
     _intake: Intake | None = field(default=None, repr=False)
 
-    def poll(self, binding: int) -> Outcome:
-        """A pass over a binding; what goes wrong stands in the outcome and on the binding's row."""
+    def poll(self, binding: int, *, asked_for: bool = True) -> Outcome:
+        """A pass over a binding; what goes wrong stands in the outcome and on the binding's row.
+
+        Where nobody in particular asked for it, a mailbox that was refused is left alone (`timetable.refuse`).
+        """
+        with self.archive.reading() as session:
+            one = bindings.get(session, binding)
+        if not asked_for and timetable.is_refused(one, self.clock()):
+            return Outcome(one.name, trouble=one.trouble)
         return self.look(binding).outcome
 
     def look(self, binding: int, kept: Kept | None = None, *, keep: bool = False, tells_all: bool = True) -> Look:

@@ -98,6 +98,8 @@ class _Rule:
 class Scripted:
     """One server on a port of 127.0.0.1 with one user; `folders` may be changed at any time under `lock`."""
 
+    session: "type[Session]"  # how its connections behave
+
     def __init__(
         self,
         *,
@@ -121,13 +123,14 @@ class Scripted:
         self.commands: list[Command] = []
         self.offences: list[str] = []
         self.connections = 0
+        self.in_pieces = False  # news that an idling client is told of comes in many small packets
         self.lock = threading.RLock()
         self.port = 0
         self._rules: list[_Rule] = []
         self._certificate = certificate
         self._implicit_tls = implicit_tls
         self._listener: socket.socket | None = None
-        self._sessions: list[_Session] = []
+        self._sessions: list[Session] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -242,7 +245,7 @@ class Scripted:
                 return
             with self.lock:
                 self.connections += 1
-                session = _Session(self, connection, self.connections)
+                session = self.session(self, connection, self.connections)
                 self._sessions.append(session)
             threading.Thread(target=session.run, daemon=True).start()
 
@@ -286,7 +289,7 @@ class _NoError(Exception):
     """Answered with NO and the text."""
 
 
-class _Session:
+class Session:
     """One connection."""
 
     def __init__(self, server: Scripted, connection: socket.socket, number: int) -> None:
@@ -439,7 +442,8 @@ class _Session:
         with self.server.lock:
             if command.verb in _NEEDS_FOLDER and self._selected is None:
                 return "BAD no folder is selected"
-            return method(self, command.words)
+            answer: str | None = getattr(self, method.__name__)(command.words)  # a kind of its own may do it otherwise
+            return answer
 
     def _capabilities(self) -> list[str]:
         starttls = ["STARTTLS"] if self.server.tls() and not isinstance(self._connection, ssl.SSLSocket) else []
@@ -706,10 +710,17 @@ class _Session:
             self._answer.clear()
             self._tell_changes()
             if self._answer:
-                self._connection.sendall(bytes(self._answer))
+                self._tell(bytes(self._answer))
                 self._answer.clear()
         if self._read_line().upper() != b"DONE":
             raise UnreadableError("only DONE ends IDLE")
+
+    def _tell(self, news: bytes) -> None:
+        for start in range(0, len(news), 3) if self.server.in_pieces else ():
+            self._connection.sendall(news[start : start + 3])
+            time.sleep(0.05)
+        if not self.server.in_pieces:
+            self._connection.sendall(news)
 
     def logout(self, words: list[Word]) -> None:
         self._say(b"BYE until next time")
@@ -766,41 +777,43 @@ class _Session:
         return quoted(encode_utf7(name))
 
 
-_Method = Callable[[_Session, list[Word]], str | None]
+Scripted.session = Session
+
+_Method = Callable[[Session, list[Word]], str | None]
 _COMMANDS: dict[str, _Method] = {
-    "CAPABILITY": _Session.capability,
-    "NOOP": _Session.noop,
-    "CHECK": _Session.noop,
-    "STARTTLS": _Session.starttls,
-    "ID": _Session.identify,
-    "LOGIN": _Session.login,
-    "AUTHENTICATE": _Session.authenticate,
-    "ENABLE": _Session.enable,
-    "NAMESPACE": _Session.namespace,
-    "LIST": _Session.list_folders,
-    "CREATE": _Session.create,
-    "DELETE": _Session.delete,
-    "SUBSCRIBE": _Session.subscribe,
-    "STATUS": _Session.status,
-    "APPEND": _Session.append,
-    "SELECT": _Session.select,
-    "EXAMINE": _Session.examine,
-    "UNSELECT": _Session.unselect,
-    "CLOSE": _Session.close,
-    "EXPUNGE": _Session.expunge,
-    "FETCH": _Session.by_sequence_number,
-    "STORE": _Session.by_sequence_number,
-    "COPY": _Session.by_sequence_number,
-    "MOVE": _Session.by_sequence_number,
-    "SEARCH": _Session.by_sequence_number,
-    "UID SEARCH": _Session.uid_search,
-    "UID FETCH": _Session.uid_fetch,
-    "UID COPY": _Session.uid_copy,
-    "UID MOVE": _Session.uid_move,
-    "UID STORE": _Session.uid_store,
-    "UID EXPUNGE": _Session.uid_expunge,
-    "IDLE": _Session.idle,
-    "LOGOUT": _Session.logout,
+    "CAPABILITY": Session.capability,
+    "NOOP": Session.noop,
+    "CHECK": Session.noop,
+    "STARTTLS": Session.starttls,
+    "ID": Session.identify,
+    "LOGIN": Session.login,
+    "AUTHENTICATE": Session.authenticate,
+    "ENABLE": Session.enable,
+    "NAMESPACE": Session.namespace,
+    "LIST": Session.list_folders,
+    "CREATE": Session.create,
+    "DELETE": Session.delete,
+    "SUBSCRIBE": Session.subscribe,
+    "STATUS": Session.status,
+    "APPEND": Session.append,
+    "SELECT": Session.select,
+    "EXAMINE": Session.examine,
+    "UNSELECT": Session.unselect,
+    "CLOSE": Session.close,
+    "EXPUNGE": Session.expunge,
+    "FETCH": Session.by_sequence_number,
+    "STORE": Session.by_sequence_number,
+    "COPY": Session.by_sequence_number,
+    "MOVE": Session.by_sequence_number,
+    "SEARCH": Session.by_sequence_number,
+    "UID SEARCH": Session.uid_search,
+    "UID FETCH": Session.uid_fetch,
+    "UID COPY": Session.uid_copy,
+    "UID MOVE": Session.uid_move,
+    "UID STORE": Session.uid_store,
+    "UID EXPUNGE": Session.uid_expunge,
+    "IDLE": Session.idle,
+    "LOGOUT": Session.logout,
 }
 _REQUIRES = {
     "ENABLE": "ENABLE",
