@@ -77,7 +77,7 @@ def test_trouble_stands_in_the_language_of_the_reader(office: Office, language: 
 @pytest.mark.parametrize("language", ["cs", "pl", "es", "ru"])
 def test_every_kind_of_trouble_can_be_said_in_every_language(office: Office, language: str) -> None:
     names = ("host", "server", "user", "folder", "answer", "seconds", "doing", "place", "count", "uid", "uids", "who")
-    values = {name: f"<{name}>" for name in (*names, "binding")}
+    values = {name: f"<{name}>" for name in (*names, "binding", "mailbox", "provider")}
     anna = office.browser("anna")
     for kind, known in troubles.KINDS.items():
         failing(office, kind, values)
