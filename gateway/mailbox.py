@@ -362,8 +362,11 @@ class Mailbox:
                     if _is_bad(error) or refusal(str(error)) != "disobedient":
                         raise
                     raise Refused("folder not made", folder=name, answer=error) from None
-            with suppress(imaplib.IMAP4.error):
+            try:
                 self._client.subscribe_folder(wanted)  # or many mail programs do not show it
+            except imaplib.IMAP4.error as error:
+                if not _said_no(error):
+                    raise
         return wanted
 
     def _spellings(self, name: str) -> Sequence[str]:
@@ -402,8 +405,22 @@ class Mailbox:
             except imaplib.IMAP4.abort:
                 raise
             except imaplib.IMAP4.error as error:
-                raise _folder_trouble(folder, error) from None
+                raise _folder_trouble(self.account.server, "STATUS", folder, error) from None
+            if not all(name.encode() in found for name in what):
+                found = self._numbers(folder)
             return tuple(_number(found[name.encode()]) for name in what)
+
+    def _numbers(self, folder: str) -> dict[bytes, int]:
+        """What STATUS should have said, by looking into the folder; the one that was open before is open again.
+
+        mail.163.com answers STATUS with an empty list (github.com/modern-email/defects issue 15).
+        """
+        before = self._opened
+        opened = self.select(folder, readonly=True)
+        uidnext = opened.uidnext or max(self.uids(), default=0) + 1
+        if before is not None and self.select(before[0], readonly=before[1]).uidvalidity != before[2]:
+            raise Unreachable("made anew", binding=before[0])
+        return {b"UIDVALIDITY": opened.uidvalidity, b"UIDNEXT": uidnext, b"MESSAGES": opened.exists}
 
     def select(self, folder: str, *, readonly: bool = False) -> Selected:
         """Open a given folder; Refused where it is not there (any more)."""
@@ -413,12 +430,14 @@ class Mailbox:
             except imaplib.IMAP4.abort:
                 raise
             except imaplib.IMAP4.error as error:
-                raise _folder_trouble(folder, error) from None
+                raise _folder_trouble(self.account.server, "SELECT", folder, error) from None
             if b"UIDVALIDITY" not in found:
                 raise Refused("no uidvalidity", server=self.account.server, folder=folder)
             permanent = found.get(b"PERMANENTFLAGS", ())
             uidnext = _number(found[b"UIDNEXT"]) if b"UIDNEXT" in found else None
-            return Selected(_number(found[b"UIDVALIDITY"]), int(found.get(b"EXISTS", 0)), b"\\*" in permanent, uidnext)
+            uidvalidity = _number(found[b"UIDVALIDITY"])
+            self._opened = (folder, readonly, uidvalidity)
+            return Selected(uidvalidity, int(found.get(b"EXISTS", 0)), b"\\*" in permanent, uidnext)
 
     # --- mail of the selected folder ----------------------------------------------------------------------------
 
@@ -427,7 +446,11 @@ class Mailbox:
         if not criteria:
             self._client._imap.untagged_responses.pop("EXISTS", None)  # what was told until now is seen now
         with self._answers("UID SEARCH"):
-            return sorted(set(map(_number, self._client.search(list(criteria) or ["ALL"]))))
+            # imapclient's own takes one line of numbers; some servers send many.
+            typ, told = self._client._imap.uid("SEARCH", *(criteria or ("ALL",)))
+            if typ != "OK":
+                raise imaplib.IMAP4.error(f"SEARCH failed: {quoted(told[0])}")
+            return sorted({_number(one.decode()) for line in told if line for one in line.split()})
 
     def sizes(self, uids: Iterable[int]) -> dict[int, int]:
         """What the server says each mail's size is, in bytes; absent where the mail is gone."""
@@ -475,18 +498,33 @@ class Mailbox:
         self.latest = max((one.received_at for one in found), default=self.latest)
         return found
 
-    def _whole(self, uids: Sequence[int]) -> dict[int, Any]:
-        """What FETCH gives; a mail that the server refuses to give costs its neighbours nothing and is absent."""
+    def _whole(self, uids: Sequence[int], giving: bool = False) -> dict[int, Any]:
+        """What FETCH gives; a mail that the server refuses to give costs its neighbours nothing and is absent.
+
+        Some say of one such mail what others say when they are busy. `giving`: the server gave a mail after that.
+        """
         try:
             answered = self._fetch(uids, "RFC822.SIZE INTERNALDATE BODY.PEEK[]")
         except imaplib.IMAP4.error as error:
-            if not _said_no(error) or refusal(str(error)) == "throttled":
+            if not _said_no(error):
                 raise
+            if not giving and refusal(str(error)) == "throttled":
+                giving = len(uids) > 1 and any(self._gives(uid) for uid in (uids[0], uids[-1]))
+                if not giving:
+                    raise
             if len(uids) == 1:
                 return {}
             half = len(uids) // 2
-            return self._whole(uids[:half]) | self._whole(uids[half:])
+            return self._whole(uids[:half], giving) | self._whole(uids[half:], giving)
         return {uid: answered[uid] for uid in uids if uid in answered}
+
+    def _gives(self, uid: int) -> bool:
+        try:
+            return uid in self._fetch([uid], "BODY.PEEK[]")
+        except imaplib.IMAP4.error as error:
+            if not _said_no(error):
+                raise
+            return False
 
     def _gives_again(self, uid: int, raw: bytes) -> bool:
         """Whether a mail is still there, where its size is not what the server says: some are wrong about sizes,
@@ -604,14 +642,14 @@ class Mailbox:
     def _move(self, uids: Sequence[int], to: str) -> Moved:
         with self._answers("UID MOVE"):
             self._client.move(uid_set(uids), to)
-            copied = self._copied()
+            copied = self._copied(uids)
         return self._looked_at(uids, frozenset(uids) if copied is None else copied.here)
 
     def _copy(self, uids: Sequence[int], to: str) -> Moved:
         (before,) = self.status(to, "UIDNEXT")
         with self._answers("UID COPY"):
             self._client.copy(uid_set(uids), to)
-            copied = self._copied()
+            copied = self._copied(uids)
         # Nothing is taken away on the word of OK or of COPYUID alone: the copies have to be there.
         (after,) = self.status(to, "UIDNEXT")
         present = frozenset(self.uids("UID", uid_set(uids))).intersection(uids)
@@ -641,14 +679,17 @@ class Mailbox:
         still = wanted.intersection(self.uids("UID", uid_set(wanted)))
         return Moved(wanted.intersection(gone) - still, still)
 
-    def _copied(self) -> "_Copied | None":
-        """What the server says it copied; None where it does not say (COPYUID)."""
+    def _copied(self, uids: Sequence[int]) -> "_Copied | None":
+        """What the server says it copied; None where it does not say (COPYUID). ValueError where that cannot be."""
         _, told = self._client._imap.response("COPYUID")
         found = [match for match in map(_COPYUID.match, filter(None, told)) if match]
         if not found:
             return None
         here = frozenset(uid for match in found for uid in _uids_in(match[1]))
-        return _Copied(here, frozenset(uid for match in found for uid in _uids_in(match[2])))
+        there = frozenset(uid for match in found for uid in _uids_in(match[2]))
+        if len(here) != len(there) or not here <= frozenset(uids):
+            raise ValueError("COPYUID names mails that nobody wanted copied")
+        return _Copied(here, there)
 
     def finish_move(self, uids: Iterable[int]) -> None:
         """The second half of a move whose copies are known to be there: take the originals away."""
@@ -767,7 +808,7 @@ def _milliseconds(date: object) -> int:
 # What servers say when they have had enough, with a code (RFC 5530 3) or in their own words (Gmail's, Exchange's).
 _THROTTLES = (
     *("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[THROTTLED]", "THROTTL", "TOO MANY", "BANDWIDTH", "BACKOFF", "TRY AGAIN"),
-    *("SERVER UNAVAILABLE", "SERVER BUSY", "NOT CONNECTED", "TEMPORARILY"),
+    *("SERVER UNAVAILABLE", "SERVER BUSY", "TEMPORARILY"),
 )
 # With its code (RFC 5530 3), and in the words of Cyrus, Courier and Dovecot.
 _FULL = ("[OVERQUOTA]", "OVER QUOTA", "EXCEEDED YOUR MAIL QUOTA", "QUOTA EXCEEDED")
@@ -780,6 +821,8 @@ def refusal(answer: str) -> str:
         return "throttled"
     if any(words in said for words in _FULL):
         return "mailbox full"
+    if "AUTHENTICATED BUT NOT CONNECTED" in said:  # Exchange's
+        return "no mailbox"
     return "forbidden" if "[NOPERM]" in said else "disobedient"
 
 
@@ -799,7 +842,9 @@ def _login_trouble(account: Account, answer: str) -> Trouble:
     later = any(code in answer.upper() for code in ("[CONTACTADMIN]", "[SERVERBUG]", "COMMAND ERROR: BAD"))
     if later or refusal(answer) == "throttled":
         return Unreachable("not let in", server=account.server, user=account.user, answer=answer)
-    return Refused("password", server=account.server, user=account.user, answer=answer)
+    # Gmail's, with a link to a page that tells more.
+    own = "APPLICATION-SPECIFIC PASSWORD" in answer.upper() or "VIA YOUR WEB BROWSER" in answer.upper()
+    return Refused("app password" if own else "password", server=account.server, user=account.user, answer=answer)
 
 
 def _token_trouble(account: Account, answer: str, challenges: Sequence[bytes]) -> Trouble:
@@ -810,8 +855,10 @@ def _token_trouble(account: Account, answer: str, challenges: Sequence[bytes]) -
     return trouble if not trouble.permanent else Refused("token", server=account.server, user=account.user, answer=told)
 
 
-def _folder_trouble(folder: str, error: Exception) -> Trouble:
+def _folder_trouble(server: str, doing: str, folder: str, error: Exception) -> Trouble:
     answer, kind = str(error).upper(), refusal(str(error))
+    if kind == "no mailbox":
+        return Unreachable(kind, server=server, doing=doing, answer=error)
     if kind == "throttled" or _is_bad(error) or any(code in answer for code in ("[SERVERBUG]", "[CONTACTADMIN]")):
         return Unreachable("folder closed", folder=folder, answer=error)
     return Refused("folder forbidden" if kind == "forbidden" else "folder gone", folder=folder, answer=error)

@@ -68,6 +68,10 @@ KINDS: Mapping[str, Kind] = {
         _say("%(server)s refuses the password of %(user)s: %(answer)s."),
         _say("Enter the new one with: postroom mailbox password"),
     ),
+    "app password": Kind(
+        _say("%(server)s does not take the ordinary password of %(user)s from programs: %(answer)s."),
+        _say("Make an app password there and enter it, or give consent where that is offered."),
+    ),
     "not let in": Kind(_say("%(server)s does not let %(user)s in at the moment: %(answer)s."), _PATIENCE),
     "no password": Kind(
         _say("Nobody has entered a password for %(mailbox)s yet."), _say("Its owner does so under “Your mailboxes”.")
@@ -118,6 +122,10 @@ KINDS: Mapping[str, Kind] = {
     ),
     "not bound": Kind(_say("This folder cannot be watched: %(answer)s."), _say("Choose another folder.")),
     "not tried": Kind(_say("Postroom could not try that."), _say("Try again; if it stays so, its log tells more.")),
+    "no mailbox": Kind(
+        _say("%(server)s lets us in, but opens no mailbox (%(doing)s): %(answer)s."),
+        _say("If this goes on: is the password right after all, and may this mailbox be used by IMAP?"),
+    ),
     # folders
     "folder gone": Kind(
         _say('The folder "%(folder)s" is not there (any more): %(answer)s.'), _say("Make it again, or bind another.")

@@ -122,6 +122,7 @@ class Scripted:
         self.folders: dict[str, Folder] = {"INBOX": Folder(1001)}
         self.commands: list[Command] = []
         self.offences: list[str] = []
+        self.withheld: dict[int, str] = {}  # UIDs of mails it does not give, and what it says instead ("OK": nothing)
         self.connections = 0
         self.in_pieces = False  # news that an idling client is told of comes in many small packets
         self.lock = threading.RLock()
@@ -618,14 +619,21 @@ class Session:
             return (f"\\{flag}" in kept.flags) != word.startswith("UN")
         raise UnreadableError(f"unknown search key {word}")
 
-    def uid_fetch(self, words: list[Word]) -> None:
+    def uid_fetch(self, words: list[Word]) -> str | None:
         items = words[1] if isinstance(words[1], list) else words[1:2]
-        for kept in self._picked(words[0]):
-            if kept.uid not in self._view:
+        bodies = any(_bytes(item).upper().startswith(b"BODY") for item in items)
+        withheld = self.server.withheld if bodies else {}
+        picked = [kept for kept in self._picked(words[0]) if kept.uid in self._view]
+        for answer in (withheld[kept.uid] for kept in picked if kept.uid in withheld):
+            if not answer.startswith("OK"):
+                return answer
+        for kept in picked:
+            if kept.uid in withheld:
                 continue
             parts = [b"UID %d" % kept.uid]
             parts += [self._fetched(kept, _bytes(item)) for item in items if not _is(item, "UID")]
             self._say(b"%d FETCH (%b)" % (self._view.index(kept.uid) + 1, b" ".join(parts)))
+        return None
 
     def _fetched(self, kept: Kept, item: bytes) -> bytes:
         name = item.upper()
