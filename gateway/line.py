@@ -202,9 +202,14 @@ class Line(IMAPClient):  # type: ignore[misc]
 
     def _create_IMAP4(self) -> _Bounded:  # noqa: N802  # imapclient's name
         connecting = self._timeout.connect
-        if self.ssl:
-            return _Encrypted(connecting, self._told, self.host, self.port, self.ssl_context, connecting)
-        return _Plain(connecting, self._told, self.host, self.port, connecting)
+        try:
+            if self.ssl:
+                return _Encrypted(connecting, self._told, self.host, self.port, self.ssl_context, connecting)
+            return _Plain(connecting, self._told, self.host, self.port, connecting)
+        except imaplib.IMAP4.error as error:
+            if isinstance(greeting := error.args[0], bytes):  # BYE: it does not want us now (RFC 9051 7.1.5)
+                raise imaplib.IMAP4.abort(greeting.removeprefix(b"* ").decode("ascii", "replace")) from None
+            raise
 
     def _set_read_timeout(self) -> None:
         super()._set_read_timeout()

@@ -117,12 +117,18 @@ class Mover:
         sizes = self.mailbox.sizes(uids)
         expected = {one.size for one in wanted}
         likely = {uid: size for uid, size in sizes.items() if size in expected}
-        found = Counter(self._hashes(likely))
+        found = Counter(sha256 for _, sha256 in self._hashes(likely))
         if found.total() < len(wanted):  # some servers are wrong about sizes
-            found.update(self._hashes({uid: size for uid, size in sizes.items() if uid not in likely}))
+            others = {uid: size for uid, size in sizes.items() if uid not in likely}
+            found.update(sha256 for _, sha256 in self._hashes(others))
         return found
 
-    def _hashes(self, sizes: Mapping[int, int]) -> Iterator[bytes]:
+    def unchanged(self, of: Sequence[Unsettled]) -> list[int]:
+        """UIDs in the watched folder, which is selected, whose mail is byte for byte what they stood for."""
+        expected = {one.uid: one.sha256 for one in of}
+        return [uid for uid, sha256 in self._hashes(self.mailbox.sizes(expected)) if sha256 == expected[uid]]
+
+    def _hashes(self, sizes: Mapping[int, int]) -> Iterator[tuple[int, bytes]]:
         small: list[int] = []
         size = 0
         for uid in sorted(sizes):
@@ -130,14 +136,14 @@ class Mover:
                 with tempfile.TemporaryFile() as file:
                     self.mailbox.fetch_into(uid, file)
                     file.seek(0)
-                    yield hashlib.file_digest(file, "sha256").digest()
+                    yield uid, hashlib.file_digest(file, "sha256").digest()
                 continue
             small.append(uid)
             size += sizes[uid]
             if size > FETCH_BYTES:
-                yield from (hashlib.sha256(one.raw).digest() for one in self.mailbox.fetch(small))
+                yield from ((one.uid, hashlib.sha256(one.raw).digest()) for one in self.mailbox.fetch(small))
                 small, size = [], 0
-        yield from (hashlib.sha256(one.raw).digest() for one in self.mailbox.fetch(small))
+        yield from ((one.uid, hashlib.sha256(one.raw).digest()) for one in self.mailbox.fetch(small))
 
 
 def claim(wanted: Iterable[Unsettled], arrived: Counter[bytes]) -> tuple[list[int], list[int]]:

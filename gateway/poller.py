@@ -19,6 +19,7 @@ from archive.mail import facts
 from archive.post import bindings, decisions, ledger, receipts, timetable
 from archive.post.bindings import Binding
 from archive.post.ledger import Untaken
+from archive.post.receipts import Unsettled
 from archive.post.troubles import REFUSALS
 from archive.reading import Reading
 from archive.store.archive import Archive
@@ -263,6 +264,7 @@ class _Visit:
         self._accounted: set[int] = set()  # those of them whose outcome is on record
         self._uidvalidity = 0
         self._moved_at = time.monotonic()
+        self._returned: list[Unsettled] = []  # originals of a generation that was thought gone and is back
         self._withheld: list[int] = []  # UIDs that are there and asked for, and that the server does not give
         self.waiting = 0  # mails that stay in the watched folder although all went well
         self.moving: str | None = None
@@ -331,6 +333,7 @@ class _Visit:
                 self.outcome.seen += len(uids)
                 self._take(account, mailbox, mover, uids)
                 mover.flush()
+            self._move_returned(mailbox, mover)
         except _CalledOff:
             mover.flush()
         finally:
@@ -415,6 +418,7 @@ class _Visit:
             held = receipts.held_back(session, id_, uidvalidity)
             listed = ledger.untaken(session, id_, uidvalidity)
             again = receipts.met_again(session, id_, uidvalidity, known)
+            self._returned = receipts.returned(session, id_, uidvalidity, again - deleted)
         stays = set()
         if self._binding.from_now_at is not None:
             stays = {uid for uid in uids if self._binding.was_before(uidvalidity, uid)} - known - quarantined
@@ -436,6 +440,12 @@ class _Visit:
             self._accounted |= vanished
         left = known | deleted | held | stays
         return [uid for uid in fresh if uid not in left]
+
+    def _move_returned(self, mailbox: Mailbox, mover: Mover) -> None:
+        """UIDVALIDITY went back: what is archived and has not changed only has to be moved, the rest is listed."""
+        if self._returned and mailbox.moving != "copy":  # a copy would stay, and be met again
+            mover.add(mover.unchanged(self._returned))
+            mover.flush()
 
     def _take(self, account: Account, mailbox: Mailbox, mover: Mover, uids: list[int]) -> None:
         total = len(uids)

@@ -58,6 +58,20 @@ def met_again(session: Session, binding: int, uidvalidity: int, uids: Iterable[i
     return found
 
 
+def returned(session: Session, binding: int, uidvalidity: int, uids: Iterable[int]) -> list[Unsettled]:
+    """Which of these UIDs have a receipt that was finished because UIDVALIDITY changed, to this one's loss."""
+    found: list[Unsettled] = []
+    for some in chunks(uids):
+        query = select(receipt.c.id, receipt.c.uid, receipt.c.sha256, receipt.c.size).where(
+            receipt.c.binding == binding,
+            receipt.c.uidvalidity == uidvalidity,
+            receipt.c.uid.in_(some),
+            receipt.c.settlement == NEW_GENERATION,
+        )
+        found += [Unsettled(*row) for row in session.execute(query)]
+    return found
+
+
 def unsettled(session: Session, binding: int, uidvalidity: int) -> list[Unsettled]:
     """Receipts of this generation whose originals are to be moved or looked for."""
     query = select(receipt.c.id, receipt.c.uid, receipt.c.sha256, receipt.c.size).where(

@@ -38,7 +38,7 @@ def tell(talk: Talk, told: list[bytes]) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, once."""
+    """One thing that goes wrong, once or for some time."""
 
     name: str
     at: tuple[str, ...]
@@ -46,6 +46,7 @@ class Fault:
     asks: Asks = pass_on
     answers: Answers = tell
     instead: dict[str, frozenset[str]] = field(default_factory=dict)  # at these commands other kinds
+    lasts: int = 1  # commands in a row that meet it
     hasty: bool = False  # the gateway is to lose patience soon
     large: bool = False  # memory is watched
 
@@ -253,7 +254,8 @@ _UNASKED = (
 )
 _LOGIN_LATER = {"LOGIN": frozenset({"not let in"})}
 _FOLDER_LATER = {"SELECT": frozenset({"folder closed"}), "STATUS": frozenset({"folder closed"})}
-_WITHHELD = dict.fromkeys(BODIES, frozenset({"withheld"}))
+# What is refused for many is asked for one by one.
+_WITHHELD = {"FETCH bodies": NOTHING, "FETCH ranges": frozenset({"withheld"})}
 _PLAIN_NO = {
     "LOGIN": frozenset({"password"}),
     "SELECT": frozenset({"folder gone"}),
@@ -271,19 +273,26 @@ def _code(answer: str, at: Iterable[str], kinds: frozenset[str], **instead: froz
 
 def _later(answer: str, at: Iterable[str] = _WORKING) -> Fault:
     others = dict.fromkeys(at, CUT | _THROTTLED) if answer.startswith("BYE") else {**_LOGIN_LATER, **_FOLDER_LATER}
-    return Fault(answer, tuple(at), _THROTTLED, unasked, refuse(answer), others)
+    return Fault(answer, tuple(at), _THROTTLED, unasked, refuse(answer), others, lasts=2)
 
 
 FAULTS = (
     Fault("cut before it is asked", (*ASKED, "TLS"), CUT, asks=cut_unasked, instead=ENCRYPTION),
-    Fault("cut before any answer", (*COMMANDS, "TLS"), CUT, answers=cut, instead=ENCRYPTION),
+    Fault("cut before any answer", (*COMMANDS, "TLS"), CUT, answers=cut, instead=ENCRYPTION, lasts=3),
     Fault("cut before the tagged answer", WITH_ANSWERS, CUT, answers=but_the_last),
     Fault("cut after the answer", COMMANDS, CUT, answers=all_and_cut),
     Fault("cut within a line", COMMANDS, CUT, answers=half_a_line),
     Fault("cut within a literal", BODIES, CUT, answers=within_a_literal),
     Fault("stall", (*COMMANDS, "TLS"), frozenset({"silent"}), answers=stall, hasty=True),
     Fault("stall within a literal", BODIES, frozenset({"silent"}), answers=stall_within_a_literal, hasty=True),
-    Fault("a byte now and then", (*COMMANDS, "TLS"), frozenset({"slow"}), answers=drip, hasty=True),
+    Fault(
+        "a byte now and then",
+        (*COMMANDS, "TLS"),
+        frozenset({"slow"}),
+        answers=drip,
+        instead={"TLS": frozenset({"slow", "silent"})},
+        hasty=True,
+    ),
     Fault("still working, for ever", ("SEARCH", "MOVE"), frozenset({"slow"}), answers=still_working, hasty=True),
     *(
         Fault(f"literal {-by} longer than announced", BODIES, UNREAD | CUT, answers=announce(by))
@@ -333,24 +342,27 @@ FAULTS = (
     Fault(
         "UIDVALIDITY another for once", ("SELECT",), NOTHING, answers=instead(rb"UIDVALIDITY \d+", b"UIDVALIDITY 77")
     ),
+    Fault("UIDNEXT grows", ("SELECT", "STATUS"), NOTHING, answers=instead(rb"UIDNEXT \d+", b"UIDNEXT 4000000000")),
+    Fault("UIDVALIDITY is no number", ("STATUS",), UNREAD, answers=instead(rb"UIDVALIDITY \d+", b"UIDVALIDITY x")),
+    Fault("no UIDVALIDITY", ("SELECT",), frozenset({"no uidvalidity"}), answers=instead(rb"UIDVALIDITY", b"UIDVALUE")),
     Fault("UIDNEXT shrinks", ("SELECT", "STATUS"), NOTHING, answers=instead(rb"UIDNEXT \d+", b"UIDNEXT 1")),
     Fault(
         "COPYUID of others",
         ("MOVE", "COPY"),
-        NOTHING | {"not moved"},
+        UNREAD,
         answers=instead(rb"COPYUID \d+ [\d:,]+ [\d:,]+", b"COPYUID 1 9000:9010 1:11"),
     ),
     Fault(
         "COPYUID of nowhere",
         ("MOVE", "COPY"),
-        NOTHING | {"not moved"},
+        UNREAD,
         answers=instead(rb"(COPYUID \d+ [\d:,]+) [\d:,]+", rb"\1 90000:90010"),
     ),
-    Fault("OK, and not done", MOVING, frozenset({"not moved"}), unasked, claim),
+    Fault("OK, and not done", MOVING, frozenset({"not moved"}), unasked, claim, lasts=3),
     Fault("OK, and not done: CREATE", ("CREATE",), frozenset({"folder gone"}), unasked, claim),
     Fault("OK, and half of it done", MOVING, frozenset({"not moved"}), half),
-    Fault("NO, and done", MOVING, frozenset({"disobedient"}), answers=deny),
-    Fault("NO, and done: CREATE", ("CREATE",), frozenset({"folder not made"}), answers=deny),
+    Fault("NO, and done", MOVING, frozenset({"disobedient"}), answers=deny, lasts=2),
+    Fault("NO, and done: CREATE", ("CREATE",), NOTHING, answers=deny),
     Fault("READ-ONLY", ("SELECT",), frozenset({"forbidden"}), answers=put_before(b"* OK [READ-ONLY] for now\r\n")),
     # refusals
     Fault("NO", _WORKING, frozenset({"disobedient"}), unasked, refuse("NO it cannot be done"), _PLAIN_NO),

@@ -1,5 +1,6 @@
 """UIDVALIDITY changes: the same mail goes by other UIDs, nothing is doubled, announced again or lost."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -194,3 +195,32 @@ def test_a_server_without_uidvalidity_is_refused(office: Office, scripted: Scrip
     assert "no UIDVALIDITY" in (office.poll(binding).trouble or "")
     assert office.binding(binding).permanent
     assert scripted.folder("INBOX").raws == [RAWS[0]]
+
+
+def test_a_uidvalidity_that_goes_back_brings_nothing_back(office: Office, scripted: Scripted) -> None:
+    """A proxy in front of two servers, or a backup that was put back: what is archived has only to be moved.
+
+    Under a number that names another mail by now, nothing is moved that was not archived.
+    """
+    inbox = scripted.folder("INBOX")
+    for raw in RAWS:
+        inbox.add(raw)
+    binding = office.watch(scripted)
+    scripted.cut_before("UID MOVE", times=2)
+    office.poll(binding)
+    first = inbox.uidvalidity
+    inbox.uidvalidity = 77
+    office.poll(binding)
+    assert Counter(office.settlements()) == {"new generation": 3, None: 3}
+    inbox.uidvalidity = first
+    inbox.mails[1].raw = b"Subject: another mail under an old number\r\n\r\n"
+    office.poll_well(binding)
+    assert inbox.raws == [b"Subject: another mail under an old number\r\n\r\n"]
+    assert scripted.folder("Done").raws == [RAWS[0], RAWS[2]]
+    assert len(office.messages()) == 3
+    assert office.events().count("message.archived") == 3
+    (listed,) = [row for row in office.rows("left_alone") if row.uid == 2]
+    assert "shows one again" in listed.reason
+    assert office.poll_well(binding).moved == 0
+    assert office.call("verify").returncode == 0
+    assert scripted.offences == []
