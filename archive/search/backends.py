@@ -19,6 +19,10 @@ class Backend(Protocol):
         """Index messages that are not in the index; each with its marks, among them the scopes that may see it."""
 
     @staticmethod
+    def replace(session: Session, rows: Sequence[tuple[tuple[Words, Marks], tuple[Words, Marks]]], /) -> None:
+        """Index messages anew that are in the index: each exactly as it was put in, and as it is from now on."""
+
+    @staticmethod
     def change_scopes(session: Session, rows: Sequence[tuple[Words, Marks, Marks]], /) -> None:
         """Give messages that are in the index other marks: each with those it had and those it has from now on."""
 

@@ -60,8 +60,11 @@ def put(session: Session, changed: Sequence[tuple[Words, Marks, Words | None]]) 
     Their marks then are taken from the index.
     """
     before = rows(session, [words.message for words, _, _ in changed])
-    of(session).remove(session, [(old, before[old.message].marks) for _, _, old in changed if old is not None])
-    of(session).add(session, [(words, marked) for words, marked, _ in changed])
+    of(session).add(session, [(words, marked) for words, marked, old in changed if old is None])
+    of(session).replace(
+        session,
+        [((old, before[old.message].marks), (words, marked)) for words, marked, old in changed if old is not None],
+    )
     _write(session, [_row(words, marked) for words, marked, _ in changed])
 
 

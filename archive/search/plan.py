@@ -74,12 +74,19 @@ class Plan:
     """What the index is asked on behalf of one viewer."""
 
     match: Ask | None  # None where nothing can be found
+    rights: Marked | None = None  # of which a message has to have one; None where all may be seen
     first: int = 0  # message ids from here on
     end: int = _LAST  # and below this one
     larger: int | None = None  # bytes
     smaller: int | None = None
     unread: bool | None = None
     notes: tuple[Note, ...] = ()
+
+    @property
+    def allowed(self) -> Ask:
+        """What is asked of the mail that may be seen; of a plan by which something can be found."""
+        assert self.match is not None
+        return self.match if self.rights is None else Both((self.match, self.rights))
 
 
 def plan(
@@ -91,12 +98,12 @@ def plan(
     maker = _Maker(session, visible_to, beginnings)
     limits = query.limits
     asked = maker.all(query.of)
-    parts = [asked, maker.base] if asked else [maker.base]
+    parts = [asked] if asked else []
     if limits.larger is not None:
         parts.append(Marked(tuple(marks.at_least(limits.larger + 1))))
     if limits.smaller is not None:
         parts.append(Marked(tuple(marks.at_most(max(limits.smaller - 1, 0)))))
-    match: Ask | None = Both(tuple(parts))
+    match: Ask | None = Both(tuple(parts)) if parts else maker.base
     unread = limits.unread
     if unread is not None and visible_to.user is None:
         maker.notes.append(Note("Read and unread are a person's: “is:unread” counts only where somebody is signed in."))
@@ -106,7 +113,7 @@ def plan(
     if first >= end:
         maker.notes.append(Note("Nothing can be both after the one date and before the other."))
         match = None
-    return Plan(match, first, end, limits.larger, limits.smaller, unread, (*query.notes, *maker.notes))
+    return Plan(match, maker.rights, first, end, limits.larger, limits.smaller, unread, (*query.notes, *maker.notes))
 
 
 def _id_at(milliseconds: int) -> int:
@@ -124,8 +131,13 @@ class _Maker:
     @property
     def base(self) -> Ask:
         """What all messages have that may be seen."""
+        return self.rights or Marked((marks.EVERY,))
+
+    @property
+    def rights(self) -> Marked | None:
+        """What one of has to stand on a message that may be seen."""
         scopes = self.viewer.scopes
-        return Marked((marks.EVERY,) if scopes is None else tuple(sorted(scopes)))
+        return None if scopes is None else Marked(tuple(sorted(scopes)))
 
     def all(self, nodes: Iterable[Node]) -> Ask | None:
         """Each of these; None where nothing is asked for."""

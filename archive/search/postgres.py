@@ -64,6 +64,12 @@ def change_scopes(session: Session, rows: Sequence[tuple[Words, Marks, Marks]]) 
         )
 
 
+def replace(session: Session, rows: Sequence[tuple[tuple[Words, Marks], tuple[Words, Marks]]]) -> None:
+    """Index messages anew that are in the index: each as it was, and as it is from now on."""
+    remove(session, [before for before, _ in rows])
+    add(session, [after for _, after in rows])
+
+
 def remove(session: Session, rows: Sequence[tuple[Words, Marks]]) -> None:
     """Take messages out of the index."""
     ids = [one.message for one, _ in rows]
@@ -169,9 +175,9 @@ def walk(session: Session, planned: Plan, visible_to: Viewer, before: int | None
     span = session.execute(text(_SPAN), {"first": planned.first, "end": end, "near": _NEAR}).one()
     if span.newest is None:
         return []
-    question = _Question(f"({_say(planned.match)})")
+    question = _Question(f"({_say(planned.allowed)})")
     conditions, values = narrowed(planned, visible_to, "search.id")
-    if (rest := question.left(planned.match)) is not None:
+    if (rest := question.left(planned.allowed)) is not None:
         conditions.append(rest)
     values |= {"first": planned.first, "end": end, **question.values}
     stretches = list(_stretches(span.newest >> 30, span.oldest >> 30, (span.newest - span.near) >> 30))

@@ -139,7 +139,7 @@ def index_sound(scene: Scene) -> None:
     connection = sqlite3.connect(scene.home.folder / "archive.sqlite")
     try:
         connection.execute("INSERT INTO search(search) VALUES('integrity-check')")
-        rows = connection.execute("SELECT count(*) FROM search_docsize").fetchone()[0]
+        rows = connection.execute("SELECT count(*) FROM search_row").fetchone()[0]
         kept = connection.execute("SELECT count(*) FROM message").fetchone()[0]
     finally:
         connection.close()
