@@ -10,7 +10,7 @@ reaches.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 
 from sqlalchemy import bindparam, text
@@ -80,21 +80,23 @@ def empty(session: Session) -> None:
 def _draw(session: Session, messages: Sequence[int]) -> dict[int, int]:
     """A number for each new message."""
     found: dict[int, int] = {}
+    last = -1  # drawn
     for stretch, some in groupby(sorted(messages, reverse=True), _stretch):
-        drawn = _free(session, stretch)
-        found.update((id_, next(drawn)) for id_ in some)
+        drawn = _free(session, stretch, last + 1)
+        for id_ in some:
+            found[id_] = last = next(drawn)
     return found
 
 
-def _free(session: Session, wanted: int) -> Iterator[int]:
-    """Numbers that are free, in a stretch or in those behind it."""
-    for stretch in range(wanted, _NEWEST + 1):
+def _free(session: Session, wanted: int, first: int) -> Iterator[int]:
+    """Numbers that are free, from the first on, in a stretch or in those behind it."""
+    for stretch in count(wanted):
         end = (stretch + 1) << _NUMBERED
         last = session.exec_driver_sql("SELECT max(number) FROM search_row WHERE number < ?", (end,)).scalar()
-        start = stretch << _NUMBERED
-        if stretch > wanted:
+        start = max(stretch << _NUMBERED, first, 0 if last is None else last + 1)
+        if start < end and stretch > wanted:
             _spread(session, stretch - wanted)
-        yield from range(start if last is None else max(start, last + 1), end)
+        yield from range(start, end)
 
 
 def _spread(session: Session, stretches: int) -> None:
