@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from archive.mail import headers
 
@@ -29,6 +30,11 @@ def people(line: str, limit: int = 10_000) -> tuple[Address, ...]:
 
     Forgiving: commas forgotten or replaced by semicolons, quotes and brackets left open, comments as names.
     """
+    # The same people write to the same addresses.
+    return _remembered(line, limit) if len(line) <= _SHORT else _people(line, limit)
+
+
+def _people(line: str, limit: int) -> tuple[Address, ...]:
     line = line.strip()
     if not line:
         return ()
@@ -39,6 +45,8 @@ def people(line: str, limit: int = 10_000) -> tuple[Address, ...]:
     return people_ if len(line) <= _LONGEST else tuple(map(_bounded, people_))
 
 
+_SHORT = 200  # characters
+_remembered = lru_cache(maxsize=4096)(_people)
 _LONGEST = 1000  # characters of a name or an address; the longest address has 254 (RFC 5321 4.5.3.1)
 
 

@@ -11,6 +11,7 @@ SUBJECT = 1000  # characters kept for lists; the whole one is in the mail
 PEOPLE = 200  # addresses kept for lists
 SNIPPET = 200
 _SNIPPET_FROM = 2000  # characters of the body looked at for a snippet
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 FATAL = "reading it ended the worker"
 
 
@@ -50,11 +51,11 @@ def read(raw: Raw) -> Facts:
             subject=_clean(mail.subject)[:SUBJECT],
             from_name=_clean(sender.name)[:SUBJECT],
             from_address=_clean(sender.address)[:SUBJECT],
-            recipients=json.dumps(named, ensure_ascii=False),
+            recipients=_encode(named),
             date=mail.date * 1000 if mail.date is not None else None,
             message_id=_clean(mail.message_id or "")[:SUBJECT],
             references=mail.references,
-            snippet=" ".join(_clean(body[:_SNIPPET_FROM]).split())[:SNIPPET],
+            snippet=_snippet(body),
             sender=_listed(mail.from_),
             to=_listed(mail.to),
             copied=_listed(mail.cc),
@@ -81,6 +82,16 @@ def unread(why: str) -> Facts:
     return Facts("", "", "", nobody, None, "", (), "", "", "", "", "", (), (problem,), 0, ())
 
 
+def _snippet(body: str) -> str:
+    """How a body begins, on one line."""
+    found = ""
+    for enough in (2 * SNIPPET, _SNIPPET_FROM):  # most bodies begin with words, and not with blanks
+        found = " ".join(_clean(body[:enough]).split())[:SNIPPET]
+        if len(found) == SNIPPET:
+            break
+    return found
+
+
 def _listed(people: Sequence[reader.Address]) -> str:
     return _clean("\n".join(f"{one.name} {one.address}" for one in people[:PEOPLE]))
 
@@ -89,4 +100,9 @@ def _clean(text: str) -> str:
     """Text that every database takes: no NUL, no lone surrogates."""
     if text.isascii():
         return text.replace("\0", "\ufffd") if "\0" in text else text
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    text = text.replace("\0", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text

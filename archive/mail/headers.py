@@ -3,7 +3,8 @@
 import binascii
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 import pybase64
 
@@ -228,12 +229,17 @@ def content_type(value: str) -> str:
     return f"{found[1]}/{found[2]}".lower() if found else ""
 
 
-def parameters(value: str, hint: str | None = None) -> dict[str, str]:
+def parameters(value: str, hint: str | None = None) -> Mapping[str, str]:
     """The parameters of a Content-Type or Content-Disposition, names in lower case, continuations joined and decoded.
 
     Encoded words in values are decoded too (against RFC 2047 5, but that is how most names are sent); of a name given
     both ways the RFC 2231 form wins.
     """
+    # Most parts of most mails say one of a few things.
+    return _remembered_parameters(value, hint) if len(value) <= _SHORT else _parameters(value, hint)
+
+
+def _parameters(value: str, hint: str | None) -> Mapping[str, str]:
     plain: dict[str, str] = {}
     extended: dict[str, dict[int, tuple[bool, str]]] = {}
     for name, quoted, after, bare in _found_parameters(value):
@@ -262,6 +268,10 @@ def parameters(value: str, hint: str | None = None) -> dict[str, str]:
         if joined or stem not in plain:
             plain[stem] = joined
     return plain
+
+
+_SHORT = 200  # characters
+_remembered_parameters = lru_cache(maxsize=1024)(_parameters)
 
 
 def _found_parameters(value: str) -> Iterator[tuple[str, str, str, str]]:
