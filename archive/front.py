@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ as_option = click.option(
 
 
 _SEALER_WAITS = 5.0  # seconds for another sealer at work
+_SEALED_EVERY = 2.0  # seconds, while a long command works
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,24 @@ def seal(archive: "Archive") -> None:
     except (OSError, SQLAlchemyError):
         # What the command did is done and committed; the next sealing takes it along, and `verify` names it till then.
         logging.getLogger(__name__).warning("What became true could not be sealed yet.", exc_info=True)
+
+
+@contextmanager
+def sealing(archive: "Archive") -> Iterator[None]:
+    """Seal by and by what becomes true meanwhile, so that a long command does not begin with that at its end."""
+    over = threading.Event()
+
+    def seal_by_and_by() -> None:
+        while not over.wait(_SEALED_EVERY):
+            seal(archive)
+
+    thread = threading.Thread(target=seal_by_and_by, name="sealing", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 pass_front = click.make_pass_decorator(Front)

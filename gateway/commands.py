@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from archive.events import log
-from archive.front import Front, as_json, json_option, now, pass_front, plain, progress, when
+from archive.front import Front, as_json, json_option, now, pass_front, plain, progress, sealing, when
 from archive.people import processes, users
 from archive.post import bindings, decisions, providers
 from archive.post.bindings import BindingTrouble
@@ -489,7 +489,7 @@ def poll(front: Front, names: tuple[str, ...], as_lines: bool) -> None:
     failed = False
     try:
         for name in names or sorted(known):
-            with progress(name, None) as bar:
+            with progress(name, None) as bar, sealing(front.archive()):
                 poller.told = bar.to
                 outcome = poller.poll(known[name], asked_for=bool(names))
             failed = failed or outcome.trouble is not None

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
+from archive import front
 from archive.events import chain, heads, log, sealer
 from archive.events.chain import START, Seal
 from archive.store.archive import locked
@@ -125,6 +127,22 @@ def test_two_sealers_at_once_make_one_chain(home: Home) -> None:
         thread.join()
     assert sum(len(list(chain.ids_in(chain.read_ranges(one.events)))) for one in seals(home)) == home.count("event")
     assert [one["seal"] for one in written(home)] == [one.id for one in seals(home)]
+
+
+def test_what_becomes_true_while_a_command_works_is_sealed_meanwhile(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archive.front._SEALED_EVERY", 0.05)
+    with front.sealing(home.archive):
+        for _ in range(2):
+            note(home, 3)
+            with home.archive.reading() as session:
+                newest = log.position(session)
+            end = time.monotonic() + 60
+            while not any(one.last == newest for one in seals(home)):
+                assert time.monotonic() < end
+                time.sleep(0.02)
+    assert not [one for one in threading.enumerate() if one.name == "sealing"]
 
 
 def test_a_sealer_at_work_elsewhere_is_left_to_it(home: Home) -> None:
