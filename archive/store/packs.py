@@ -7,6 +7,7 @@ the last chunk says so in its nonce, or a cut-off tail would go unseen. A record
 
 import fcntl
 import os
+import secrets
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ _COMPRESSED = 1
 _WORTH_IT = 0.97  # compressed to less than this share of its size, or kept as it is
 _ONE_GO = 4 << 20  # up to this size a blob is sealed in memory
 _GATHERED = 1 << 20  # bytes of records that are written in one go
+_NUMBER = "number"  # a file beside the packs: which folder this is, wherever it is moved or mounted
 
 
 class Damaged(Exception):
@@ -193,6 +195,31 @@ class LocalPacks:
             if Path(file.name) not in folder.iterdir() or Path(file.name).read_bytes() != _MAGIC:
                 raise OSError(f"{folder} does not give back what it was given.")
         return f"{self._folder} can be written, read and listed."
+
+    def number(self) -> str | None:
+        """The number this folder was given; None where it was given none, or is not there."""
+        try:
+            return (self._folder / _NUMBER).read_text("ascii")
+        except FileNotFoundError:
+            return None
+
+    def give_number(self) -> str:
+        """Give this folder a number of its own in place of any other, durably; it is made where it is missing."""
+        number = secrets.token_hex(16)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self._folder, prefix=".number-", delete=False) as file:
+            file.write(number)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).rename(self._folder / _NUMBER)
+        sync_folder(self._folder)
+        sync_folder(self._folder.parent)
+        return number
+
+    def holds(self, place: Place) -> bool:
+        """Whether a pack is there and as long as a blob in it needs."""
+        path = self._path(place.pack)
+        return path.exists() and path.stat().st_size >= place.end
 
     def _path(self, pack: int) -> Path:
         return self._folder / f"{pack:06}.pack"

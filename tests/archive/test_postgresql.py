@@ -1,21 +1,27 @@
 """Several machines on one PostgreSQL: no writer waits for another, and what two do at once comes out as one truth."""
 
 import random
+import shutil
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from archive import installation
 from archive.events import sealer, verify
 from archive.intake import Arrival, Intake
 from archive.people import users
 from archive.post import messages
 from archive.store import dialects
+from archive.store.archive import Archive
+from archive.store.keys import InstallationKey
+from archive.store.packs import LocalPacks, NotReady
 
 from ..servers.postgresql import PostgreSQL
 from ..world import copy_for, mail
-from .home import GENERATION, NOON, Home, numbered
+from .home import GENERATION, KEY, NOON, Home, numbered
 
 pytestmark = pytest.mark.databases("postgresql")
 
@@ -218,3 +224,47 @@ def test_every_copy_comes_back_byte_for_byte(home: Home) -> None:
     assert sorted(home.raws().values()) == sorted(raws)
     with home.archive.reading() as session:
         assert len(list(messages.every_copy(session, home.viewer("anna"), limit=100))) == 21
+
+
+class TestOneFolderForAll:
+    """Mail in a folder: every machine has to have the same one, or half of it would be missing on each."""
+
+    @staticmethod
+    def machine(home: Home, folder: Path) -> Archive:
+        """Another one, with a data folder of its own."""
+        (folder / "locks").mkdir(parents=True)
+        return Archive(folder, InstallationKey(KEY), home.url)
+
+    def test_a_machine_with_a_folder_of_its_own_does_not_start(self, home: Home, tmp_path: Path) -> None:
+        with home.archive.transaction() as session:
+            installation.settle_blobs(session, home.archive)
+        other = self.machine(home, tmp_path / "other")
+        for make in (lambda: None, lambda: LocalPacks(tmp_path / "other" / "blobs").give_number()):
+            make()
+            with pytest.raises(NotReady, match=r"another folder than .*other/blobs.*Mount that folder there.*a bucket"):
+                installation.check_blobs(other)
+        installation.check_blobs(home.archive)
+        shutil.rmtree(tmp_path / "other" / "blobs")
+        (tmp_path / "other" / "blobs").symlink_to(home.folder / "blobs")
+        installation.check_blobs(other)
+        other.close()
+
+    def test_a_folder_may_be_moved(self, home: Home, tmp_path: Path) -> None:
+        home.take("Helpdesk", *numbered(range(3)))
+        installation.check_blobs(home.archive)
+        home.intake.close()
+        shutil.copytree(home.folder, tmp_path / "moved")
+        moved = Archive(tmp_path / "moved", InstallationKey(KEY), home.url)
+        installation.check_blobs(moved)
+        moved.close()
+
+    def test_an_archive_of_an_earlier_version_goes_on_where_its_mail_is(self, home: Home, tmp_path: Path) -> None:
+        home.take("Helpdesk", *numbered(range(3)))
+        other = self.machine(home, tmp_path / "other")
+        with pytest.raises(NotReady, match="another folder"):
+            installation.check_blobs(other)
+        installation.check_blobs(home.archive)
+        with pytest.raises(NotReady, match="another folder"):
+            installation.check_blobs(other)
+        installation.check_blobs(home.archive)
+        other.close()
