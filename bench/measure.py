@@ -77,19 +77,20 @@ class _Watch(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(_SAMPLE_SECONDS):
-            for pid in _tree(self._pid):
+            for pid in tree(self._pid):
                 with contextlib.suppress(OSError):
                     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                         if line.startswith("VmHWM:"):
                             self.peak = max(self.peak, int(line.split()[1]) * 1024)
 
 
-def _tree(pid: int) -> Iterator[int]:
+def tree(pid: int) -> Iterator[int]:
+    """A process and its descendants."""
     yield pid
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                yield from _tree(int(child))
+                yield from tree(int(child))
 
 
 def disk(folder: Path) -> int:

@@ -7,7 +7,6 @@ HTTP as a browser asks it, and Chromium opens the pages. What is measured, and h
 import argparse
 import contextlib
 import http.client
-import itertools
 import os
 import random
 import re
@@ -26,16 +25,14 @@ from archive.people import sessions
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
 from archive.store.schema import ticket
-from bench.ingest import POSTROOM, say
-from bench.measure import run
+from bench import filling
+from bench.ingest import POSTROOM
 from bench.search import Letter, letters
 
 WORK = Path("bench/work/web")
 DATA = WORK / "postroom-data"
-ADMIN = "admin@office.example"
 BUSIEST = 50  # mails in the conversations that are opened
 TALKS = 20  # of them, among the newest
-AN_IMPORT = 50_000  # mails in one file
 ASKED = 200  # requests of a kind
 OPENED = 10  # pages of a kind in Chromium
 LIST = "/processes/office"
@@ -68,23 +65,8 @@ def main() -> int:
 
 def fill(count: int, seed: int) -> None:
     """A new archive with so many mails in one process, and the conversations that are to be opened on top."""
-    shutil.rmtree(WORK, ignore_errors=True)
-    Path(f"{DATA}.key").unlink(missing_ok=True)
-    WORK.mkdir(parents=True)
-    postroom("init", "--admin", ADMIN, "--no-input")
-    postroom("process", "add", "office", "--name", "Office", "--address", "office@office.example", "--owner", ADMIN)
-    started, taken = time.perf_counter(), 0
-    mails = mbox_mails(letters(count, seed), count, seed)
-    while some := list(itertools.islice(mails, AN_IMPORT)):
-        file = WORK / "part.mbox"
-        file.write_bytes(b"".join(some))
-        del some
-        begun = time.perf_counter()
-        postroom("import", str(file), "--process", "office")
-        rate = min(AN_IMPORT, count - taken) / (time.perf_counter() - begun)
-        taken = min(taken + AN_IMPORT, count)
-        say(f"{taken:9,} of {count:,} mails, {rate:,.0f}/s, {time.perf_counter() - started:,.0f} s")
-        file.unlink()
+    filling.new(DATA)
+    filling.fill(DATA, mbox_mails(letters(count, seed), count, seed), count)
 
 
 def mbox_mails(some: Iterator[Letter], count: int, seed: int) -> Iterator[bytes]:
@@ -119,11 +101,6 @@ def mbox_mail(one: Letter, number: int, parent: int | None) -> bytes:
     text = re.sub("^From ", ">From ", one.text, flags=re.MULTILINE)
     began = time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime(one.at))
     return ("\n".join([f"From {one.address} {began}", *headers, "", text]) + "\n\n").encode()
-
-
-def postroom(*words: str) -> str:
-    """Runs a command on the bench's own data folder; what it said."""
-    return run([POSTROOM, *words], env={"POSTROOM_DATA": str(DATA)}).output
 
 
 # --- the pages --------------------------------------------------------------------------------------------------------
