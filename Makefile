@@ -3,8 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-xss proof-imap shots lint bench-ingest bench-search bench-web bench-disk \
-  bench-verify bench-growth bench-memory messages clean
+.PHONY: help demo test proof proof-xss proof-imap proof-many shots lint bench-ingest bench-search bench-web bench-disk bench-idle messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -25,15 +24,14 @@ help:
 	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs (about 30 minutes)'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
 	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 10 minutes)'
+	@echo 'make proof-many      490 broken mailboxes beside ten healthy ones; gateways that are killed for a minute (10 minutes)'
+	@echo 'make bench-idle      measure how soon mail is there, what waiting costs, a backlog (CONNECTIONS=2000, BACKLOG=100000)'
 	@echo 'make shots           pictures of every page, to be looked at, into shots/'
 	@echo 'make lint            ruff and mypy only'
 	@echo 'make bench-ingest    measure the intake (COUNT=20000, MAILS=folder of .eml), see docs/benchmarks.md'
 	@echo 'make bench-search    measure the search (COUNT=20000), see docs/benchmarks.md'
 	@echo 'make bench-web       measure the pages of a large archive (COUNT=1000000), see docs/benchmarks.md'
 	@echo 'make bench-disk      measure what the archive takes on disk (COUNT=20000, MAILS=…), see docs/benchmarks.md'
-	@echo 'make bench-verify    measure how long everything takes to be read again (COUNT=100000), see docs/benchmarks.md'
-	@echo 'make bench-growth    measure whether a mail costs more the more there are (COUNT=1000000), see docs/benchmarks.md'
-	@echo 'make bench-memory    measure what taking in mail needs of memory (COUNT=100000, MAILS=…), see docs/benchmarks.md'
 	@echo 'make messages        collect the sentences of the pages into web/translations, see docs/glossary.md'
 	@echo 'make clean           remove .venv and everything built'
 
@@ -57,6 +55,10 @@ proof-xss: $(VENV)/.test
 proof-imap: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd
 	PROOF_IMAP=1 $(BIN)/python -m pytest -n $(JOBS) -p tests.gateway.fault_table tests/gateway/test_faults.py
+
+proof-many: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd postgresql
+	PROOF_MANY=1 $(BIN)/python -m pytest -n 0 -s tests/gateway/test_rounds.py tests/gateway/test_gateways.py
 
 shots: $(VENV)/.test
 	@tests/setup/packages chromium
@@ -84,19 +86,12 @@ bench-disk: $(VENV)/.test
 	@tests/setup/packages zstd git
 	@$(BIN)/python -m bench.disk --count $(COUNT) $(if $(MAILS),--mails '$(MAILS)')
 
-bench-verify: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),100000)
-bench-verify: $(VENV)/.test
-	@$(BIN)/python -m bench.verify --count $(COUNT)
+CONNECTIONS ?= 2000
+BACKLOG ?= 100000
 
-bench-growth: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),1000000)
-bench-growth: $(VENV)/.test
+bench-idle: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd
-	@$(BIN)/python -m bench.growth --count $(COUNT)
-
-bench-memory: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),100000)
-bench-memory: $(VENV)/.test
-	@tests/setup/packages dovecot-imapd
-	@$(BIN)/python -m bench.memory --count $(COUNT) $(if $(MAILS),--mails '$(MAILS)')
+	@$(BIN)/python -m bench.idle --connections $(CONNECTIONS) --backlog $(BACKLOG)
 
 LANGUAGES := cs pl es ru
 PO_STYLE  := --width 120 --ignore-obsolete --ignore-pot-creation-date --no-fuzzy-matching

@@ -27,7 +27,7 @@ from .test_idle import at_work, every
 from .test_serve import received, until
 
 MakeAccount = Callable[..., Account]
-MANY = bool(os.environ.get("PROOF"))
+MANY = bool(os.environ.get("PROOF_MANY"))
 BROKEN = 490 if MANY else 40
 HEALTHY = 10 if MANY else 3
 INTERVAL = 60 if MANY else 4  # seconds
