@@ -8,12 +8,12 @@ message still yields (`archive.search.index`). Who may see stands in a column of
 reaches.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import count, groupby
 from typing import Any
-
-from sqlalchemy import bindparam, text
 
 from ..people.scopes import Viewer
 from ..store.archive import Session
@@ -32,7 +32,7 @@ _STRETCH = 30 + 17  # bits of a message's id
 _NUMBERED = 17  # bits of its number
 _NEWEST = (1 << 63 - _STRETCH) - 1  # the last stretch of all
 
-_PROBED = 500  # candidates whose rights are looked up one by one, before rights are walked down as well
+_PROBED = 100  # candidates whose rights are looked up one by one, before rights are walked down as well
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -217,16 +217,18 @@ def _asked(
         values["probed"] = _PROBED
     else:
         answers, where = "TRUE", " AND ".join(conditions)
-    # CROSS JOIN: in the order in which FTS5 walks.
-    statement = text(
+    if "scopes" in values:
+        where, answers = (one.replace(":scopes", "(SELECT value FROM json_each(:scopes))") for one in (where, answers))
+        values["scopes"] = json.dumps(values["scopes"])
+    # CROSS JOIN: in the order in which FTS5 walks. Past SQLAlchemy, which costs more for each row than FTS5.
+    statement = (
         f"SELECT search.rowid, place.message, {answers} "  # noqa: S608, our own words
         "FROM search CROSS JOIN search_row AS place ON place.number = search.rowid "
         f"WHERE search MATCH :match AND search.rowid >= :from AND search.rowid < :to AND {where}"
     )
-    if "scopes" in values:
-        statement = statement.bindparams(bindparam("scopes", expanding=True))
-    for row in session.execute(statement, values):
-        yield row[0], row[1], row[2]
+    connection: Any = session.connection.driver_connection
+    with closing(connection.execute(statement, values)) as rows:
+        yield from rows
 
 
 def _sees(rights: frozenset[str], listed: str) -> bool:

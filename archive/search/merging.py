@@ -5,6 +5,7 @@ import sqlite3
 from ..store.archive import Session
 
 _PAGES = 500  # written in one step: below a tenth of a second
+_KEPT_FREE = 256  # pages of the file that nothing lies in, for what is written next; more are given back
 _PARTS = 2  # of one level are merged; with more, what was taken out stays on the disk for long
 
 
@@ -22,4 +23,20 @@ def merge(session: Session) -> bool:
         session.exec_driver_sql("INSERT INTO search(search, rank) VALUES ('usermerge', ?)", (_PARTS,))
     before = connection.total_changes
     session.exec_driver_sql("INSERT INTO search(search, rank) VALUES ('merge', ?)", (_PAGES,))
-    return connection.total_changes - before > 1  # the statement counts as one itself (SQLite, fts5.html 6.8)
+    if connection.total_changes - before > 1:  # the statement counts as one itself (SQLite, fts5.html 6.8)
+        return True
+    return _give_back(connection)
+
+
+def _give_back(connection: sqlite3.Connection) -> bool:
+    """Let the file shrink by a few of the pages that merging freed; not one of earlier versions, which cannot."""
+
+    def asked(pragma: str) -> int:
+        return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+    free = asked("freelist_count")
+    if free <= _KEPT_FREE or not asked("auto_vacuum"):
+        return False
+    for _ in range(min(_PAGES, free - _KEPT_FREE)):  # one at a time: Python takes one step of a statement without rows
+        connection.execute("PRAGMA incremental_vacuum(1)")
+    return asked("freelist_count") < free

@@ -96,6 +96,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
     for pragma in (
         f"page_size = {PAGE_BYTES}",
+        "auto_vacuum = INCREMENTAL",  # of a new file: what merging the index frees can be given back
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",

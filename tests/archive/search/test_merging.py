@@ -3,6 +3,7 @@
 import pytest
 
 from archive import reindexing
+from archive.search import merging
 
 from ..home import Home, numbered
 
@@ -24,3 +25,17 @@ def test_when_the_words_have_followed_the_index_is_in_few_parts_and_everything_i
     before = home.rows("SELECT * FROM search_data")
     assert not reindexing.pass_(home.archive, 25).indexed
     assert home.rows("SELECT * FROM search_data") == before
+
+
+def test_what_merging_frees_is_given_back(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "_KEPT_FREE", 4)
+    for start in range(0, 200, 20):
+        text = " ".join(f"w{start}x{number}" for number in range(600))
+        home.take("Helpdesk", *numbered(range(start, start + 20), text))
+    while reindexing.pass_(home.archive, 30).indexed:
+        pass
+    assert home.rows("PRAGMA freelist_count")[0][0] <= 4
+    assert len(home.find("anna", "w100x5")) == 20
+    before = home.rows("PRAGMA page_count")
+    reindexing.pass_(home.archive, 30)
+    assert home.rows("PRAGMA page_count") == before
