@@ -17,7 +17,7 @@ from . import descriptors, installation
 from .front import when
 from .people import users
 from .people.scopes import MACHINE
-from .post import bindings, messages
+from .post import bindings, messages, observations
 from .post.bindings import Binding
 from .store import dialects, migrate
 from .store.archive import Archive, Session
@@ -249,6 +249,13 @@ def _binding(one: Binding, now: int) -> Finding:
         last = "never" if one.checked_at is None else f"last at {when(one.checked_at)}"
         return Finding("bindings", "wrong", f"{one.name} is overdue ({last}). Is postroom serve running?")
     return Finding("bindings", "ok", f"{one.name} is well.")
+
+
+def mailboxes(session: Session, now: int) -> Iterator[Finding]:
+    """What is about to end or to be full: consent, secrets, certificates, room; whose clock is wrong."""
+    for notices in observations.told(session, bindings.mailboxes(session), now).values():
+        for one in notices:
+            yield Finding("mailboxes", "wrong" if one.kind in observations.PASSED else "reminder", one.sentence())
 
 
 def owned(path: Path) -> Iterator[Finding]:

@@ -75,3 +75,4 @@ def _findings(front: Front) -> Iterator[Finding]:
         yield from look.disk_space(archive)
         yield from look.clock(session, at)
         yield from look.watched_folders(session, at)
+        yield from look.mailboxes(session, at)

@@ -20,6 +20,7 @@ from .troubles import Kind
 
 TOLD_DAYS = (30, 14, 7)  # before something ends; the nearer, the louder
 FULL = 0.9  # of a quota
+PASSED = frozenset({"consent over", "secret over", "full"})  # kinds of what is too late to prevent
 SKEW_MS = 2 * 60 * 1000  # clocks that differ less are no news
 
 

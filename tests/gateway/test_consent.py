@@ -180,17 +180,16 @@ def test_a_rotated_token_is_durable_before_the_new_access_token_is_used(
     """Whoever dies between keeping and signing in goes on with the new one; the old one would end everything."""
     seen: list[bytes | None] = []
     before = scene.kept.refresh
-    real = credentials.Mailbox
 
     def dies(account: Account, connecting: Connecting) -> Any:
         seen.append(scene.kept.refresh)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(credentials, "Mailbox", dies)
-    with pytest.raises(KeyboardInterrupt):
-        scene.sign_in()
+    with monkeypatch.context() as patched:
+        patched.setattr(credentials, "Mailbox", dies)
+        with pytest.raises(KeyboardInterrupt):
+            scene.sign_in()
     assert seen[0] != before
-    monkeypatch.setattr(credentials, "Mailbox", real)
     scene.now += 2 * HOUR
     scene.sign_in()
 
