@@ -1,4 +1,4 @@
-"""A mailbox on its server: all of imapclient lives here.
+"""A mailbox on its server: all that we ask of it by IMAP.
 
 Only the folders it is given are ever selected. Nothing is deleted but by UID after its copy is there, no `\\Seen`
 changes, and what a server answers becomes values or one readable `Trouble`.
@@ -614,7 +614,7 @@ class Mailbox:
 
     def stirs(self) -> bool:
         """While it idles: whether the server says something, or has gone. Never waits."""
-        return self._told or self._client._imap.stirs()  # type: ignore[no-any-return]
+        return self._told or self._client._imap.stirs()
 
     def fileno(self) -> int:
         """What becomes readable when the server says something."""
@@ -652,7 +652,7 @@ class Mailbox:
             copied = self._copied(uids)
         # Nothing is taken away on the word of OK or of COPYUID alone: the copies have to be there.
         (after,) = self.status(to, "UIDNEXT")
-        present = frozenset(self.uids("UID", uid_set(uids))).intersection(uids)
+        present = self.there(uids)
         taken = present if copied is None else present & copied.here
         if not self._arrived(taken, copied, before, after):
             return Moved(frozenset(), present)
@@ -675,9 +675,13 @@ class Mailbox:
 
     def _looked_at(self, uids: Sequence[int], gone: frozenset[int]) -> Moved:
         """What became of mails of which `gone` should be gone; that they are is the server's word until one looks."""
+        still = self.there(uids)
+        return Moved(gone.intersection(uids) - still, still)
+
+    def there(self, uids: Iterable[int]) -> frozenset[int]:
+        """Which of these the selected folder holds."""
         wanted = frozenset(uids)
-        still = wanted.intersection(self.uids("UID", uid_set(wanted)))
-        return Moved(wanted.intersection(gone) - still, still)
+        return wanted.intersection(uid for some in _sets(wanted) for uid in self.uids("UID", uid_set(some)))
 
     def _copied(self, uids: Sequence[int]) -> "_Copied | None":
         """What the server says it copied; None where it does not say (COPYUID). ValueError where that cannot be."""

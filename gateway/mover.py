@@ -52,11 +52,15 @@ class Mover:
         self.record_position()
         moved = self.mailbox.move(uids, self.binding.processed)
         self.moved += len(moved.done)
-        if moved.still:  # nothing is settled: the next pass looks where each of them is
-            server, folder = self.mailbox.account.server, self.binding.processed
-            raise Unreachable("not moved", server=server, count=len(moved.still), folder=folder)
+        self.check(moved.still)
         usual = receipts.LEFT if self.mailbox.moving == "copy" else receipts.MOVED
         self.settle({usual: moved.done, receipts.TAKEN_AWAY: set(uids) - moved.done})
+
+    def check(self, still: Collection[int]) -> None:
+        """Where some were not moved although the server said so nothing is settled: the next pass looks again."""
+        if still:
+            server, folder = self.mailbox.account.server, self.binding.processed
+            raise Unreachable("not moved", server=server, count=len(still), folder=folder)
 
     def record_position(self) -> None:
         """Before a move: from where on its copies will be found."""
@@ -97,6 +101,8 @@ class Mover:
         # An earlier pass copied them and was cut off before it took the originals away.
         self.mailbox.finish_move(copied)
         finished = receipts.MOVED if "UIDPLUS" in self.mailbox.capabilities else receipts.LEFT
+        if finished == receipts.MOVED:
+            self.check(self.mailbox.there(copied))
         outcomes = {receipts.MOVED: moved, receipts.TAKEN_AWAY: taken_away}
         outcomes[finished] = outcomes.get(finished, []) + copied
         self.settle(outcomes)

@@ -273,7 +273,7 @@ def _code(answer: str, at: Iterable[str], kinds: frozenset[str], **instead: froz
 
 def _later(answer: str, at: Iterable[str] = _WORKING) -> Fault:
     others = dict.fromkeys(at, CUT | _THROTTLED) if answer.startswith("BYE") else {**_LOGIN_LATER, **_FOLDER_LATER}
-    return Fault(answer, tuple(at), _THROTTLED, unasked, refuse(answer), others, lasts=2)
+    return Fault(answer, tuple(at), _THROTTLED, unasked, refuse(answer), others, lasts=3)
 
 
 FAULTS = (
@@ -321,10 +321,10 @@ FAULTS = (
     Fault("others' doings in between", (*SELECTED, "STATUS", *MOVING), NOTHING, answers=put_last(*_OTHERS)),
     Fault(
         "answers to questions not asked",
-        ("SELECT", *SELECTED, "LIST", "STATUS", "MOVE"),
+        ("SELECT", "FETCH sizes", *BODIES, "LIST", "STATUS", "MOVE"),
         NOTHING,
         answers=put_before(*_UNASKED),
-        instead={"SEARCH": UNREAD, "SEARCH deleted": UNREAD, "FETCH bodies": UNREAD, "FETCH ranges": NOTHING},
+        instead={"FETCH bodies": UNREAD},
     ),
     Fault("answers for other UIDs", ("FETCH sizes", *BODIES), NOTHING | {"withheld"}, answers=other_uids),
     Fault("answers twice", ("FETCH sizes", *BODIES), NOTHING, answers=twice),
@@ -380,7 +380,11 @@ FAULTS = (
     _later("NO [ALERT] Too many simultaneous connections. (Failure)", ("LOGIN", "SELECT", "FETCH bodies")),
     _later("NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)", ("LOGIN", "FETCH bodies", "MOVE")),
     _later("NO Server Unavailable. 15", ("LOGIN", "SELECT", "FETCH bodies", "MOVE")),
-    _later("BAD User is authenticated but not connected.", ("SELECT", "SEARCH", "FETCH bodies", "MOVE")),
+    _code(
+        "BAD User is authenticated but not connected.",
+        ("SELECT", "SEARCH", "FETCH sizes", "MOVE"),
+        frozenset({"no mailbox"}),
+    ),
     _later("NO Request is throttled. Suggested Backoff Time: 9961 milliseconds", ("SELECT", "FETCH bodies", "MOVE")),
     _later("BYE Too many connections", ("greeting", "LOGIN", "SELECT")),
     Fault("BYE", COMMANDS, CUT, unasked, refuse("BYE Server shutting down")),
