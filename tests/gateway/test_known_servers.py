@@ -25,6 +25,14 @@ def some(count: int) -> list[bytes]:
     return [mail(subject=f"Question {number}") for number in range(count)]
 
 
+def held(server: Scripted, count: int) -> list[bytes]:
+    """So many mails in its INBOX."""
+    raws = some(count)
+    for raw in raws:
+        server.folder("INBOX").add(raw)
+    return raws
+
+
 def everything_is_archived_and_moved(office: Office, server: Scripted, raws: list[bytes], watched: str) -> None:
     assert Counter(office.raws()) == Counter(raws)
     assert Counter(server.folder("Done").raws) == Counter(raws)
@@ -124,9 +132,7 @@ def test_gmail_says_no(office: Office, verb: str, answer: str, kind: str, perman
 
 def test_exchange_does_not_say_what_it_moved_and_is_wrong_about_sizes(office: Office) -> None:
     with Exchange() as server:
-        raws = some(7)
-        for raw in raws:
-            server.folder("INBOX").add(raw)
+        raws = held(server, 7)
         binding = office.watch(server)
         assert office.poll_well(binding).moved == 7
         everything_is_archived_and_moved(office, server, raws, "INBOX")
@@ -135,9 +141,7 @@ def test_exchange_does_not_say_what_it_moved_and_is_wrong_about_sizes(office: Of
 
 def test_a_lost_answer_is_made_up_for_although_sizes_are_wrong(office: Office) -> None:
     with Exchange() as server:
-        raws = some(4)
-        for raw in raws:
-            server.folder("INBOX").add(raw)
+        raws = held(server, 4)
         binding = office.watch(server)
         server.cut_after("UID MOVE")
         assert office.poll(binding).trouble
@@ -177,9 +181,7 @@ def test_exchange_says_no(office: Office, verb: str, answer: str, after: bytes, 
 def test_a_mail_that_exchange_cannot_give_keeps_no_other_back(office: Office, answer: str) -> None:
     """It stays, the page says so; "OK" and nothing: github.com/OfflineIMAP/offlineimap issue 62."""
     with Exchange() as server:
-        raws = some(9)
-        for raw in raws:
-            server.folder("INBOX").add(raw)
+        held(server, 9)
         server.withheld = {4: answer}
         binding = office.watch(server)
         said, kind, lasting = trouble(office, binding)
@@ -195,9 +197,7 @@ def test_a_mail_that_exchange_cannot_give_keeps_no_other_back(office: Office, an
 def test_hmailserver_can_do_little_and_loses_nothing(office: Office) -> None:
     """Originals stay where they are and cannot even be marked; the ledger in the archive knows them."""
     with HMailServer() as server:
-        raws = some(20)
-        for raw in raws:
-            server.folder("INBOX").add(raw)
+        raws = held(server, 20)
         binding = office.watch(server)
         assert office.poll_well(binding).archived == 20
         assert server.folder("INBOX").raws == server.folder("Done").raws == raws
@@ -227,9 +227,7 @@ def test_nothing_is_lost_on_a_server_with_ways_of_its_own(
     office: Office, way: Callable[[Scripted], None], capabilities: str
 ) -> None:
     with Scripted(capabilities=("IMAP4rev1", "NAMESPACE", capabilities)) as server:
-        raws = some(230)
-        for raw in raws:
-            server.folder("INBOX").add(raw)
+        raws = held(server, 230)
         way(server)
         binding = office.watch(server)
         assert office.poll_well(binding).moved == 230
@@ -239,9 +237,7 @@ def test_nothing_is_lost_on_a_server_with_ways_of_its_own(
 
 def test_an_answer_lost_on_a_server_without_uidnext(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     with Scripted() as server:
-        raws = some(5)
-        for raw in raws:
-            server.folder("INBOX").add(raw)
+        held(server, 5)
         server.folder("Done").add(mail(subject="from before"))
         others.without_uidnext_at_all(server)
         honest = Mailbox.move
@@ -263,8 +259,7 @@ def test_an_answer_lost_on_a_server_without_uidnext(office: Office, monkeypatch:
 def test_a_mail_that_yahoo_cannot_give_is_not_taken_for_a_busy_server(office: Office) -> None:
     """It says of one mail what others say of everything; the others come all the same."""
     with Scripted() as server:
-        for raw in some(9):
-            server.folder("INBOX").add(raw)
+        held(server, 9)
         server.withheld = {4: others.YAHOO_CANNOT}
         binding = office.watch(server)
         said, kind, lasting = trouble(office, binding)
@@ -277,8 +272,7 @@ def test_a_mail_that_yahoo_cannot_give_is_not_taken_for_a_busy_server(office: Of
 
 def test_a_busy_server_is_not_asked_for_each_mail(office: Office) -> None:
     with Scripted() as server:
-        for raw in some(50):
-            server.folder("INBOX").add(raw)
+        held(server, 50)
         server.on("UID FETCH", others.YAHOO_CANNOT)
         binding = office.watch(server)
         said, kind, _ = trouble(office, binding)

@@ -13,15 +13,10 @@ import subprocess
 import tempfile
 import threading
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-
-from imapclient import IMAPClient
 
 from . import unpacked
-from .imap import PASSWORD, ImapServer, client_of
+from .imap import PASSWORD, ImapServer
 from .keeper import Keeper
 
 PACKAGE = "courier-imap"
@@ -51,15 +46,6 @@ class Courier(ImapServer):
         self._watcher: Keeper | None = None
         self._listener: socket.socket | None = None
         self._sessions: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Starts listening."""
@@ -94,17 +80,6 @@ class Courier(ImapServer):
         for folder in ("cur", "new", "tmp"):
             (self._home(name) / "Maildir" / folder).mkdir(parents=True)
         return name
-
-    def url(self, user: str) -> str:
-        """How Postroom addresses a mailbox."""
-        return f"imap+plain://{urllib.parse.quote(user, safe='')}@127.0.0.1:{self.port}"
-
-    @contextlib.contextmanager
-    def connect(self, user: str) -> Iterator[IMAPClient]:
-        """A signed-in connection of the test's own."""
-        with client_of(self.port) as client:
-            client.login(user, self._users[user])
-            yield client
 
     def limit(self, user: str, folder: str, kilobytes: int) -> None:
         """No more than so much mail in all folders together: Courier counts them in one."""

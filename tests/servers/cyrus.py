@@ -14,11 +14,9 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from imapclient import IMAPClient
 
@@ -63,15 +61,6 @@ class Cyrus(ImapServer):
             shutil.copy2(file, self.folder / "lib")
         for name in ("state", "mail", "sockets"):
             (self.folder / name).mkdir()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Starts it and waits for its greeting. RuntimeError with its log."""
@@ -118,17 +107,6 @@ class Cyrus(ImapServer):
             # A new mailbox comes with its owner's first sign-in elsewhere; here an administrator makes it.
             admin.create_folder(f"user{self.separator}{name}")
         return name
-
-    def url(self, user: str) -> str:
-        """How Postroom addresses a mailbox."""
-        return f"imap+plain://{urllib.parse.quote(user, safe='')}@127.0.0.1:{self.port}"
-
-    @contextlib.contextmanager
-    def connect(self, user: str) -> Iterator[IMAPClient]:
-        """A signed-in connection of the test's own."""
-        with client_of(self.port) as client:
-            client.login(user, self._users[user])
-            yield client
 
     def limit(self, user: str, folder: str, kilobytes: int) -> None:
         """No more than so much mail in this folder and below it."""

@@ -15,8 +15,7 @@ import time
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from imapclient import IMAPClient
 from imapclient.imap_utf7 import encode as encode_folder_name
@@ -93,15 +92,6 @@ class Dovecot(ImapServer):
         self._own(self.folder / "mail")
 
     # Life and death
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def start(self) -> None:
         """Starts it and waits for its greeting; a restarted server keeps its ports. RuntimeError with its log."""

@@ -3,9 +3,12 @@
 import contextlib
 import datetime
 import socket
+import urllib.parse
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from imapclient import IMAPClient
 
@@ -28,22 +31,43 @@ class ImapServer(ABC):
     separator: str
     prefix: str
     port: int
+    _users: dict[str, str]  # names and passwords
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Starts it and waits until it can be spoken to."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends it and removes everything it kept."""
 
     @abstractmethod
     def add_user(self, name: str, password: str = PASSWORD) -> str:
         """A user who can sign in from now on; returns the name."""
 
-    @abstractmethod
     def url(self, user: str) -> str:
         """How Postroom addresses a mailbox."""
+        return f"imap+plain://{urllib.parse.quote(user, safe='')}@127.0.0.1:{self.port}"
 
     def limit(self, user: str, folder: str, kilobytes: int) -> None:
         """No more than so much mail in a folder, at least; NotImplementedError where it was started without quotas."""
         raise NotImplementedError
 
-    @abstractmethod
-    def connect(self, user: str) -> contextlib.AbstractContextManager[IMAPClient]:
+    @contextlib.contextmanager
+    def connect(self, user: str) -> Iterator[IMAPClient]:
         """A signed-in connection of the test's own."""
+        with client_of(self.port) as client:
+            client.login(user, self._users[user])
+            yield client
 
     def path(self, folder: str) -> str:
         """A folder's full name on this server: `path("Done/2026")` is `INBOX.Done.2026` where that is the style."""
