@@ -3,7 +3,8 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-xss proof-imap proof-many shots lint bench-ingest bench-search bench-web bench-disk bench-idle messages clean
+.PHONY: help demo test proof proof-xss proof-imap proof-many shots lint bench-ingest bench-search bench-web bench-disk \
+  bench-idle bench-verify bench-growth bench-memory messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -32,6 +33,9 @@ help:
 	@echo 'make bench-search    measure the search (COUNT=20000), see docs/benchmarks.md'
 	@echo 'make bench-web       measure the pages of a large archive (COUNT=1000000), see docs/benchmarks.md'
 	@echo 'make bench-disk      measure what the archive takes on disk (COUNT=20000, MAILS=…), see docs/benchmarks.md'
+	@echo 'make bench-verify    measure how long everything takes to be read again (COUNT=100000), see docs/benchmarks.md'
+	@echo 'make bench-growth    measure whether a mail costs more the more there are (COUNT=1000000), see docs/benchmarks.md'
+	@echo 'make bench-memory    measure what taking in mail needs of memory (COUNT=100000, MAILS=…), see docs/benchmarks.md'
 	@echo 'make messages        collect the sentences of the pages into web/translations, see docs/glossary.md'
 	@echo 'make clean           remove .venv and everything built'
 
@@ -92,6 +96,20 @@ BACKLOG ?= 100000
 bench-idle: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd
 	@$(BIN)/python -m bench.idle --connections $(CONNECTIONS) --backlog $(BACKLOG)
+
+bench-verify: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),100000)
+bench-verify: $(VENV)/.test
+	@$(BIN)/python -m bench.verify --count $(COUNT)
+
+bench-growth: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),1000000)
+bench-growth: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd
+	@$(BIN)/python -m bench.growth --count $(COUNT)
+
+bench-memory: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),100000)
+bench-memory: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd
+	@$(BIN)/python -m bench.memory --count $(COUNT) $(if $(MAILS),--mails '$(MAILS)')
 
 LANGUAGES := cs pl es ru
 PO_STYLE  := --width 120 --ignore-obsolete --ignore-pot-creation-date --no-fuzzy-matching
