@@ -1,0 +1,72 @@
+"""Several gateways on one PostgreSQL: each folder is one gateway's, and what a killed one held goes on with another."""
+
+import os
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select, update
+
+from archive.store.schema import binding as binding_table
+from archive.store.schema import lease
+
+from ..conftest import Account
+from ..world import mail
+from .conftest import Office
+from .test_serve import received, stop, until
+
+MakeAccount = Callable[..., Account]
+MANY = bool(os.environ.get("PROOF_MANY"))
+GATEWAYS = 4 if MANY else 2
+FOLDERS = 200 if MANY else 4
+SECONDS = 60 if MANY else 3
+
+
+@pytest.mark.databases("postgresql")
+def test_gateways_that_are_killed_lose_and_double_nothing(office: Office, dovecot: MakeAccount) -> None:
+    office.environment |= {"POSTROOM_GATEWAY__KEPT_LOOK": "5", "POSTROOM_GATEWAY__AT_ONCE": "4"}
+    accounts = [dovecot(f"user{number}") for number in range(FOLDERS)]
+    for account in accounts:
+        office.watch(account)
+    with office.archive.transaction() as session:
+        session.execute(update(binding_table).values(every=2))
+    gateways: list[subprocess.Popen[str]] = [office.start("gateway") for _ in range(GATEWAYS)]
+    chance = random.Random(7)
+    sent = 0
+    try:
+        until(lambda: all(row.succeeded_at for row in office.rows("binding")), 120)
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            for account in chance.sample(accounts, min(5, FOLDERS)):
+                account.server.deliver(account.user, "INBOX", mail(subject=f"Question {sent}"))
+                sent += 1
+            for number in chance.sample(range(GATEWAYS), GATEWAYS // 2):
+                gateways[number].kill()
+                gateways[number].communicate()
+                gateways[number] = office.start("gateway")
+            time.sleep(chance.uniform(1.0, 4.0))
+        until(lambda: received(office) == sent, 120)
+        until(lambda: set(office.settlements()) == {"moved"}, 120)
+        until(lambda: holders(office) == set(range(1, FOLDERS + 1)), 120)
+        for one in gateways:
+            stop(one)
+            assert one.stderr is not None
+            assert "Traceback" not in one.stderr.read()
+    finally:
+        for one in gateways:
+            one.kill()
+            one.communicate()
+    assert len(office.messages()) == len(office.copies()) == sent
+    assert Counter(office.settlements()) == {"moved": sent}
+    for account in accounts:
+        assert account.server.count(account.user, "INBOX") == 0
+
+
+def holders(office: Office) -> set[int]:
+    """Bindings whose lease somebody holds."""
+    with office.archive.reading() as session:
+        held = session.scalars(select(lease.c.name).where(lease.c.until > 0, lease.c.name.like("binding-%"))).all()
+    return {int(name.removeprefix("binding-")) for name in held}
