@@ -22,6 +22,7 @@ from config import settings
 
 from . import (
     assets,
+    bindings,
     conversations,
     errors,
     first_run,
@@ -38,6 +39,7 @@ from . import (
     previews,
     processes,
     profile,
+    quarantine,
     rail,
     search,
     shortcuts,
@@ -91,6 +93,8 @@ def create_app(
         mail_frame,
         search,
         health,
+        bindings,
+        quarantine,
         ledger,
         processes,
         profile,

@@ -148,6 +148,7 @@ class Reach:
     process: Process | None  # None: the visitor alone
     members: tuple[str, ...]
     bindings: tuple[str, ...]
+    import_mode: bool  # all of it was there before
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,12 @@ def _reach(session: Session, who: Visitor, deliveries: list[messages.Delivery]) 
     of_processes = {scope: who.process_of(scope) for scope in sources}
     names = processes.members(session, [one.id for one in of_processes.values() if one])
     return [
-        Reach(process, names.get(process.id, ()) if process else (), tuple(sources[scope]))
+        Reach(
+            process,
+            names.get(process.id, ()) if process else (),
+            tuple(sources[scope]),
+            all(one.import_mode for one in deliveries if one.scope == scope),
+        )
         for scope, process in of_processes.items()
     ]
 

@@ -14,6 +14,7 @@ from archive.post.observations import Notice
 from archive.post.troubles import Kind
 from archive.store.archive import Session
 
+from . import quarantine
 from .language import gettext
 from .rail import may_look_after
 from .visit import Visitor, office, visitor
@@ -70,6 +71,8 @@ def show() -> ResponseReturnValue:
         held=held,
         notices=notices,
         told=told,
+        why=quarantine.why,
+        content_scope=quarantine.scope,
         looked_at=office().now(),
     )
 

@@ -32,7 +32,7 @@ def show(id_: int) -> ResponseReturnValue:
     """The ledger of one binding, for whoever looks after it."""
     who = visitor()
     with office().archive.reading() as session:
-        one = next((each for each in bindings.every(session) if each.id == id_), None)
+        one = next((each for each in bindings.every(session, ended=True) if each.id == id_), None)
         if one is None or not may_look_after(who, one):
             abort(404)
         tallies = ledger.tallies(session, one.id)
@@ -45,9 +45,14 @@ def show(id_: int) -> ResponseReturnValue:
         binding=one,
         seen=sum(tally.counts.total() for tally in tallies),
         generations=[_generation(tally, one.uidvalidity) for tally in tallies],
-        untaken=sorted(untaken.items())[:SHOWN],
+        untaken=[(uid, reason(one)) for uid, one in sorted(untaken.items())[:SHOWN]],
         more=max(len(untaken) - SHOWN, 0),
     )
+
+
+def reason(one: Untaken) -> str:
+    """Why a mail is not taken, in the visitor's language; another version's reason stays in English."""
+    return gettext(one.reason) if one.reason in ledger.REASONS else one.reason
 
 
 def _generation(tally: Tally, present: int | None) -> Generation:

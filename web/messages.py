@@ -94,9 +94,14 @@ def source(id_: int) -> ResponseReturnValue:
         found = _found(session, id_)
         raw = _whole(session, found, _copies(session, id_))
     with raw:
-        begins = raw.read(SOURCE_SHOWN).decode("utf-8", "replace")
-    text = re.sub("[\x00-\x08\x0b-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", begins.replace("\r\n", "\n"))
+        text = readable(raw.read(SOURCE_SHOWN))
     return render_template("messages/source.html", message=found, text=text, cut=found.size > SOURCE_SHOWN)
+
+
+def readable(begins: bytes) -> str:
+    """The bytes of a mail in letters; what moves a cursor is made visible."""
+    text = begins.decode("utf-8", "replace").replace("\r\n", "\n")
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 @blueprint.get("/messages/<number:id_>/mail.eml")
@@ -105,11 +110,16 @@ def eml(id_: int) -> ResponseReturnValue:
     with office().archive.reading() as session:
         found = _found(session, id_)
         raw = _whole(session, found, _copies(session, id_))
+    return whole_mail(raw, (found.subject[:80] or "mail") + ".eml")
+
+
+def whole_mail(raw: IO[bytes], name: str) -> Response:
+    """A mail in a file, which is closed in the end, to be saved under a name."""
     length = raw.seek(0, 2)
     raw.seek(0)
     response = Response(_pieces(raw), mimetype="message/rfc822")
     response.content_length = length
-    return _enclosure(response, (found.subject[:80] or "mail") + ".eml")
+    return _enclosure(response, name)
 
 
 def _whole(session: Session, found: Message, copies: list[Copy]) -> IO[bytes]:

@@ -72,5 +72,10 @@ def rail() -> Rail | None:
 
 
 def may_look_after(visitor: Visitor, one: bindings.Binding) -> bool:
-    """Whose health page shows a binding: admins see all, others those of their processes and their own mailboxes."""
+    """Whose health page shows a binding: admins see all, others those of their processes and their own mailboxes.
+
+    A desk stands in somebody's own mailbox, whose folders are nobody's business in the process it hands mail to.
+    """
+    if one.desk_of is not None:
+        return visitor.user.admin or one.mailbox.owner == visitor.user.id
     return visitor.user.admin or visitor.viewer.sees(one.scope) or one.mailbox.owner == visitor.user.id

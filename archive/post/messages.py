@@ -177,6 +177,7 @@ class Delivery:
     scope: str
     at: int
     origin: Origin
+    import_mode: bool = False  # it was there before: whoever sends or notifies leaves it alone
 
     @property
     def binding(self) -> str:
@@ -194,7 +195,7 @@ def deliveries(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict
     found: dict[int, list[Delivery]] = {}
     for row in session.execute(query):
         if visible_to.sees(row.scope):
-            one = Delivery(row.message, row.scope, row.at, origin(row))
+            one = Delivery(row.message, row.scope, row.at, origin(row), bool(row.import_mode))
             found.setdefault(row.message, []).append(one)
     return found
 

@@ -12,7 +12,9 @@ from sqlalchemy import select
 
 from archive import installation
 from archive.people import processes, sessions, users
-from archive.post import bindings, ledger
+from archive.post import bindings, decisions, journal, ledger
+from archive.post.decisions import Preview, Waiting
+from archive.post.journal import Entry
 from archive.post.ledger import Untaken
 from archive.store.schema import message
 from archive.work import tickets
@@ -71,6 +73,25 @@ class House:
             left = {9001: Untaken(ledger.LEFT, "A person flagged it as deleted; it is left alone.")}
             ledger.note(session, helpdesk, 1, left, left, {9002}, NOW)
             bindings.select_generation(session, helpdesk.id, 1)
+            box = office.bindings["anna"].mailbox
+            asked = bindings.add(session, box, "Rodina", "Done", NOW - 3_600_000, user=office.users["anna"])
+            office.bindings["asked"] = bindings.get(session, asked)
+            some = [Waiting(NOW - day * 86_400_000, "Marek Novák", f"Dovolená, část {day}" + TAIL) for day in range(9)]
+            found = Preview(NOW, 1234, 98_765_432, 2, NOW - 800 * 86_400_000, NOW, some)
+            decisions.note_preview(session, office.archive, office.bindings["asked"], found)
+            helpdesk_process = processes.by_slug(session, "helpdesk")
+            assert helpdesk_process
+            own = office.bindings["anna"]
+            decisions.set_up_desk(session, own, helpdesk_process, "user:1", NOW)
+            lines = [
+                "LOGIN …",
+                "SELECT Postroom",
+                "UID SEARCH ALL",
+                f"UID FETCH {','.join(map(str, range(200)))} (BODY.PEEK[])",
+            ]
+            journal.add(session, box.id, Entry(7, own.id, NOW - 90_000, NOW, 1, [*lines, "LOGOUT"], 200, 200), 90)
+            for _ in range(1440):
+                journal.looked(session, own, Entry(8, own.id, NOW, NOW, 1, lines[:3], 0, 0))
             viewer = office.viewer("anna")
             seen = tickets.page(session, viewer, ["process:1"], None, 100)[2:]
             tickets.mark_seen(session, office.users["anna"], seen)
@@ -187,6 +208,10 @@ PLACES = (
     Place("processes", "/processes"),
     Place("health", "/health", "clara"),
     Place("health, nothing watched", "/health", "nina"),
+    Place("folder with a preview", lambda house: f"/bindings/{house.office.bindings['asked'].id}"),
+    Place("folder with desks", lambda house: f"/bindings/{house.office.bindings['anna'].id}"),
+    Place("folder, what was sent", lambda house: f"/bindings/{house.office.bindings['anna'].id}/journal"),
+    Place("mail in quarantine", "/quarantine/1"),
     Place("ledger", lambda house: f"/health/{house.office.bindings['helpdesk'].id}/ledger", "clara"),
     Place("ledger, nothing seen", lambda house: f"/health/{house.office.bindings['anna'].id}/ledger"),
     Place("profile", "/profile"),

@@ -45,6 +45,7 @@ class Mail:
 Address = Callable[[Mail, str], str]
 SIGNED_IN, MEMBERS, LOOKS_AFTER, BY_TOKEN, PUBLIC = "signed in", "members", "looks after", "by token", "public"
 ADMINS, MONITORS, OWNER = "admins", "monitors", "owner"
+STEERS, NOBODY = "may decide", "nobody"
 
 # Every route needs an entry: method, for whom, and its address (of a mail, for a person).
 ENTRIES: dict[str, tuple[str, str, Address]] = {
@@ -65,6 +66,15 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),
     "health.show": ("GET", SIGNED_IN, lambda m, _: "/health"),
     "ledger.show": ("GET", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger"),
+    "bindings.show": ("GET", LOOKS_AFTER, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}"),
+    "bindings.sent": ("GET", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/journal"),
+    "bindings.accept": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/accept"),
+    "bindings.pause": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/pause"),
+    "bindings.resume": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/resume"),
+    "bindings.disconnect": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/disconnect"),
+    "bindings.set_up_desk": ("POST", NOBODY, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/desks"),
+    "quarantine.show": ("GET", MEMBERS, lambda m, _: f"/quarantine/{m.held}"),
+    "quarantine.eml": ("GET", MEMBERS, lambda m, _: f"/quarantine/{m.held}/mail.eml"),
     "health.again": ("POST", LOOKS_AFTER, lambda m, _: f"/health/quarantine/{m.held}/again"),
     "mailboxes.show": ("GET", SIGNED_IN, lambda m, _: "/mailboxes"),
     "mailboxes.connect": ("POST", SIGNED_IN, lambda m, _: "/mailboxes/new"),
@@ -98,6 +108,8 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
 ALLOWED = {
     SIGNED_IN: {"anna", "dana", "bernd", "clara"},
     MEMBERS: {"anna", "dana"},
+    STEERS: {"anna", "clara"},
+    NOBODY: set(),
     LOOKS_AFTER: {"anna", "dana", "clara"},
     BY_TOKEN: {"anna", "dana"},
     ADMINS: {"clara"},

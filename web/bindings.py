@@ -1,0 +1,210 @@
+"""A watched folder's own page: what is in it before anything is taken, its desks, and what was sent to its server."""
+
+import re
+from dataclasses import dataclass
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from archive.people import processes, users
+from archive.post import bindings, decisions, journal
+from archive.post.bindings import Binding, BindingTrouble
+from archive.post.journal import Entry
+from archive.store.archive import Session
+
+from .language import gettext
+from .rail import may_look_after
+from .visit import Visitor, office, visitor
+
+blueprint = Blueprint("bindings", __name__)
+
+ENTRIES = 40  # of the journal on a page, or
+LINES = 1500  # commands, whichever is less
+_DAY_MS = 24 * 3600 * 1000
+
+
+def may_steer(who: Visitor, one: Binding) -> bool:
+    """Who may pause a folder, disconnect it, and see what was sent: of a private mailbox its owner alone."""
+    if one.mailbox.owner is not None:
+        return one.mailbox.owner == who.user.id
+    process = who.process_of(one.scope)
+    return who.user.admin or one.user == who.user.id or (process is not None and who.user.email in process.owners)
+
+
+def _found(session: Session, id_: int, *, steers: bool = False) -> Binding:
+    """The binding, for whoever looks after it or, with `steers`, may decide about it."""
+    try:
+        one = bindings.get(session, id_)
+    except LookupError:
+        abort(404)
+    if not (may_steer(visitor(), one) if steers else may_look_after(visitor(), one)):
+        abort(404)
+    return one
+
+
+@blueprint.get("/bindings/<number:id_>")
+def show(id_: int) -> ResponseReturnValue:
+    """How a folder is, and what may be decided about it."""
+    who, archive = visitor(), office().archive
+    with archive.reading() as session:
+        one = _found(session, id_)
+        steers = may_steer(who, one)
+        below = [each for each in bindings.every(session) if each.desk_of == one.id]
+        preview = decisions.read_preview(session, archive, one) if steers and one.asked_at else None
+        kept = decisions.remains(session, [one])
+        names = {each.id: each.name for each in processes.every(session)}
+        desks = [(each, names[each.process or 0]) for each in below]
+        paused_by = _name(session, one.paused_by)
+    taken = {each.process for each in below}
+    return render_template(
+        "bindings/show.html",
+        binding=one,
+        steers=steers,
+        preview=preview,
+        kept=kept,
+        desks=desks if steers else [],
+        free=[each for each in who.processes if each.id not in taken] if _may_have_desks(one, who) else [],
+        paused_by=paused_by,
+    )
+
+
+def _may_have_desks(one: Binding, who: Visitor) -> bool:
+    return one.mailbox.owner == who.user.id and one.desk_of is None and one.ended_at is None
+
+
+def _name(session: Session, actor: str | None) -> str:
+    """Who an actor is, for people."""
+    user = users.get(session, int(actor.removeprefix("user:"))) if actor and actor.startswith("user:") else None
+    return user.name if user else gettext("whoever looks after Postroom")
+
+
+@blueprint.post("/bindings/<number:id_>/accept")
+def accept(id_: int) -> ResponseReturnValue:
+    """The owner's yes: take what is there, or only what comes from now on."""
+    try:
+        with office().archive.transaction() as session:
+            one = _found(session, id_, steers=True)
+            later = request.form.get("how") == "from-now-on"
+            decisions.accept(session, one, visitor().viewer.actor, office().now(), from_now_on=later)
+    except BindingTrouble:
+        flash(gettext("That was answered already, or the folder has not been looked at yet."))
+    return _back(id_)
+
+
+@blueprint.post("/bindings/<number:id_>/pause")
+def pause(id_: int) -> ResponseReturnValue:
+    """Look at it no more until somebody says so."""
+    with office().archive.transaction() as session:
+        decisions.pause(session, [_found(session, id_, steers=True)], visitor().viewer.actor, office().now())
+    return _back(id_)
+
+
+@blueprint.post("/bindings/<number:id_>/resume")
+def resume(id_: int) -> ResponseReturnValue:
+    """Go on."""
+    with office().archive.transaction() as session:
+        decisions.resume(session, [_found(session, id_, steers=True)], visitor().viewer.actor, office().now())
+    return _back(id_)
+
+
+@blueprint.post("/bindings/<number:id_>/disconnect")
+def disconnect(id_: int) -> ResponseReturnValue:
+    """Watch it no more."""
+    with office().archive.transaction() as session:
+        decisions.disconnect(session, [_found(session, id_, steers=True)], visitor().viewer.actor, office().now())
+    return _back(id_)
+
+
+@blueprint.post("/bindings/<number:id_>/desks")
+def set_up_desk(id_: int) -> ResponseReturnValue:
+    """A folder below this one, from which mail goes to a process."""
+    who = visitor()
+    wanted = next((one for one in who.processes if str(one.id) == request.form.get("process")), None)
+    with office().archive.transaction() as session:
+        one = _found(session, id_, steers=True)
+        if wanted is None or not _may_have_desks(one, who):
+            abort(404)
+        try:
+            decisions.set_up_desk(session, one, wanted, who.viewer.actor, office().now())
+        except BindingTrouble:
+            flash(gettext("There is such a desk already."))
+    return _back(id_)
+
+
+def _back(id_: int) -> ResponseReturnValue:
+    return redirect(url_for("bindings.show", id_=id_), 303)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A command in words, and as it was sent."""
+
+    says: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An entry of the journal, in words."""
+
+    entry: Entry
+    binding: Binding | None
+    sent: tuple[Sent, ...]
+
+
+@blueprint.get("/bindings/<number:id_>/journal")
+def sent(id_: int) -> ResponseReturnValue:
+    """Every command that was sent to the server for this folder, by session; in a private mailbox, for any."""
+    before = request.args.get("before", "")
+    start = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    with office().archive.reading() as session:
+        one = _found(session, id_, steers=True)
+        of = {each.id: each for each in bindings.every(session, ended=True) if each.mailbox.id == one.mailbox.id}
+        only = None if one.mailbox.owner is not None else [one.id]
+        found = journal.entries(session, one.mailbox.id, only, 0, start, ENTRIES + 1)
+    shown, lines = 0, 0
+    while shown < min(len(found), ENTRIES) and (shown == 0 or lines + len(found[shown][1].lines) <= LINES):
+        lines += len(found[shown][1].lines)
+        shown += 1
+    told = [
+        Told(entry, of.get(entry.binding or 0), tuple(Sent(in_words(line), line) for line in entry.lines))
+        for _, entry in found[:shown]
+    ]
+    older = found[shown - 1][0] if shown < len(found) else None
+    return render_template("bindings/journal.html", binding=one, told=told, older=older)
+
+
+def in_words(line: str) -> str:
+    """What a command does, for people."""
+    wanted = re.match(r"(?:UID )?[A-Z]+", line.upper())
+    verb = wanted[0] if wanted else ""
+    if verb == "UID FETCH":
+        if "BODY.PEEK[]" in line:
+            return gettext("Fetched mails, without marking them as read.")
+        if "HEADER.FIELDS" in line:
+            return gettext("Read sender and subject of the newest mails.")
+        return gettext("Asked how large mails are.")
+    return {
+        "CAPABILITY": gettext("Asked what the server can do."),
+        "STARTTLS": gettext("Asked for encryption."),
+        "LOGIN": gettext("Signed in."),
+        "AUTHENTICATE": gettext("Signed in."),
+        "NAMESPACE": gettext("Asked how folders are named here."),
+        "LIST": gettext("Looked whether a folder is there."),
+        "STATUS": gettext("Asked how a folder stands, without opening it."),
+        "SELECT": gettext("Opened a folder."),
+        "EXAMINE": gettext("Opened a folder, only to read."),
+        "UID SEARCH": gettext("Asked which mails are there."),
+        "UID MOVE": gettext("Moved archived mails to where they go afterwards."),
+        "UID COPY": gettext("Copied archived mails to where they go afterwards."),
+        "UID STORE": gettext("Marked originals whose copies are there."),
+        "UID EXPUNGE": gettext("Took away originals whose copies are there."),
+        "CREATE": gettext("Made a folder."),
+        "SUBSCRIBE": gettext("Let mail programs show that folder."),
+        "GETQUOTAROOT": gettext("Asked how full the mailbox is."),
+        "NOOP": gettext("Asked whether there is news."),
+        "IDLE": gettext("Began to wait for news."),
+        "DONE": gettext("Stopped waiting."),
+        "UNSELECT": gettext("Closed the folder."),
+        "LOGOUT": gettext("Signed out."),
+    }.get(verb, gettext("Something else; see the command itself."))
