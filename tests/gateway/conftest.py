@@ -229,7 +229,7 @@ class Office:
                 for table in tables:
                     if table not in but:
                         found[f"{file}.{table}"] = database.execute(f'SELECT * FROM "{table}"').fetchall()
-        for pack in sorted((self.folder / "blobs").glob("*")):
+        for pack in sorted((self.folder / "blobs").glob("*.pack")):
             found[pack.name] = pack.read_bytes()
         return found
 

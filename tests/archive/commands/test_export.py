@@ -103,7 +103,7 @@ def test_an_empty_folder_is_taken_any_other_refused(office: Office) -> None:
 
 def test_a_damaged_copy_is_left_out_and_named_the_others_are_written(office: Office) -> None:
     office.take(office.helpdesk, QUESTION, OFFER)
-    (pack,) = (office.data / "blobs").iterdir()
+    (pack,) = (office.data / "blobs").glob("*.pack")
     stored = bytearray(pack.read_bytes())
     stored[60] ^= 1
     pack.write_bytes(stored)
