@@ -65,6 +65,7 @@ class House:
         files = [("Angebot" + "_sehr_lang" * 12 + ".pdf", pdf()), *((f"{n}.csv", b"a;b\n") for n in range(8))]
         office.take("helpdesk", world.mail(subject="Offer" + TAIL * 2, text="> a\n" * 5, attachments=files))
         office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "The database refuses it")
+        viewer = office.viewer("anna")  # not within the transaction: on SQLite a second connection waits for it
         with office.archive.transaction() as session:
             helpdesk = office.bindings["helpdesk"]
             says = "The server refuses the password. Enter the new one."
@@ -92,7 +93,6 @@ class House:
             journal.add(session, box.id, Entry(7, own.id, NOW - 90_000, NOW, 1, [*lines, "LOGOUT"], 200, 200), 90)
             for _ in range(1440):
                 journal.looked(session, own, Entry(8, own.id, NOW, NOW, 1, lines[:3], 0, 0))
-            viewer = office.viewer("anna")
             seen = tickets.page(session, viewer, ["process:1"], None, 100)[2:]
             tickets.mark_seen(session, office.users["anna"], seen)
         with office.archive.transaction() as session:
@@ -223,6 +223,7 @@ PLACES = (
     Place("sign-in, mistyped", "/sign-in", None, _sign_in_wrongly),
     Place("sign-in by link", _link, None),
     Place("sign-in by a dead link", "/sign-in/link/none", None),
+    Place("your mailboxes", "/mailboxes"),
     Place("organisation", "/organisation", "clara"),
     Place("organisation, mistyped", "/organisation", "clara", _break),
     Place("what comes next", "/next-steps", "clara"),
