@@ -34,7 +34,7 @@ MINUTE = 60_000
 PLACEHOLDER = re.compile(r"%\(\w+\)[ds]|%%")
 # Words that are the same in a language as in English, each looked at.
 SAME = {
-    "pl": {"Menu"},
+    "pl": {"Folder", "Menu"},
 }
 
 
