@@ -7,7 +7,7 @@ from flask import Blueprint, abort, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from archive import intake
-from archive.post import bindings, messages, observations, troubles
+from archive.post import bindings, messages, observations, timetable, troubles
 from archive.post.bindings import Binding
 from archive.post.messages import Quarantined
 from archive.post.observations import Notice
@@ -105,3 +105,15 @@ def again(id_: int) -> ResponseReturnValue:
             abort(404)
         intake.try_again(session, id_, who.viewer.actor, office().now())
     return redirect(url_for("health.show", _anchor=f"q{id_}"), 303)
+
+
+@blueprint.post("/health/<number:id_>/again")
+def look_again(id_: int) -> ResponseReturnValue:
+    """Have a folder in trouble looked at as soon as may be, a refused mailbox too."""
+    who = visitor()
+    with office().archive.transaction() as session:
+        one = next((each for each in bindings.every(session) if each.id == id_), None)
+        if one is None or not may_look_after(who, one):
+            abort(404)
+        timetable.bring_forward(session, [id_], office().now())
+    return redirect(url_for("health.show", _anchor=f"t{id_}"), 303)

@@ -43,6 +43,18 @@ def test_trouble_stands_in_words_with_what_to_do(office: Office) -> None:
     assert '<span class="n" data-tone="bad">2<' in office.browser("clara").get("/").text
 
 
+def test_a_folder_in_trouble_is_tried_again_by_its_button(office: Office) -> None:
+    with office.archive.transaction() as session:
+        one = office.bindings["helpdesk"]
+        bindings.failed(session, one, NOW, trouble="Refused.", permanent=True, next_at=NOW + 43_200_000)
+    anna = office.browser("anna")
+    assert f"/health/{one.id}/again" in anna.get("/health").text
+    assert anna.post(f"/health/{one.id}/again").headers["Location"] == f"/health#t{one.id}"
+    with office.archive.reading() as session:
+        assert bindings.get(session, one.id).next_at < NOW + 43_200_000
+    assert f"/health/{one.id}/again" not in anna.get("/health").text
+
+
 def failing(office: Office, kind: str | None, values: dict[str, str], sentence: str = "It failed.") -> None:
     with office.archive.transaction() as session:
         more = {"permanent": True, "next_at": NOW, "kind": kind, "values": values}

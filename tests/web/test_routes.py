@@ -75,6 +75,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "bindings.set_up_desk": ("POST", NOBODY, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/desks"),
     "quarantine.show": ("GET", MEMBERS, lambda m, _: f"/quarantine/{m.held}"),
     "quarantine.eml": ("GET", MEMBERS, lambda m, _: f"/quarantine/{m.held}/mail.eml"),
+    "health.look_again": ("POST", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/again"),
     "health.again": ("POST", LOOKS_AFTER, lambda m, _: f"/health/quarantine/{m.held}/again"),
     "mailboxes.show": ("GET", SIGNED_IN, lambda m, _: "/mailboxes"),
     "mailboxes.connect": ("POST", SIGNED_IN, lambda m, _: "/mailboxes/new"),
