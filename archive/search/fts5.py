@@ -212,11 +212,11 @@ def _asked(
         # CASE, for in what is selected SQLite looks at both sides of an AND.
         answers, where = (
             f"CASE WHEN postroom_sees(place.marks) THEN {' AND '.join(conditions)} END",
-            "TRUE LIMIT :probed",
+            "TRUE ORDER BY search.rowid LIMIT :probed",
         )
         values["probed"] = _PROBED
     else:
-        answers, where = "TRUE", " AND ".join(conditions)
+        answers, where = "TRUE", f"{' AND '.join(conditions)} ORDER BY search.rowid"
     if "scopes" in values:
         where, answers = (one.replace(":scopes", "(SELECT value FROM json_each(:scopes))") for one in (where, answers))
         values["scopes"] = json.dumps(values["scopes"])
