@@ -273,7 +273,7 @@ def backlog(count: int) -> str:
         server.create(few, "Done")
         server.load(many, "INBOX", sorted(letters.iterdir()), link=True)
         watch(archive, [("many", server.url(many)), ("few", server.url(few))])
-        took = []
+        took: list[float] = []
         with serving("gateway"):
             began = time.monotonic()
             until(lambda: received(archive) > 0, 60)

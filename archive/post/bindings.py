@@ -276,13 +276,6 @@ def get(session: Session, id_: int) -> Binding:
     return _binding(row)
 
 
-def due(session: Session, now: int, limit: int) -> list[Binding]:
-    """Bindings whose time has come, the longest waiting first."""
-    awake = binding.c.paused_at.is_(None) & binding.c.ended_at.is_(None)
-    query = _joined().where(binding.c.next_at <= now, awake).order_by(binding.c.next_at).limit(limit)
-    return [_binding(row) for row in session.execute(query)]
-
-
 def select_generation(session: Session, id_: int, uidvalidity: int, before_uidnext: int | None = None) -> None:
     """Note the watched folder's UIDVALIDITY, and below which UID its mail was there before."""
     values = {"uidvalidity": uidvalidity, "before_uidnext": before_uidnext}

@@ -9,7 +9,7 @@ import pytest
 from archive.events import log
 from archive.front import now
 from archive.people import processes
-from archive.post import bindings, decisions, ledger
+from archive.post import bindings, decisions, ledger, timetable
 from archive.post.bindings import BindingTrouble
 from archive.store.schema import membership
 from gateway.poller import Outcome
@@ -160,7 +160,7 @@ def test_a_paused_folder_is_not_looked_at_and_is_no_trouble(office: Office, dove
     with office.archive.transaction() as session:
         decisions.pause(session, [bindings.get(session, binding)], "user:1", now())
         decisions.pause(session, [bindings.get(session, binding)], "user:2", now())
-        assert bindings.due(session, now() + 10**9, 10) == []
+        assert timetable.due(session, now() + 10**9, 10, proven=False) == []
     outcome = office.poll_well(binding)
     assert (outcome.rests, outcome.seen) == (True, 0)
     assert len(help_.server.commands(help_.user)) == said
@@ -168,7 +168,7 @@ def test_a_paused_folder_is_not_looked_at_and_is_no_trouble(office: Office, dove
     assert (paused.trouble, paused.paused_by) == (None, "user:1")
     with office.archive.transaction() as session:
         decisions.resume(session, [paused], log.OPERATOR, now())
-        assert [one.id for one in bindings.due(session, now(), 10)] == [binding]
+        assert [one.id for one in timetable.due(session, now(), 10, proven=False)] == [binding]
     assert office.events()[-2:] == ["binding.paused", "binding.resumed"]
     assert office.poll(binding).trouble
 
