@@ -27,7 +27,7 @@ _NAMES = (
     ("STORE", rb"UID STORE "),
     ("EXPUNGE", rb"UID EXPUNGE "),
     *((verb, rb"%b\b" % verb.encode()) for verb in ("CAPABILITY", "LOGIN", "NAMESPACE", "LIST", "CREATE", "SUBSCRIBE")),
-    *((verb, rb"%b\b" % verb.encode()) for verb in ("SELECT", "EXAMINE", "STATUS", "IDLE", "LOGOUT", "UNSELECT")),
+    *((verb, rb"%b\b" % verb.encode()) for verb in ("SELECT", "EXAMINE", "STATUS", "LOGOUT")),
 )
 # Never, whatever goes wrong.
 _OFFENCES = (
@@ -96,7 +96,6 @@ class Talk:
 class _Due:
     fault: Fault
     name: str
-    skip: int
     times: int
 
 
@@ -124,13 +123,9 @@ class Relay:
         port: int = self._listener.getsockname()[1]
         return port
 
-    def strike(self, fault: Fault, name: str, *, skip: int = 0, times: int = 1) -> None:
-        """From now on `times` commands of this name meet the fault, after `skip` that do not."""
-        self._due.append(_Due(fault, name, skip, times))
-
-    def behave(self) -> None:
-        """Forgets every fault."""
-        self._due.clear()
+    def strike(self, fault: Fault, name: str, *, times: int = 1) -> None:
+        """The next `times` commands of this name meet the fault."""
+        self._due.append(_Due(fault, name, times))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._listen, daemon=True).start()
@@ -196,10 +191,7 @@ class Relay:
                 line += here.read(int(match[1])) + here.readline()
             self._note(number, name, line if name != "LOGIN" else line.partition(b" LOGIN ")[0] + b" LOGIN\r\n")
             talk = Talk(name, line, client, self._over)
-            if name == "IDLE":
-                self._idle(talk, here, server, there)
-            else:
-                self._exchange(talk, server, lambda tag=talk.tag: _answers_to(tag, there))  # type: ignore[misc]
+            self._exchange(talk, server, lambda tag=talk.tag: _answers_to(tag, there))  # type: ignore[misc]
 
     def _exchange(self, talk: Talk, server: socket.socket, hear: Callable[[], list[bytes]]) -> None:
         fault = self._fault_for(talk.name)
@@ -215,36 +207,11 @@ class Relay:
         else:
             talk.say(*told)
 
-    def _idle(self, talk: Talk, here: "_Reader", server: socket.socket, there: "_Reader") -> None:
-        """Until DONE: what the server tells goes through as it comes, but for the first line where a fault is due."""
-        ended = threading.Event()
-
-        def tell() -> None:
-            with contextlib.suppress(_GoneError, OSError, ValueError):
-                while not ended.is_set():
-                    answer = _one_answer(there)
-                    talk.say(answer)
-                    if answer.startswith(talk.tag + b" "):
-                        return
-
-        self._exchange(talk, server, lambda: [_one_answer(there)])
-        telling = threading.Thread(target=tell, daemon=True)
-        telling.start()
-        done = here.readline()
-        if not done:
-            ended.set()
-            raise _GoneError
-        server.sendall(done)
-        telling.join()
-
     def _fault_for(self, name: str) -> Fault | None:
         with self._guard:
             for due in self._due:
                 if due.name != name or not due.times:
                     continue
-                if due.skip:
-                    due.skip -= 1
-                    return None
                 due.times -= 1
                 self.struck += 1
                 return due.fault
