@@ -470,6 +470,10 @@ class _Visit:
             many, sizes = sum(size for _, size in listed) >= WORTH_WORKERS_BYTES, iter(listed)
         if many and workers is not None and workers.free():
             connecting, binding, uidvalidity = self._poller.connecting, self._binding, self._uidvalidity
+            if account.by_token and self._kept is not None:
+                # Tokens are good for an hour, and the connection may be older.
+                poller = self._poller
+                account = credentials.of(self._archive, binding.mailbox, poller.connecting, poller.clock)
             orders = (Order(account, connecting, binding, uidvalidity, batch) for batch in self._batches(sizes))
             workers.run(orders, done, self._poller.stopping)
         else:
