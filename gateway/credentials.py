@@ -1,8 +1,9 @@
 """With what a mailbox is signed in to: its password, or a token that is renewed before it expires."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from archive.post import consents, providers
+from archive.post import consents, observations, providers
 from archive.post.bindings import Mailbox as Box
 from archive.post.consents import Consent
 from archive.post.providers import Provider
@@ -90,6 +91,10 @@ def _renewed(archive: Archive, box: Box, by: Provider, connecting: Connecting, c
     # Many providers take the old refresh token no more from here on: the new one is durable before anything else.
     with archive.transaction() as session:
         ours = consents.renew(session, archive, box, by, kept, given.tokens, clock())
+        before = observations.get(session, box.id)
+        after = replace(before, ahead=given.ahead)
+        if given.ahead is not None and observations.news(before, after):
+            observations.note(session, box.id, after, clock())
         newest = consents.get(session, box.id)
     if not ours and newest is not None and newest.access is not None:  # a person gave consent anew meanwhile
         return archive.key.decrypt_secret(newest.access)

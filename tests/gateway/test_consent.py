@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archive.post import bindings, consents, providers
+from archive.post import bindings, consents, observations, providers
 from archive.post.bindings import Mailbox as Box
 from archive.post.consents import Consent
 from archive.post.providers import Provider as Row
@@ -192,6 +192,18 @@ def test_a_rotated_token_is_durable_before_the_new_access_token_is_used(
     assert seen[0] != before
     scene.now += 2 * HOUR
     scene.sign_in()
+
+
+def test_a_provider_whose_clock_differs_is_noticed_until_it_does_no_more(scene: Scene) -> None:
+    found = []
+    for ahead in (-600.0, 0.0):
+        scene.provider.clock_ahead = ahead
+        scene.sign_in()
+        scene.now += 2 * HOUR
+        with scene.office.archive.reading() as session:
+            told = observations.told(session, [scene.box], scene.now)[scene.box.id]
+        found.append([(one.kind, one.values["minutes"]) for one in told])
+    assert found == [[("clock", "10")], []]
 
 
 def test_ten_at_once_renew_once(scene: Scene) -> None:
