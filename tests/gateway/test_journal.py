@@ -161,6 +161,7 @@ def test_after_the_set_time_it_is_swept(office: Office, dovecot: MakeAccount) ->
 
 def test_trying_a_mailbox_out_is_told_too(office: Office, dovecot: MakeAccount) -> None:
     help_ = dovecot("helpdesk")
+    help_.server.create(help_.user, "Done")
     office.watch(help_, name="office")
     assert office.call("mailbox", "test", "office").returncode == 0
     (entry,) = entries(office)
