@@ -241,6 +241,8 @@ def watched_folders(session: Session, now: int) -> Iterator[Finding]:
 
 
 def _binding(one: Binding, now: int) -> Finding:
+    if one.paused_at is not None:
+        return Finding("bindings", "ok", f"{one.name} is paused since {when(one.paused_at)}.")
     if one.trouble is not None:
         since = when(one.trouble_since or now)
         then = "It is not tried by itself until this is mended." if one.permanent else "It is tried again by itself."

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from archive import doctor
 from archive.events import log
 from archive.front import now
 from archive.people import processes
@@ -161,6 +162,9 @@ def test_a_paused_folder_is_not_looked_at_and_is_no_trouble(office: Office, dove
         decisions.pause(session, [bindings.get(session, binding)], "user:1", now())
         decisions.pause(session, [bindings.get(session, binding)], "user:2", now())
         assert timetable.due(session, now() + 10**9, 10, proven=False) == []
+    with office.archive.reading() as session:
+        (found,) = [one for one in doctor.watched_folders(session, now() + 10**9) if one.check == "bindings"]
+    assert (found.state, "is paused since" in found.says) == ("ok", True)
     outcome = office.poll_well(binding)
     assert (outcome.rests, outcome.seen) == (True, 0)
     assert len(help_.server.commands(help_.user)) == said

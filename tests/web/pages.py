@@ -80,6 +80,7 @@ class House:
             some = [Waiting(NOW - day * 86_400_000, "Marek Novák", f"Dovolená, část {day}" + TAIL) for day in range(9)]
             found = Preview(NOW, 1234, 98_765_432, 2, NOW - 800 * 86_400_000, NOW, some)
             decisions.note_preview(session, office.archive, office.bindings["asked"], found)
+            bindings.succeeded(session, office.bindings["asked"], NOW, waiting=1234, empty=False)
             helpdesk_process = processes.by_slug(session, "helpdesk")
             assert helpdesk_process
             own = office.bindings["anna"]
