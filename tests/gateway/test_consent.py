@@ -85,8 +85,9 @@ class Scene:
     def give(self, refresh: str | None = None, *, lasts: int = 0) -> None:
         """Consent as a person gave it; its access token has `lasts` seconds left."""
         tokens = consents.Tokens("an-old-token", lasts, refresh or self.provider.consent(USER))
+        box, row = self.box, self.row
         with self.office.archive.transaction() as session:
-            consents.give(session, self.office.archive, self.box, self.row, tokens, self.now, "user:1")
+            consents.give(session, self.office.archive, box, row, tokens, self.now, "user:1")
 
     def sign_in(self) -> Account:
         with credentials.open_mailbox(self.office.archive, self.box, self.connecting, self.clock) as opened:
@@ -128,9 +129,9 @@ def test_dovecot_takes_the_token_and_mail_is_archived(scene: Scene, server: Dove
     server.load(USER, "INBOX", [])
     with server.connect(USER) as client:
         client.append("INBOX", world.mail(subject="By consent"))
+    box, anna = scene.box, scene.office.names["anna"]
     with scene.office.archive.transaction() as session:
-        anna = scene.office.names["anna"]
-        binding = bindings.add(session, scene.box, "INBOX", "Done", NOW, user=anna, preview=False)
+        binding = bindings.add(session, box, "INBOX", "Done", NOW, user=anna, preview=False)
     outcome = scene.office.poll_well(binding, connecting=scene.connecting)
     assert (outcome.archived, outcome.moved) == (1, 1)
     assert scene.provider.asked == ["refresh_token"]
@@ -145,9 +146,12 @@ def test_either_way_of_showing_a_token_lets_anna_in_and_says_why_not(
     other = "XOAUTH2" if kind == "OAUTHBEARER" else "OAUTHBEARER"
     plain = mailbox.initial_response
     shown: list[str] = []
-    monkeypatch.setattr(
-        mailbox, "initial_response", lambda account, chosen: shown.append(chosen) or plain(account, chosen)
-    )
+
+    def shows(account: Account, chosen: str) -> bytes:
+        shown.append(chosen)
+        return plain(account, chosen)
+
+    monkeypatch.setattr(mailbox, "initial_response", shows)
     connect = mailbox.Mailbox._connect
 
     def without_the_other(self: Any) -> Any:
@@ -181,7 +185,7 @@ def test_a_rotated_token_is_durable_before_the_new_access_token_is_used(
     seen: list[bytes | None] = []
     before = scene.kept.refresh
 
-    def dies(account: Account, connecting: Connecting) -> Any:
+    def dies(*_: object) -> Any:
         seen.append(scene.kept.refresh)
         raise KeyboardInterrupt
 
@@ -200,8 +204,9 @@ def test_a_provider_whose_clock_differs_is_noticed_until_it_does_no_more(scene: 
         scene.provider.clock_ahead = ahead
         scene.sign_in()
         scene.now += 2 * HOUR
+        box = scene.box
         with scene.office.archive.reading() as session:
-            told = observations.told(session, [scene.box], scene.now)[scene.box.id]
+            told = observations.told(session, [box], scene.now)[box.id]
         found.append([(one.kind, one.values["minutes"]) for one in told])
     assert found == [[("clock", "10")], []]
 
@@ -313,8 +318,9 @@ def test_a_shared_mailbox_is_opened_as_the_application_itself(make_scene: Callab
 
 def test_an_unknown_client_is_the_operators_to_mend(make_scene: Callable[..., Scene]) -> None:
     scene = make_scene("client")
+    row = scene.row
     with scene.office.archive.transaction() as session:
-        providers.set_secret(session, scene.office.archive, scene.row, "one that has expired", NOW)
+        providers.set_secret(session, scene.office.archive, row, "one that has expired", NOW)
     with pytest.raises(Refused, match="postroom provider secret") as met:
         scene.sign_in()
     assert met.value.kind == "client secret"

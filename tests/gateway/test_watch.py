@@ -13,7 +13,8 @@ from gateway.watch import MOST_AHEAD_MS, Watch, ahead
 from .. import world
 from ..conftest import Account
 from ..servers.certificates import Authority
-from ..servers.dovecot import PASSWORD, Dovecot
+from ..servers.dovecot import Dovecot
+from ..servers.imap import PASSWORD
 from .conftest import Office
 
 QUOTA = (
