@@ -94,9 +94,11 @@ def _with_driver(url: URL) -> URL:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
+    # In a file that has pages it changes nothing, and waits for whoever writes at the moment.
+    new = connection.execute("PRAGMA page_count").fetchone() == (0,)
     for pragma in (
         f"page_size = {PAGE_BYTES}",
-        "auto_vacuum = INCREMENTAL",  # of a new file: what merging the index frees can be given back
+        *(["auto_vacuum = INCREMENTAL"] if new else []),  # what merging the index frees can be given back
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
