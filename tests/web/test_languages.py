@@ -34,7 +34,8 @@ MINUTE = 60_000
 PLACEHOLDER = re.compile(r"%\(\w+\)[ds]|%%")
 # Words that are the same in a language as in English, each looked at.
 SAME = {
-    "pl": {"Folder", "Menu"},
+    "cs": {"STARTTLS (port 143)"},
+    "pl": {"Folder", "Menu", "STARTTLS (port 143)"},
 }
 
 
