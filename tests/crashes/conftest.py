@@ -12,6 +12,7 @@ from ..servers.dovecot import Dovecot
 from .scene import FORTY, Scene, furnish_for_commands, set_up
 
 PROOF = bool(os.environ.get("PROOF"))
+Tried = Callable[[str, int, int], None]  # a kind of crash, points tried, at how many something was wrong
 CAPABILITIES = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE UNSELECT"
 _numbers = count(1)
 
@@ -62,3 +63,9 @@ def scene(servers: Callable[[str], Dovecot], template: Home, tmp_path: Path) -> 
         return set_up(servers(moving), f"crash{number}", template, folder, raws)
 
     return make
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Tried:
+    """Notes what a test tried, for the table (`crash_table`)."""
+    return lambda kind, points, found: record_property("crashes", (kind, points, found))

@@ -14,6 +14,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ STEPS = {
     "settle": ("archive.post.receipts", "settle"),
     "succeeded": ("archive.post.bindings", "succeeded"),
 }
+# A pass by itself, an intake worker of it, the confined reader of it, a pass over a connection that was kept.
+TRACED = ("pass", "worker", "reader", "kept")
 MUTANTS = ("no fdatasync", "moved too early")
 Reached = Callable[[str, str, int], None]  # when, step, number
 
@@ -59,6 +62,8 @@ def main() -> None:
         _break(arguments.mutant)
     _watch(disk, arguments.watch)
     _wrap_steps(_killer(arguments.die, arguments.log, disk if arguments.cut else None))
+    if arguments.trace:
+        _trace(arguments.of, arguments.trace, arguments.inject)
     if arguments.started:
         _tell_start(arguments.started)
 
@@ -75,6 +80,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--watch", type=Path, help="write every breach of the order into this file")
     parser.add_argument("--started", type=Path, help="make this file when the pass begins")
     parser.add_argument("--cut", action="store_true", help="dying takes along what no sync had made durable")
+    parser.add_argument("--trace", type=Path, help="write the system calls of one thread into this file")
+    parser.add_argument("--of", choices=TRACED, default="pass", help="which thread")
+    parser.add_argument("--inject", default="", help="what strace does to it")
     parser.add_argument("--mutant", choices=MUTANTS)
     parser.add_argument("--batch", type=int, default=10, help="mails a batch")
     parser.add_argument("--moves", type=int, default=15, help="originals a move waits for")
@@ -164,6 +172,42 @@ def _tell_start(path: Path) -> None:
         return original(self, binding)
 
     Poller.poll = poll  # type: ignore[method-assign]
+
+
+def _trace(of: str, log: Path, inject: str) -> None:
+    """The first of its kind: what takes a killed one's place is left in peace."""
+    from archive.confinement import Worker
+    from gateway.poller import Poller
+    from gateway.workers import Workers
+
+    from . import strace
+
+    begun = threading.Lock()
+
+    def begin(thread: int) -> None:
+        if begun.acquire(blocking=False):
+            strace.attach(thread, log, inject)
+
+    owner, name = {
+        "pass": (Poller, "look"),
+        "kept": (Poller, "look"),
+        "worker": (Workers, "_spawn"),
+        "reader": (Worker, "__init__"),
+    }[of]
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def called(*arguments: Any, **named: Any) -> Any:
+        if of == "pass" or (of == "kept" and arguments[2:] and arguments[2] is not None):
+            begin(threading.get_native_id())
+        result = original(*arguments, **named)
+        if of == "worker":
+            begin(result.process.pid)
+        elif of == "reader":
+            begin(arguments[0].process.pid)
+        return result
+
+    setattr(owner, name, called)
 
 
 class Disk:

@@ -62,6 +62,9 @@ def forty_mails() -> list[bytes]:
 FORTY = forty_mails()
 
 
+SIX = FORTY[:3] + FORTY[25:27] + FORTY[28:29]  # threads, a copy, an attachment that two mails have
+
+
 @dataclass
 class Scene:
     """One account, one archive, one binding INBOX → Done."""
@@ -89,12 +92,12 @@ class Scene:
     def processed(self) -> list[Mail]:
         return self.server.mails(self.user, DONE)
 
-    def runner(self, *options: str) -> list[str]:
-        return [sys.executable, "-m", "tests.crashes.runner", *options, "--", "poll", "--json"]
+    def runner(self, *options: str, command: Sequence[str] = ("poll", "--json")) -> list[str]:
+        return [sys.executable, "-m", "tests.crashes.runner", *options, "--", *command]
 
-    def start(self, *options: str) -> "subprocess.Popen[str]":
+    def start(self, *options: str, command: Sequence[str] = ("poll", "--json")) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            self.runner(*options),
+            self.runner(*options, command=command),
             env=self.environment,
             cwd=ROOT,
             stdout=subprocess.PIPE,
