@@ -70,12 +70,17 @@ class Listening:
             return [id_ for id_, one in self._kept.items() if one.lease.lost]
 
     def add(self, one: Kept) -> None:
-        """Wait for its news."""
+        """Wait for its news; given up where nobody waits any more."""
         patience = min(one.every, LONGEST) * (0.9 + 0.1 * self._chance())
         with self._guard:
-            self._kept[one.binding] = one
-            self._until[one.binding] = one.since + patience
-            self._selector.register(one.mailbox.fileno(), selectors.EVENT_READ, one)
+            ended = self._ended
+            if not ended:
+                self._kept[one.binding] = one
+                self._until[one.binding] = one.since + patience
+                self._selector.register(one.mailbox.fileno(), selectors.EVENT_READ, one)
+        if ended:
+            one.give_up()
+            return
         self._listen_to(one)  # what came together with the server's last answer makes nothing readable any more
 
     def take(self, binding: int) -> Kept | None:
@@ -96,7 +101,8 @@ class Listening:
 
     def close(self) -> list[Kept]:
         """Wait for nothing any more; gives back all that were here."""
-        self._ended = True
+        with self._guard:
+            self._ended = True
         with contextlib.suppress(BlockingIOError):  # it was rung already
             os.write(self._rope, b"!")
         if self._thread.is_alive():

@@ -8,6 +8,7 @@ import imaplib
 import re
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ HEADING = 4096  # bytes of From and Subject that are asked for
 FAREWELL = 5.0  # seconds we wait for the answer to LOGOUT: nothing depends on it
 MARK = "$Postroom"  # keyword on originals that cannot be moved
 _LINE = 6000  # bytes of UIDs one command carries
+_SAID = 4096  # characters of an answer that may become part of a sentence
+_RUN = re.compile(r"[^\s\"'()\\]{16,}")  # so much of a secret is as good as all of it
 _MANY = 1_000_000  # UIDs; no command of ours names so many
 _ANSWERS = ("FETCH", "SEARCH", "LIST", "STATUS", "EXPUNGE", "COPYUID")  # that are looked for by name
 
@@ -110,6 +113,7 @@ class Mailbox:
         self._connecting = connecting
         self._broken = False
         self._idles = self._told = False
+        self._opened: tuple[str, bool, int] | None = None  # folder, whether read-only, UIDVALIDITY
         self.latest = 0  # INTERNALDATE of the newest mail that was fetched, UTC ms; 0: none
         self._client: Any = None
         try:
@@ -240,14 +244,14 @@ class Mailbox:
 
     def _trouble(self, error: Exception, doing: str) -> Trouble:
         """What went wrong between us and the server, as a sentence."""
-        server = self.account.server
+        server, said = self.account.server, unsaid(self.account, str(error))
         match error:
             case socket.gaierror():
                 return Unreachable("host", host=self.account.host)
             case ssl.SSLCertVerificationError():
                 return certificate_trouble(server, error)
             case ssl.SSLError():
-                return Unreachable("encryption", server=server, answer=error.reason or error)
+                return Unreachable("encryption", server=server, answer=error.reason or said)
             case TooSlow():
                 return Unreachable("slow", server=server, doing=doing)
             case TimeoutError():
@@ -256,21 +260,21 @@ class Mailbox:
             case ConnectionRefusedError():
                 return Unreachable("not listening", server=server)
             case imaplib.IMAP4.readonly():
-                return Unreachable("forbidden", server=server, doing=doing, answer=error)
+                return Unreachable("forbidden", server=server, doing=doing, answer=said)
             case TooLong():
-                return Unreachable("endless", server=server, doing=doing, answer=error)
-            case imaplib.IMAP4.abort() if "unexpected" in str(error) or "unterminated" in str(error):
-                return Unreachable("garbled", server=server, doing=doing, answer=error)
-            case imaplib.IMAP4.abort() if refusal(str(error)) == "throttled":
-                return Unreachable("throttled", server=server, doing=doing, answer=error)
+                return Unreachable("endless", server=server, doing=doing, answer=said)
+            case imaplib.IMAP4.abort() if "unexpected" in said or "unterminated" in said:
+                return Unreachable("garbled", server=server, doing=doing, answer=said)
+            case imaplib.IMAP4.abort() if refusal(said) == "throttled":
+                return Unreachable("throttled", server=server, doing=doing, answer=said)
             case imaplib.IMAP4.abort():
-                return Unreachable("cut", server=server, doing=doing, answer=error)
+                return Unreachable("cut", server=server, doing=doing, answer=said)
             case OSError():
-                return Unreachable("line", server=server, doing=doing, answer=error.strerror or error)
+                return Unreachable("line", server=server, doing=doing, answer=error.strerror or said)
             case _ if _said_no(error):
-                return Unreachable(refusal(str(error)), server=server, doing=doing, answer=error)
+                return Unreachable(refusal(said), server=server, doing=doing, answer=said)
             case _:
-                return Unreachable("garbled", server=server, doing=doing, answer=error)
+                return Unreachable("garbled", server=server, doing=doing, answer=said)
 
     def close(self) -> None:
         """Sign out; never CLOSE, which would expunge. Harmless to repeat."""
@@ -840,7 +844,20 @@ def _is_bad(error: Exception) -> bool:
     return "command error: BAD" in str(error)
 
 
+def unsaid(account: Account, answer: str) -> str:
+    """Pure: a server's answer without what we sign in with: some repeat the command in it, or the half of it."""
+    escaped = account.password.replace("\\", "\\\\").replace('"', '\\"')
+    shown = [initial_response(account, kind) for kind in ("OAUTHBEARER", "XOAUTH2")]
+    shown.append(f"\0{account.user}\0{account.password}".encode())
+    secrets = [one for one in (escaped, account.password) if one] + [b64encode(one).decode() for one in shown]
+    answer = answer[:_SAID]
+    for one in secrets:
+        answer = answer.replace(one, "…")
+    return _RUN.sub(lambda run: "…" if any(run[0] in one for one in secrets) else run[0], answer)
+
+
 def _login_trouble(account: Account, answer: str) -> Trouble:
+    answer = unsaid(account, answer)
     if "[PRIVACYREQUIRED]" in answer.upper():
         return Refused("no encryption", server=account.server, answer=answer)
     later = any(code in answer.upper() for code in ("[CONTACTADMIN]", "[SERVERBUG]", "COMMAND ERROR: BAD"))
@@ -853,8 +870,7 @@ def _login_trouble(account: Account, answer: str) -> Trouble:
 
 def _token_trouble(account: Account, answer: str, challenges: Sequence[bytes]) -> Trouble:
     """Why a token was not taken; the server's JSON tells more than its NO."""
-    told = " ".join((*(one.decode(errors="replace") for one in challenges[:1]), answer))
-    told = told.replace(account.password, "…")
+    told = unsaid(account, " ".join((*(one.decode(errors="replace") for one in challenges[:1]), answer)))
     trouble = _login_trouble(account, told)
     return trouble if not trouble.permanent else Refused("token", server=account.server, user=account.user, answer=told)
 

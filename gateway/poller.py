@@ -17,7 +17,7 @@ from archive.events import log
 from archive.intake import Intake, Taken
 from archive.mail import facts
 from archive.post import bindings, decisions, ledger, receipts, timetable
-from archive.post.bindings import Binding
+from archive.post.bindings import Binding, BindingTrouble
 from archive.post.ledger import Untaken
 from archive.post.receipts import Unsettled
 from archive.post.troubles import REFUSALS
@@ -189,7 +189,8 @@ class Poller:
                         timetable.put(session, one.id, now)
                     elif visit.waits is not None:
                         timetable.put(session, one.id, now + (every + FIRST) * 1000)
-                    timetable.release(session, one, now)
+                    if visit.signed_in:
+                        timetable.release(session, one, now)
             look.more = visit.more
             if visit.waits is not None:
                 look.kept, visit.waits = Kept(one.id, visit.waits, lease, every), None
@@ -272,6 +273,7 @@ class _Visit:
         self.waits: Mailbox | None = None  # the connection, where it waits for news
         self._kept = kept
         self._keep = keep
+        self.signed_in = False  # in this pass: what one signs in with is known to be right
         self.journal = self._journal(kept)
         self._began = 0.0  # monotonic
         self._given = self._given_bytes = 0  # what has been given out to be taken
@@ -311,7 +313,9 @@ class _Visit:
                 return self._kept
         poller = self._poller
         box, journal = self._binding.mailbox, self.journal
-        return credentials.open_mailbox(self._archive, box, poller.connecting, poller.clock, journal)
+        opened = credentials.open_mailbox(self._archive, box, poller.connecting, poller.clock, journal)
+        self.signed_in = True
+        return opened
 
     def _work(self, mailbox: Mailbox) -> None:
         """Settle what was left open, then take until nothing is left to take."""
@@ -354,8 +358,11 @@ class _Visit:
             raise Refused("desk closed", folder=one.folder)
         if one.succeeded_at is None:
             folder = mailbox.find_folder(one.folder) or mailbox.create_folder(one.folder)
-            with self._archive.intake() as session:
-                decisions.name_folder(session, one, folder, self._poller.clock())
+            try:
+                with self._archive.intake() as session:
+                    decisions.name_folder(session, one, folder, self._poller.clock())
+            except BindingTrouble as trouble:
+                raise Refused("not bound", answer=trouble) from None
             self._binding = replace(one, folder=folder)
 
     def _note_generation(self, uidnext: int) -> None:
@@ -470,8 +477,8 @@ class _Visit:
             many, sizes = sum(size for _, size in listed) >= WORTH_WORKERS_BYTES, iter(listed)
         if many and workers is not None and workers.free():
             connecting, binding, uidvalidity = self._poller.connecting, self._binding, self._uidvalidity
-            if account.by_token and self._kept is not None:
-                # Tokens are good for an hour, and the connection may be older.
+            if self._kept is not None:
+                # Tokens are good for an hour, passwords until another is entered; the connection may be older.
                 poller = self._poller
                 account = credentials.of(self._archive, binding.mailbox, poller.connecting, poller.clock)
             orders = (Order(account, connecting, binding, uidvalidity, batch) for batch in self._batches(sizes))

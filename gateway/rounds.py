@@ -100,6 +100,8 @@ class Rounds:
         for one in trying:
             if one.id not in busy and not self._tries(one.mailbox):
                 self._mailbox_of[one.id] = one.mailbox
+                # What it is tried with is shown anew: a connection that still waits proves nothing, and has the lease.
+                self._listening.give_up([one.id])
                 self._begin(one.id, Lane.TRYING)
 
     def _give_up(self) -> None:

@@ -198,8 +198,9 @@ def may_hand_to(session: Session, user: int, process: int) -> bool:
 
 
 def name_folder(session: Session, of: Binding, folder: str, now: int) -> None:
-    """A desk's folder goes by the name that its server gave it."""
+    """A desk's folder goes by the name that its server gave it. BindingTrouble as `bindings.check_new`."""
     if folder != of.folder:
+        bindings.check_new(session, of.mailbox, folder, of.processed)
         session.execute(update(binding).where(binding.c.id == of.id).values(folder=folder))
         _tell(session, "binding.folder_named", of, of.actor, now, {"folder": folder})
 

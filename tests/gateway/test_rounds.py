@@ -83,6 +83,45 @@ def test_a_refused_password_is_shown_once_and_stands_at_every_folder(office: Off
     assert gateway.outcomes
 
 
+def test_news_over_a_line_that_is_open_do_not_show_a_refused_password_again(
+    office: Office, scripted: Scripted
+) -> None:
+    """Sales' folder listens since before the password changed; Helpdesk's was refused."""
+    with scripted.lock:
+        scripted.folder("Other")
+    other = office.watch(scripted, name="box", folder="Other", process="sales")
+    every(office, 3600)
+    with at_work(office, look_every=3600) as gateway:
+        until(lambda: gateway.waiting == 1)
+        scripted.password = "another"
+        inbox = office.watch(scripted, name="box")
+        until(lambda: office.binding(inbox).trouble_kind == "password")
+        for number in (1, 2):
+            with scripted.lock:
+                scripted.folder("Other").add(mail(subject=f"Question {number}"))
+            until(lambda expected=number: received(office) == expected)  # type: ignore[misc]
+        until(lambda: gateway.waiting == 1)
+        assert office.binding(inbox).trouble_kind == "password"
+        assert office.binding(other).trouble is None
+        assert scripted.verbs("LOGIN") == ["LOGIN"] * 2
+
+
+def test_a_new_password_is_tried_although_a_line_is_open(office: Office, scripted: Scripted) -> None:
+    with scripted.lock:
+        scripted.folder("Other")
+    ids = [office.watch(scripted, name="box", folder="Other")]
+    every(office, 3600)
+    with at_work(office, look_every=3600) as gateway:
+        until(lambda: gateway.waiting == 1)
+        scripted.password = "another"
+        ids.append(office.watch(scripted, name="box"))
+        until(lambda: all(office.binding(id_).trouble_kind == "password" for id_ in ids))
+        with office.archive.transaction() as session:
+            bindings.set_password(session, office.archive, office.binding(ids[0]).mailbox, "another", now())
+        until(lambda: all(office.binding(id_).trouble is None for id_ in ids))
+        until(lambda: gateway.waiting == 2)
+
+
 def test_poll_leaves_a_refused_mailbox_alone_unless_it_is_named(office: Office, scripted: Scripted) -> None:
     office.watch(scripted)
     scripted.password = "another"
