@@ -5,9 +5,11 @@ large blobs are written and read in a stream. A key is used for one blob only, s
 the last chunk says so in its nonce, or a cut-off tail would go unseen. A record is never changed.
 """
 
+import contextlib
 import fcntl
 import os
 import secrets
+import stat
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -152,7 +154,8 @@ class LocalPacks:
         except BlockingIOError:
             file.close()
             return None
-        if os.fstat(file.fileno()).st_size >= FULL:
+        now = os.fstat(file.fileno())
+        if now.st_size >= FULL or not now.st_mode & stat.S_IWUSR:  # full, or given up (`LocalWriter.sync`)
             file.close()
             return None
         # Also where the file was there: whoever made it may have died before its name was durable.
@@ -306,7 +309,14 @@ class LocalWriter:
         """See `Writer.sync`."""
         if self._dirty:
             self._write_gathered()
-            os.fdatasync(self._file.fileno())
+            try:
+                os.fdatasync(self._file.fileno())
+            except OSError:
+                # What the kernel could not write it may call written from now on: as long as it holds this file in
+                # memory nobody can tell. So nobody writes into it any more, and what it holds is kept anew elsewhere.
+                with contextlib.suppress(OSError):
+                    os.fchmod(self._file.fileno(), stat.S_IRUSR)
+                raise
             self._dirty = False
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """The contract of every blob store: what is stored comes back exactly, or is said to be damaged."""
 
+import errno
 import os
 import resource
 import signal
@@ -367,6 +368,24 @@ class TestLocalPacks(BlobStoreContract):
         sealed = writer.add([b"x" * 100], 100)
         writer.sync()
         assert at_sync == [sealed.place.end] == [pack_file(1).stat().st_size]
+
+    def test_a_pack_that_could_not_be_synced_is_written_no_more(
+        self, store: BlobStore, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sealed = kept(writer, b"before")
+
+        def fails(_descriptor: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        writer.add([b"lost"], 4)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdatasync", fails)
+            with pytest.raises(OSError, match="Input/output"):
+                writer.sync()
+        writer.close()
+        assert store.writer(writer.pack) is None
+        assert opened(store, writer.pack + 1).end == 0
+        assert given_back(store, sealed) == b"before"
 
     def test_a_writer_that_was_killed_leaves_its_pack_to_the_next(self, store: BlobStore, tmp_path: Path) -> None:
         program = (
