@@ -1,5 +1,6 @@
 """One connection to a server: how fast it is, and that what is given out can be trusted."""
 
+import base64
 import contextlib
 import io
 import logging
@@ -12,6 +13,7 @@ import pytest
 
 from gateway.accounts import parse
 from gateway.mailbox import RANGE, Mailbox
+from gateway.trouble import Trouble
 
 from ..conftest import Account
 from ..servers.certificates import Authority
@@ -125,3 +127,33 @@ def test_a_date_that_no_calendar_has_costs_the_order_and_not_the_mail(scripted: 
         mailbox.select("INBOX", readonly=True)
         (one,) = mailbox.fetch([1])
         assert one.received_at == 0
+
+
+def test_folders_are_counted_where_a_server_answers_status_with_nothing(scripted: Scripted) -> None:
+    """mail.163.com does; no folder has been opened yet."""
+    scripted.folder("INBOX").add(mail())
+    scripted.on("STATUS", "OK done", untagged=[b"* STATUS INBOX ()"])
+    with opened(scripted) as mailbox:
+        assert mailbox.messages("INBOX") == 1
+
+
+SECRET = "correct horse battery"
+SASL = base64.b64encode(f"\0anna\0{SECRET}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f'BAD Error in IMAP command LOGIN "anna" "{SECRET}"',
+        f'NO [AUTHENTICATIONFAILED] LOGIN anna "{SECRET}" failed',
+        f"BAD Too long: AUTHENTICATE PLAIN {SASL}",
+        f"BAD Too long: AUTHENTICATE PLAIN {SASL[:-9]} ...",
+    ],
+)
+def test_a_server_that_repeats_what_one_signs_in_with_does_not_give_it_away(scripted: Scripted, answer: str) -> None:
+    scripted.on("LOGIN", answer)
+    with pytest.raises(Trouble) as met:
+        Mailbox(parse(scripted.url, "imap", password=SECRET), QUICK)
+    assert "horse" not in str(met.value)
+    assert SASL[:-9] not in str(met.value)
+    assert "…" in str(met.value)

@@ -16,6 +16,7 @@ from archive.store.schema import membership
 from gateway.poller import Outcome
 
 from ..conftest import Account
+from ..servers.scripted import Scripted
 from ..world import BERND, copy_for, mail
 from .conftest import Office
 
@@ -271,6 +272,23 @@ def test_a_desk_of_whoever_left_the_process_hands_nothing_over(office: Office, d
     assert "no longer belongs" in (office.poll(desk).trouble or "")
     assert office.messages() == []
     assert anna.server.count(anna.user, folder) == 1
+
+
+def test_a_desk_is_never_the_folder_that_archived_mail_goes_to(office: Office) -> None:
+    """Its server spells folders otherwise than people do, and everything archived would be handed over."""
+    with Scripted(separator=".") as server:
+        for folder in ("P", "P.Helpdesk"):
+            server.folder(folder).add(mail(subject="Private"))
+        binding = office.watch(
+            server, "P", processed="P.Helpdesk", process=None, user="anna", owner="anna", name="anna"
+        )
+        with office.archive.transaction() as session:
+            helpdesk = processes.by_slug(session, "helpdesk")
+            assert helpdesk
+            desk = decisions.set_up_desk(session, bindings.get(session, binding), helpdesk, "user:1", now())
+        assert "cannot be watched" in (office.poll(desk).trouble or "")
+        assert office.messages() == []
+        assert len(server.folder("P.Helpdesk").raws) == 1
 
 
 @pytest.mark.parametrize(("name", "folder"), [("Sales", "P/Sales"), ("A/B.c*%\r\n", "P/A-B-c"), ("../..", "P/sales")])

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from archive.front import now
+from archive.post import bindings
+from gateway.poller import Poller
 from gateway.taking import BATCH_BYTES, BATCH_MAILS, LARGE, cut
 from gateway.workers import Workers
 from gateway.workers import _work as true_work
@@ -121,6 +124,28 @@ def deadly_work(*arguments: Any) -> None:
 
     facts.read = deadly
     true_work(*arguments)
+
+
+def test_workers_are_given_the_password_of_today(
+    office: Office, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection over which the news came was signed in with the one before."""
+    monkeypatch.setattr("gateway.poller.WORTH_WORKERS", 1)
+    binding = office.watch(scripted)
+    workers = Workers(office.archive.folder, office.archive.key, office.archive.database_url, 1)
+    poller = Poller(office.archive, office.connecting, now, workers)
+    try:
+        kept = poller.look(binding, keep=True).kept
+        assert kept
+        scripted.password = "another"
+        with office.archive.transaction() as session:
+            bindings.set_password(session, office.archive, office.binding(binding).mailbox, "another", now())
+        with scripted.lock:
+            scripted.folder("INBOX").add(mail())
+        assert poller.look(binding, kept).outcome.archived == 1
+        assert scripted.verbs("LOGIN") == ["LOGIN"] * 2
+    finally:
+        poller.close()
 
 
 def test_workers_end_within_a_second_of_their_parent(office: Office, scripted: Scripted) -> None:
