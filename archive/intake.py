@@ -404,6 +404,7 @@ class Intake:
         self, sealed: Sealed, binding: Binding, uidvalidity: int, arrival: Arrival, reason: str, now: int
     ) -> None:
         with self.archive.intake() as session:
+            hold(session, pack, [sealed.place.pack])
             session.execute(insert(blob), [_blob_row(sealed)])
             row = {
                 "binding": binding.id,
@@ -460,18 +461,29 @@ class Intake:
 
     def _sweep(self, of_pack: int) -> None:
         """Destroy keys of blobs that were kept but never recorded: a crash came between."""
+        if not self._unrecorded(of_pack):
+            return
+        # What a worker was committing when it died may come true after it: PostgreSQL goes on with it, and waits here
+        # for whoever holds the pack; SQLite finds it in its log when nobody had the file open, unless something was
+        # written since. It writes no page that stays as it is.
+        with self.archive.intake() as session:
+            session.execute(update(pack).where(pack.c.id == of_pack).values(created_at=pack.c.created_at + 1))
+        self.archive.keys.destroy(self._unrecorded(of_pack))
+
+    def _unrecorded(self, of_pack: int) -> list[int]:
         kept = self.archive.keys.of_pack(of_pack)
         with self.archive.reading() as session:
             recorded = set(
                 session.scalars(select(blob.c.id).where(blob.c.id >= of_pack << 32, blob.c.id < (of_pack + 1) << 32))
             )
-        self.archive.keys.destroy([one for one in kept if one not in recorded])
+        return [one for one in kept if one not in recorded]
 
 
 def record(
     session: Session, origin: Watched | Imported, prepared: Sequence[Prepared], kept: Kept, now: int
 ) -> tuple[Taken, list[int]]:
     """Write a batch's rows; returns what became of it, and blobs that were kept but are not needed after all."""
+    hold(session, pack, {one.place.pack for one in kept.blobs})  # whoever sweeps it waits for the end of this
     uids = [one.arrival.uid for one in prepared]
     receipted = origin.known(session, prepared)  # since the gateway looked
     copies = [pair for pair in zip(prepared, kept.traces, strict=True) if pair[0].arrival.uid not in receipted]

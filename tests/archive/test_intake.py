@@ -3,19 +3,23 @@
 import os
 import resource
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
-from archive.intake import ARCHIVE_FAULTS, Arrival, Intake
+from archive.intake import ARCHIVE_FAULTS, Arrival, Intake, _blob_row
 from archive.mail import facts
 from archive.store import packs
 from archive.store.archive import Archive
+from archive.store.dialects import hold
 from archive.store.keys import InstallationKey
+from archive.store.schema import blob, pack
 from archive.work import tickets
 
 from ..world import HOSTILE, copy_for, mail
@@ -105,6 +109,25 @@ class TestNothingIsLeftBehind:
         home.take("Helpdesk", mail(subject="after"))
         assert keys(home) == recorded(home)
         assert len(home.raws()) == 2
+
+    @pytest.mark.databases("postgresql")
+    def test_keys_of_what_a_dead_workers_database_still_commits_are_kept(self, home: Home) -> None:
+        home.take("Helpdesk", mail(subject="before"))
+        writer = home.intake.writer(NOON)
+        sealed = writer.add([b"being recorded"], 14)
+        writer.sync()
+        home.intake._keep_keys([sealed])
+        with another_worker(home) as other:
+            opening = threading.Thread(target=other.writer, args=(NOON,))
+            with home.archive.intake() as session:
+                hold(session, pack, [writer.pack])  # as `record` begins
+                session.execute(insert(blob), [_blob_row(sealed)])
+                home.intake.close()
+                opening.start()
+                opening.join(0.5)  # time to do harm
+            opening.join(30)
+            assert other.writer(NOON).pack == writer.pack
+        assert sealed.place.blob in keys(home)
 
     def test_a_pack_somebody_writes_is_not_swept(self, home: Home) -> None:
         with another_worker(home) as other:

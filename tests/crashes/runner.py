@@ -167,9 +167,9 @@ def _tell_start(path: Path) -> None:
 
     original = Poller.poll
 
-    def poll(self: Poller, binding: int) -> Any:
+    def poll(self: Poller, binding: int, *, asked_for: bool = True) -> Any:
         path.touch()
-        return original(self, binding)
+        return original(self, binding, asked_for=asked_for)
 
     Poller.poll = poll  # type: ignore[method-assign]
 
