@@ -24,14 +24,20 @@ def _structured(number: int, form: str) -> None:
         if form == "json"
         else [_on_one_line, structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"])]
     )
+    fact: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    # What libraries say, with the traceback of what they stumbled over, is a fact on one line as well.
+    others = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *fact],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+    )
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(others)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.format_exc_info,
-            *render,
-        ],
+        processors=[structlog.contextvars.merge_contextvars, *fact, *render],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

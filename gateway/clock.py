@@ -3,6 +3,7 @@
 One job for all bindings, not one a mailbox: due times stand in the bindings' rows (`rounds`).
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -57,6 +58,8 @@ class Clock:
         self._reading = reading  # what the pollers share
         self._rereading = Rereading(archive, stopping)
         self._reindexing = Reindexing(archive, stopping)
+        # That a look is left out because the one before is not over yet is as it should be, and no warning.
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
         defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         self._scheduler = BackgroundScheduler(job_defaults=defaults, timezone="UTC")
         self._scheduler.add_job(

@@ -96,3 +96,21 @@ def test_a_log_line_stays_one_line_whatever_it_holds(tmp_path: Path) -> None:
         assert told.endswith("\n")
         assert told[:-1].isprintable(), f"{form}: {told!r}"
         assert "\\r" in told
+
+
+def test_what_libraries_log_is_a_fact_on_a_line_too() -> None:
+    import json
+    import subprocess
+    import sys
+
+    for form in ("text", "json"):
+        code = f"import logging; from config import logs; logs.configure('info', {form!r}, service=True)\n"
+        code += (
+            "try:\n    {}['a\\nb']\nexcept KeyError:\n    logging.getLogger('library').exception('Job %r', 'x\\x1b')"
+        )
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr.decode()
+        assert told.endswith("\n")
+        assert told[:-1].isprintable(), f"{form}: {told!r}"
+        assert "KeyError" in told
+        if form == "json":
+            assert json.loads(told)["logger"] == "library"
