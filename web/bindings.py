@@ -12,6 +12,7 @@ from archive.post.bindings import Binding, BindingTrouble
 from archive.post.journal import Entry
 from archive.store.archive import Session
 
+from . import health
 from .language import gettext
 from .rail import may_look_after
 from .visit import Visitor, office, visitor
@@ -49,7 +50,7 @@ def show(id_: int) -> ResponseReturnValue:
     with archive.reading() as session:
         one = _found(session, id_)
         steers = may_steer(who, one)
-        below = [each for each in bindings.every(session) if each.desk_of == one.id]
+        below = bindings.desks(session, one)
         preview = decisions.read_preview(session, archive, one) if steers and one.asked_at else None
         kept = decisions.remains(session, [one])
         names = {each.id: each.name for each in processes.every(session)}
@@ -65,6 +66,8 @@ def show(id_: int) -> ResponseReturnValue:
         desks=desks if steers else [],
         free=[each for each in who.processes if each.id not in taken] if _may_have_desks(one, who) else [],
         paused_by=paused_by,
+        trouble=health.trouble(one),
+        looked_at=office().now(),
     )
 
 
@@ -131,6 +134,18 @@ def set_up_desk(id_: int) -> ResponseReturnValue:
     return _back(id_)
 
 
+@blueprint.post("/bindings/<number:id_>/connect-again")
+def connect_again(id_: int) -> ResponseReturnValue:
+    """Watch it after all."""
+    try:
+        with office().archive.transaction() as session:
+            one = _found(session, id_, steers=True)
+            decisions.connect_again(session, one, visitor().viewer.actor, office().now())
+    except BindingTrouble:
+        flash(gettext("Another watched folder uses one of these folders meanwhile."))
+    return _back(id_)
+
+
 def _back(id_: int) -> ResponseReturnValue:
     return redirect(url_for("bindings.show", id_=id_), 303)
 
@@ -159,7 +174,7 @@ def sent(id_: int) -> ResponseReturnValue:
     start = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
     with office().archive.reading() as session:
         one = _found(session, id_, steers=True)
-        of = {each.id: each for each in bindings.every(session, ended=True) if each.mailbox.id == one.mailbox.id}
+        of = {each.id: each for each in bindings.of_mailboxes(session, [one.mailbox], ended=True)}
         only = None if one.mailbox.owner is not None else [one.id]
         found = journal.entries(session, one.mailbox.id, only, 0, start, ENTRIES + 1)
     shown, lines = 0, 0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flask import Blueprint, abort, redirect, render_template, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from archive import intake
@@ -21,6 +21,10 @@ from .visit import Visitor, office, visitor
 
 blueprint = Blueprint("health", __name__)
 
+ROWS = 50  # folders on a page, those that need somebody first
+NOTES = 10  # of them with a note above the table; the others say it on their own pages
+HELD = 50  # quarantined mails on the page
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
@@ -32,12 +36,11 @@ class Watched:
     quarantined: tuple[Quarantined, ...]
     private: bool  # another's own: of its mails nothing is told
 
-    @property
-    def trouble(self) -> tuple[str, str]:
-        """What is wrong and what to do, in the visitor's language; of an earlier version's, its English sentence."""
-        one = self.binding
-        found = said(troubles.KINDS.get(one.trouble_kind or ""), one.trouble_values)
-        return found or (one.trouble or "", "")
+
+def trouble(one: Binding) -> tuple[str, str]:
+    """What is wrong and what to do, in the visitor's language; of an earlier version's, its English sentence."""
+    found = said(troubles.KINDS.get(one.trouble_kind or ""), one.trouble_values)
+    return found or (one.trouble or "", "")
 
 
 def said(kind: Kind | None, values: Mapping[str, str]) -> tuple[str, str] | None:
@@ -55,26 +58,47 @@ def told(one: Notice) -> tuple[str, str]:
 
 @blueprint.get("/health")
 def show() -> ResponseReturnValue:
-    """The bindings one looks after."""
-    who = visitor()
+    """The bindings one looks after: those in need first, the others by name, and no more than one reads."""
+    who, named, start = visitor(), request.args.get("folder", "")[:200].strip(), _number("from")
     with office().archive.reading() as session:
         watched = _watched(session, who)
         boxes = {one.binding.mailbox.id: one.binding.mailbox for one in watched}
         known = observations.told(session, boxes.values(), office().now())
     notices = [one for each in known.values() for one in each]
     troubled = [one for one in watched if one.binding.trouble]
+    found = sorted((one for one in watched if named.casefold() in one.binding.name.casefold()), key=_need)
     held = [one for each in watched for one in each.quarantined if not each.private]
     return render_template(
         "health/show.html",
         watched=watched,
         troubled=troubled,
-        held=held,
+        noted=sorted(troubled, key=_need)[:NOTES],
+        found=found[start : start + ROWS],
+        named=named,
+        start=start,
+        more=start + ROWS if len(found) > start + ROWS else None,
+        many=len(watched) > ROWS,
+        held=held[:HELD],
+        held_more=len(held[HELD:]),
+        trouble=trouble,
         notices=notices,
         told=told,
         why=quarantine.why,
         content_scope=quarantine.scope,
         looked_at=office().now(),
     )
+
+
+def _number(name: str) -> int:
+    given = request.args.get(name, "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 7 else 0
+
+
+def _need(one: Watched) -> int:
+    """How much a folder needs somebody: broken, failing, waiting for its owner's yes, never seen, all others."""
+    it = one.binding
+    signs = (it.trouble and it.permanent, it.trouble, it.asked_at, not it.succeeded_at and not it.paused_at)
+    return next((place for place, sign in enumerate(signs) if sign), len(signs))
 
 
 def _watched(session: Session, who: Visitor) -> list[Watched]:
@@ -112,8 +136,13 @@ def look_again(id_: int) -> ResponseReturnValue:
     """Have a folder in trouble looked at as soon as may be, a refused mailbox too."""
     who = visitor()
     with office().archive.transaction() as session:
-        one = next((each for each in bindings.every(session) if each.id == id_), None)
-        if one is None or not may_look_after(who, one):
+        try:
+            one = bindings.get(session, id_)
+        except LookupError:
+            abort(404)
+        if one.ended_at is not None or not may_look_after(who, one):
             abort(404)
         timetable.bring_forward(session, [id_], office().now())
-    return redirect(url_for("health.show", _anchor=f"t{id_}"), 303)
+    on_its_page = request.form.get("back") == "folder"
+    back = url_for("bindings.show", id_=id_) if on_its_page else url_for("health.show", _anchor=f"t{id_}")
+    return redirect(back, 303)

@@ -43,6 +43,7 @@ class Own:
     provider: Provider | None
     consent: Consent | None
     bound: tuple[bindings.Binding, ...]
+    ended: tuple[bindings.Binding, ...]  # disconnected
     notices: Sequence[Notice]
 
     @property
@@ -67,14 +68,15 @@ def _own(session: Session, who: Visitor) -> list[Own]:
         for one in bindings.mailboxes(session)
         if _may(who, one) and (one.owner is not None or one.provider is not None or one.prepared)
     ]
-    bound, told = bindings.every(session), observations.told(session, mine, office().now())
+    bound, told = bindings.of_mailboxes(session, mine, ended=True), observations.told(session, mine, office().now())
     return [
         Own(
             box,
             urlsplit(box.imap).hostname or "",
             by_id.get(box.provider or 0),
             given.get(box.id),
-            tuple(one for one in bound if one.mailbox.id == box.id),
+            tuple(one for one in bound if one.mailbox.id == box.id and one.ended_at is None),
+            tuple(one for one in bound if one.mailbox.id == box.id and one.ended_at is not None),
             told[box.id],
         )
         for box in mine
@@ -202,10 +204,11 @@ def attempt(id_: int) -> ResponseReturnValue:
     """What came of an attempt, or that it goes on."""
     with office().archive.reading() as session:
         one = attempts.get(session, id_, visitor().user.id)
-    if one is None:
-        abort(404)
+        if one is None:
+            abort(404)
+        folders = bindings.of_mailboxes(session, [bindings.mailbox_of(session, one.mailbox)]) if one.mailbox else []
     goes_on = one.state in ("waiting", "working") and one.until > office().now()
-    return render_template("mailboxes/attempt.html", attempt=one, goes_on=goes_on, trouble=_said(one))
+    return render_template("mailboxes/attempt.html", attempt=one, goes_on=goes_on, trouble=_said(one), folders=folders)
 
 
 def _said(one: Attempt) -> tuple[str, str] | None:

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select, update
 
 from ..events import log, proof
 from ..people.scopes import process_scope, user_scope
@@ -256,16 +256,25 @@ def _binding(row: Row[tuple[object, ...]]) -> Binding:
     )  # fmt: skip
 
 
-def every(session: Session, *, ended: bool = False) -> list[Binding]:
-    """All bindings by name; with `ended` also those that were disconnected."""
-    query = _joined().order_by(mailbox.c.name, binding.c.folder)
+def every(session: Session, *such: ColumnElement[bool], ended: bool = False) -> list[Binding]:
+    """All bindings of which these conditions hold, by name; with `ended` also those that were disconnected."""
+    query = _joined().where(*such).order_by(mailbox.c.name, binding.c.folder)
     return [_binding(row) for row in session.execute(query if ended else query.where(binding.c.ended_at.is_(None)))]
 
 
 def in_trouble(session: Session) -> list[Binding]:
     """Those whose last pass failed."""
-    found = _joined().where(binding.c.trouble.is_not(None), binding.c.ended_at.is_(None))
-    return [_binding(row) for row in session.execute(found.order_by(mailbox.c.name, binding.c.folder))]
+    return every(session, binding.c.trouble.is_not(None))
+
+
+def of_mailboxes(session: Session, some: Collection[Mailbox], *, ended: bool = False) -> list[Binding]:
+    """Those in these mailboxes, as `every`."""
+    return every(session, binding.c.mailbox.in_([one.id for one in some]), ended=ended)
+
+
+def desks(session: Session, of: Binding) -> list[Binding]:
+    """Those that are desks below this one."""
+    return every(session, binding.c.desk_of == of.id)
 
 
 def get(session: Session, id_: int) -> Binding:

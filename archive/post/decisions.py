@@ -150,6 +150,22 @@ def disconnect(session: Session, some: Collection[Binding], actor: str, now: int
     return remains(session, [*some, *desks])
 
 
+def connect_again(session: Session, of: Binding, actor: str, now: int) -> None:
+    """Watch it after all, as it was; a private folder asks its owner first. BindingTrouble as `bindings.check_new`.
+
+    Its desks stay as they are: each is set up again by itself.
+    """
+    if of.ended_at is not None:
+        more = {
+            "process": of.process,
+            "user": of.user,
+            "every_seconds": of.every,
+            "desk_of": of.desk_of,
+            "actor": actor,
+        }
+        bindings.add(session, of.mailbox, of.folder, of.processed, now, **more)  # type: ignore[arg-type]
+
+
 def forget_secret(session: Session, box: Mailbox, actor: str, now: int) -> None:
     """A mailbox in which nothing is watched any more needs no password and no tokens here."""
     session.execute(delete(consent).where(consent.c.mailbox == box.id))

@@ -3,11 +3,11 @@ responsible, also where no gateway runs to say so."""
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, update
 
 from ..events import log
 from ..store.archive import Session
-from ..store.schema import binding, mailbox
+from ..store.schema import binding
 from . import bindings
 from .bindings import Binding
 
@@ -24,8 +24,8 @@ class Late:
 
 def late(session: Session, now: int) -> list[Late]:
     """All that are late at `now` (UTC ms), the longest first. What is paused or disconnected is not."""
-    query = select(binding.c.id, _since()).join(mailbox, mailbox.c.id == binding.c.mailbox).where(_is_late(now))
-    return [Late(bindings.get(session, id_), since) for id_, since in session.execute(query.order_by(_since())).all()]
+    found = bindings.every(session, _is_late(now))
+    return sorted((Late(one, one.succeeded_at or one.created_at) for one in found), key=lambda late: late.since)
 
 
 def note(session: Session, now: int) -> list[Late]:
@@ -40,13 +40,10 @@ def note(session: Session, now: int) -> list[Late]:
     return new
 
 
-def _since() -> ColumnElement[int]:
-    return func.coalesce(binding.c.succeeded_at, binding.c.created_at)
-
-
 def _is_late(now: int) -> ColumnElement[bool]:
     """Nothing went well since long, and either it fails, or nobody looks: what was just resumed is neither."""
     watched = binding.c.paused_at.is_(None) & binding.c.ended_at.is_(None)
     overdue = now - PATIENCE_MS
     fails = binding.c.trouble.is_not(None) | (binding.c.next_at < overdue)
-    return watched & fails & (_since() + binding.c.every * 1000 < overdue)
+    since = func.coalesce(binding.c.succeeded_at, binding.c.created_at)
+    return watched & fails & (since + binding.c.every * 1000 < overdue)
