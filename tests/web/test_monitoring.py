@@ -105,9 +105,7 @@ def test_what_libraries_log_is_a_fact_on_a_line_too() -> None:
 
     for form in ("text", "json"):
         code = f"import logging; from config import logs; logs.configure('info', {form!r}, service=True)\n"
-        code += (
-            "try:\n    {}['a\\nb']\nexcept KeyError:\n    logging.getLogger('library').exception('Job %r', 'x\\x1b')"
-        )
+        code += "try:\n    {}['a\\nb']\nexcept KeyError:\n    logging.getLogger('library').exception('%r', 'x\\x1b')"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr.decode()
         assert told.endswith("\n")
         assert told[:-1].isprintable(), f"{form}: {told!r}"
