@@ -26,7 +26,7 @@ from archive.store.archive import Archive
 
 from . import credentials, leases
 from .accounts import Account
-from .backoff import retry_at
+from .backoff import HARMLESS, retry_at
 from .idle import Kept
 from .journal import Journal
 from .leases import Fence, Held
@@ -214,7 +214,15 @@ class Poller:
         outcome = visit.outcome
         now, refused = self.clock(), trouble.kind in REFUSALS
         chance = random.random()  # noqa: S311  # nobody gains by guessing it
-        again = retry_at(now, one.every, one.failures + 1, permanent=trouble.permanent, refused=refused, chance=chance)
+        again = retry_at(
+            now,
+            one.every,
+            one.failures + 1,
+            permanent=trouble.permanent,
+            refused=refused,
+            harmless=trouble.kind in HARMLESS,
+            chance=chance,
+        )
         says, kind, values = str(trouble), trouble.kind, trouble.values
         with archive_answers(self.archive.folder), self.archive.intake() as session:
             visit.journal.over(session, one, archived=outcome.archived + outcome.copies, moved=outcome.moved)

@@ -370,6 +370,7 @@ def test_the_wait_grows_with_each_failure_and_is_bounded() -> None:
     # Whoever is polled less often than that is not polled more often because it fails.
     assert retry_at(now, 86_400, 1, permanent=True) == now + 86_400_000
     assert retry_at(now, 86_400, 5, permanent=False) == now + 86_400_000
+    assert retry_at(now, 60, 9, permanent=False, harmless=True, chance=1.0) == now + 50_000
     assert retry_at(now, 1, 1, permanent=False) == now + 1000
 
 
