@@ -6,6 +6,7 @@ line, a literal or an answer that has no end.
 
 import imaplib
 import io
+import math
 import socket
 import ssl
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from imapclient import IMAPClient
 from imapclient.imap4 import IMAP4WithTimeout
-from imapclient.tls import IMAP4_TLS
+from imapclient.tls import IMAP4_TLS, wrap_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,7 @@ class _Bounded(imaplib.IMAP4):
     """imaplib, reading within bounds; `patience` is how many seconds a silence may last."""
 
     patience: float
+    until: float  # monotonic: when all has to be over, whatever comes
     told: "Callable[[bytes], None]"  # what is about to be sent
     heard = 0  # bytes since we last said something
     heard_of_part = 0  # bytes since the line or literal began that is being read
@@ -92,16 +94,34 @@ class _Bounded(imaplib.IMAP4):
     _spoke_at = _part_at = 0.0
 
     def time_left(self) -> float:
-        """Seconds for what is being read, and for all of the answer: whichever is less."""
+        """Seconds for what is being read, for all of the answer, and for everything: whichever is least."""
         now = time.monotonic()
         part = self._part_at + self.patience + self.heard_of_part / SLOWEST
         answer = self._spoke_at + AT_LENGTH * self.patience + self.heard / SLOWEST
-        return min(part, answer) - now
+        return min(part, answer, self.until) - now
+
+    def reach(self) -> socket.socket:
+        """A socket to the first of the host's addresses that takes one."""
+        failed = OSError("no address")
+        for *_, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            try:
+                return socket.create_connection((str(address[0]), self.port), self._patience_left())
+            except TooSlow:
+                raise
+            except OSError as error:
+                failed = error
+        raise failed
+
+    def _patience_left(self) -> float:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TooSlow
+        return min(left, self.patience)
 
     def send(self, data: "ReadableBuffer") -> None:
         """As imaplib's; the time and the size of an answer are counted from here."""
         self.told(bytes(data))
-        self.sock.settimeout(self.patience)
+        self.sock.settimeout(self._patience_left())
         self.heard = self._parts = 0
         super().send(data)
         self._spoke_at = time.monotonic()
@@ -182,30 +202,53 @@ class _Bounded(imaplib.IMAP4):
 
 
 class _Plain(_Bounded, IMAP4WithTimeout):  # type: ignore[misc]  # imapclient has no types
-    def __init__(self, patience: float, told: "Callable[[bytes], None]", *arguments: Any) -> None:
-        self.patience, self.told = patience, told
+    def __init__(self, patience: float, until: float, told: "Callable[[bytes], None]", *arguments: Any) -> None:
+        self.patience, self.until, self.told = patience, until, told
         super().__init__(*arguments)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        return self.reach()
 
 
 class _Encrypted(_Bounded, IMAP4_TLS):  # type: ignore[misc]
-    def __init__(self, patience: float, told: "Callable[[bytes], None]", *arguments: Any) -> None:
-        self.patience, self.told = patience, told
+    def __init__(self, patience: float, until: float, told: "Callable[[bytes], None]", *arguments: Any) -> None:
+        self.patience, self.until, self.told = patience, until, told
         super().__init__(*arguments)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        reached = self.reach()
+        try:
+            reached.settimeout(self._patience_left())
+            return wrap_socket(reached, self.ssl_context, self.host)  # type: ignore[no-any-return]
+        except BaseException:
+            reached.close()
+            raise
 
 
 class Line(IMAPClient):  # type: ignore[misc]
-    """imapclient over such a line; `timeout` is a SocketTimeout, `told` hears what is about to be sent."""
+    """imapclient over such a line; `timeout` is a SocketTimeout, `told` hears what is about to be sent.
 
-    def __init__(self, *arguments: Any, told: "Callable[[bytes], None]" = lambda _data: None, **options: Any) -> None:
+    It ends `within` so many seconds, whatever the server does, unless `let_in` is called before.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        told: "Callable[[bytes], None]" = lambda _data: None,
+        within: float = math.inf,
+        **options: Any,
+    ) -> None:
         self._told = told  # before anything else: the first command is sent while the connection is made
+        self._until = time.monotonic() + within
         super().__init__(*arguments, **options)
 
     def _create_IMAP4(self) -> _Bounded:  # noqa: N802  # imapclient's name
         connecting = self._timeout.connect
         try:
             if self.ssl:
-                return _Encrypted(connecting, self._told, self.host, self.port, self.ssl_context, connecting)
-            return _Plain(connecting, self._told, self.host, self.port, connecting)
+                context = self.ssl_context
+                return _Encrypted(connecting, self._until, self._told, self.host, self.port, context, connecting)
+            return _Plain(connecting, self._until, self._told, self.host, self.port, connecting)
         except imaplib.IMAP4.error as error:
             if isinstance(greeting := error.args[0], bytes):  # BYE: it does not want us now (RFC 9051 7.1.5)
                 raise imaplib.IMAP4.abort(greeting.removeprefix(b"* ").decode("ascii", "replace")) from None
@@ -214,3 +257,7 @@ class Line(IMAPClient):  # type: ignore[misc]
     def _set_read_timeout(self) -> None:
         super()._set_read_timeout()
         self._imap.patience = self._timeout.read
+
+    def let_in(self) -> None:
+        """Signed in: from here on each answer has its own time, and nothing else."""
+        self._imap.until = math.inf

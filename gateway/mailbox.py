@@ -5,6 +5,7 @@ changes, and what a server answers becomes values or one readable `Trouble`.
 """
 
 import imaplib
+import io
 import re
 import socket
 import ssl
@@ -27,7 +28,9 @@ from .trouble import Refused, Trouble, Unreachable, quoted
 
 CHUNK = 500  # UIDs one FETCH names: servers refuse long lines
 RANGE = 1 << 20  # bytes of a large mail asked for at a time
+TAIL = 4096  # bytes at the end of a mail that are asked for again where its size is in doubt
 HEADING = 4096  # bytes of From and Subject that are asked for
+ENTRANCE = 2  # times as long as for one answer we wait in all until we are signed in
 FAREWELL = 5.0  # seconds we wait for the answer to LOGOUT: nothing depends on it
 MARK = "$Postroom"  # keyword on originals that cannot be moved
 _LINE = 6000  # bytes of UIDs one command carries
@@ -123,6 +126,7 @@ class Mailbox:
             raise
         try:
             self._sign_in()
+            self._client.let_in()
         except BaseException as error:
             if isinstance(error, Trouble):
                 error.signing_in = True
@@ -146,6 +150,7 @@ class Mailbox:
                 ssl=account.security == "tls",
                 ssl_context=context,
                 timeout=timeout,
+                within=ENTRANCE * self._connecting.timeout,
                 **({"told": self.journal.sent} if self.journal else {}),
             )
             # imapclient formats every literal for a log nobody reads, which makes a FETCH four times as slow
@@ -534,10 +539,25 @@ class Mailbox:
         """Whether a mail is still there, where its size is not what the server says: some are wrong about sizes,
         but a literal longer or shorter than announced is another mail's, or not all of it.
         """
+        if self._ends(uid, len(raw), raw[-TAIL:]):
+            return True
         again = self._fetch([uid], "BODY.PEEK[]").get(uid, {})
         if again and again.get(b"BODY[]") != raw:
             raise ValueError(f"UID {uid} was given twice, and not the same")
         return bool(again)
+
+    def _ends(self, uid: int, size: int, tail: bytes) -> bool:
+        """Whether a mail is so long (bytes) and ends like this: asked for its end, the server gives no byte more."""
+        if not tail:
+            return False
+        at = size - len(tail)
+        try:
+            values = self._fetch([uid], f"BODY.PEEK[]<{at}.{len(tail) + 1}>").get(uid, {})
+        except imaplib.IMAP4.error as error:
+            if not _said_no(error):
+                raise
+            return False
+        return values.get(f"BODY[]<{at}>".encode()) == tail
 
     def _fetch(self, uids: Sequence[int], items: str) -> dict[int, Mapping[bytes, Any]]:
         self._forget()
@@ -549,13 +569,17 @@ class Mailbox:
     def fetch_into(self, uid: int, file: IO[bytes]) -> int | None:
         """One large mail, range by range into an empty file; returns its INTERNALDATE (UTC ms), None where it is gone.
 
-        Where it is not as large as the server says it is asked for again and compared, as in `fetch`.
+        Where it is not as large as the server says its end is asked for again and compared, as in `fetch`.
         """
         first = self._ranges(uid, file.write)
         if first is None:
             return None
-        if first.get(b"RFC822.SIZE") != file.tell():
-            size = file.tell()
+        size = file.tell()
+        if first.get(b"RFC822.SIZE") != size:
+            file.seek(-min(size, TAIL), io.SEEK_END)
+            with self._answers("UID FETCH"):
+                if self._ends(uid, size, file.read()):
+                    return _milliseconds(first.get(b"INTERNALDATE"))
             file.seek(0)
 
             def compare(part: bytes) -> None:

@@ -12,8 +12,11 @@ import pytest
 from imapclient import SocketTimeout
 
 from gateway import line
+from gateway.accounts import parse
 from gateway.answers import Record, fetched
 from gateway.line import Line, TooLong, TooSlow
+from gateway.mailbox import Connecting, Mailbox
+from gateway.trouble import Unreachable
 
 Tells = Callable[[socket.socket], None]
 Told = Callable[[Tells], AbstractContextManager[Line]]
@@ -125,6 +128,46 @@ def test_a_server_that_is_still_at_it_is_waited_for_and_not_for_ever(
         with pytest.raises(TooSlow):
             client._imap.noop()
         assert 1.0 < time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("at", ["CAPABILITY", "LOGIN"])
+def test_a_server_that_is_never_silent_keeps_nobody_at_its_door(at: str) -> None:
+    """Each of its lines comes in time; all that leads to being signed in has one end."""
+    over = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            client, _ = listener.accept()
+            with client:
+                client.sendall(b"* OK ready\r\n")
+                while at.encode() not in (asked := client.recv(4096)):
+                    client.sendall(b"* CAPABILITY IMAP4rev1\r\n" + asked.split()[0] + b" OK done\r\n")
+                while not over.wait(0.1):
+                    client.sendall(b"* OK in a moment\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        account = parse(f"imap+plain://anna@127.0.0.1:{listener.getsockname()[1]}", "imap", password="secret")
+        started = time.monotonic()
+        with pytest.raises(Unreachable) as raised:
+            Mailbox(account, Connecting(timeout=1.0))
+        over.set()
+    assert raised.value.kind == "slow"
+    assert 1.5 < time.monotonic() - started < 7  # an answer alone may take ten
+
+
+def test_all_addresses_of_a_host_have_one_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(_address: object, timeout: float) -> socket.socket:
+        time.sleep(timeout)
+        raise TimeoutError
+
+    places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{number}", 143)) for number in range(1, 200)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: places)
+    monkeypatch.setattr(socket, "create_connection", silent)
+    started = time.monotonic()
+    with pytest.raises(TooSlow):
+        Line("mail.office.example", 143, ssl=False, timeout=SocketTimeout(connect=0.2, read=0.2), within=0.5)
+    assert time.monotonic() - started < 5
 
 
 def answer(uid: int, raw: bytes, number: int = 1) -> list[Record]:
