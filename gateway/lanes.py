@@ -1,12 +1,14 @@
 """Lanes: who may look at mailboxes at the same time, so that the slow and the broken hold up nobody else."""
 
 import time
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
 
 SLOW = 2.0  # seconds to be let in; who takes longer holds no place that others could have
 MOST_SLOW = 128  # passes that wait for servers; as long as there are so many, nothing that failed is tried again
+AT_ONE_SERVER = 8  # passes of a lane on the way to it: after a restart thousands of mailboxes may have the same
 _ARRIVING = 4  # times as many may be on the way to their servers as may take mail in
 
 
@@ -26,6 +28,7 @@ class Pass:
     binding: int
     mailbox: int | None
     lane: Lane
+    server: str = ""
     since: float = field(default_factory=time.monotonic)
     arrived: bool = False  # the server has let us in
 
@@ -57,3 +60,9 @@ def free(lane: Lane, at_once: int, under_way: Collection[Pass], now: float) -> i
         return 0
     busy = sum(one.lane is lane and not one.is_slow(now) for one in under_way)
     return max(0, places(lane, at_once) - busy)
+
+
+def crowded(lane: Lane, under_way: Collection[Pass], now: float) -> set[str]:
+    """Pure: servers that as many passes of a lane are on the way to now (monotonic seconds) as may be."""
+    heading = Counter(one.server for one in under_way if one.lane is lane and not one.arrived and not one.is_slow(now))
+    return {server for server, count in heading.items() if count >= AT_ONE_SERVER}

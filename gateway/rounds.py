@@ -17,12 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from archive.front import now
 from archive.post import timetable
+from archive.post.timetable import Due
 from archive.store import leases
 from archive.store.archive import Archive
 
 from . import monitoring
 from .idle import Kept, Listening
-from .lanes import Lane, Pass, aside, free
+from .lanes import Lane, Pass, aside, crowded, free
 from .leases import PREFIX
 from .poller import Look, Outcome, Poller
 
@@ -56,11 +57,13 @@ class Rounds:
         self._under_way: dict[int, Pass] = {}
         self._threads: set[threading.Thread] = set()
         self._heard: deque[Kept] = deque()  # woken, and no place yet
+        self._due: dict[int, Due] = {}  # of those that went well, at the last tick; what is begun is taken out
         self._more: set[int] = set()  # bindings whose last slice left something
         self._untold: set[int] = set()  # bindings whose server does not tell of everything
         self._mailbox_of: dict[int, int] = {}
+        self._server_of: dict[int, str] = {}
         self._share = keep
-        self._full = False
+        self._shared = False  # other gateways are there
         self._here: leases.Lease | None = None
         self._guard = threading.RLock()
         steady = threading.Semaphore(at_once)
@@ -87,19 +90,18 @@ class Rounds:
             self._here = leases.enter(self._archive)
         self._give_up()
         with self._guard:
+            self._due.clear()  # nobody begins anything of it until it has been read anew
             busy = set(self._under_way) | {one.binding for one in self._heard}
         at = now()
         with self._archive.reading() as session:
-            before = at - _OTHERS_FIRST if self._full else at
-            steady = timetable.due(session, before, len(busy) + self._places(Lane.STEADY), proven=True)
+            steady = timetable.due(session, at - _OTHERS_FIRST if self._is_full() else at, None, proven=True)
             trying = timetable.due(session, at, len(busy) + 4 * self._places(Lane.TRYING), proven=False)
-        for one in steady:
-            if one.id not in busy:
-                self._mailbox_of[one.id] = one.mailbox
-                self._begin_steady(one.id)
+        with self._guard:
+            self._due = {one.id: one for one in steady if one.id not in busy}
+        self._begin_due()
         for one in trying:
             if one.id not in busy and not self._tries(one.mailbox):
-                self._mailbox_of[one.id] = one.mailbox
+                self._mailbox_of[one.id], self._server_of[one.id] = one.mailbox, one.server
                 # What it is tried with is shown anew: a connection that still waits proves nothing, and has the lease.
                 self._listening.give_up([one.id])
                 self._begin(one.id, Lane.TRYING)
@@ -112,9 +114,9 @@ class Rounds:
             well = timetable.well(session)
         self._listening.give_up({*wanted, *rests, *self._listening.lost()} & self._listening.bindings())
         forward = list(orphaned.intersection(well) - self._listening.bindings() - set(self._under_way))
-        self._share = min(self._keep, math.ceil(len(well) / gateways)) if gateways > 1 else self._keep
+        self._shared = gateways > 1
+        self._share = min(self._keep, math.ceil(len(well) / gateways)) if self._shared else self._keep
         held = self._listening.bindings()
-        self._full = gateways > 1 and len(held) >= self._share
         if len(held) > self._share * _SPARE:
             too_much = sorted(held)[: math.ceil((len(held) - self._share) * _ROUND)]
             self._listening.give_up(too_much)
@@ -132,12 +134,28 @@ class Rounds:
         with self._guard:
             return any(one.lane is Lane.TRYING and one.mailbox == mailbox for one in self._under_way.values())
 
-    def _begin_steady(self, binding: int) -> None:
-        kept = self._listening.take(binding)
+    def _is_full(self) -> bool:
+        """Whether others are to have what is due."""
+        return self._shared and len(self._listening) >= self._share
+
+    def _begin_due(self) -> None:
+        """As much as there are places for: after a restart thousands are due, and a tick comes once a second."""
+        with self._guard:
+            shut: set[Lane | tuple[Lane, str]] = set()  # lanes, or what in them goes to one server
+            for one in list(self._due.values()):
+                lane = Lane.BACKLOG if one.id in self._more else Lane.STEADY
+                if lane not in shut and (lane, one.server) not in shut and not self._begin_steady(one, lane):
+                    shut.add((lane, one.server) if self._places(lane) else lane)
+
+    def _begin_steady(self, one: Due, lane: Lane) -> bool:
+        """Over the connection that is kept, or a new one; whether there was a place."""
+        self._mailbox_of[one.id], self._server_of[one.id] = one.mailbox, one.server
+        kept = self._listening.take(one.id)
         if kept is not None:
+            del self._due[one.id]
             self._woken(kept)
-        else:
-            self._begin(binding, Lane.BACKLOG if binding in self._more else Lane.STEADY)
+            return True
+        return self._begin(one.id, lane)
 
     def _woken(self, kept: Kept) -> None:
         with self._guard:
@@ -153,8 +171,12 @@ class Rounds:
         with self._guard:
             if binding in self._under_way or self._stopping.is_set() or not self._places(lane):
                 return False
-            one = Pass(binding, self._mailbox_of.get(binding), lane)
+            server = self._server_of.get(binding, "")
+            if kept is None and server in crowded(lane, self._under_way.values(), time.monotonic()):
+                return False
+            one = Pass(binding, self._mailbox_of.get(binding), lane, server)
             self._under_way[binding] = one
+            self._due.pop(binding, None)
             thread = threading.Thread(target=self._look, args=(one, kept), name=f"binding {binding}", daemon=True)
             self._threads.add(thread)
         thread.start()
@@ -178,6 +200,9 @@ class Rounds:
             with self._guard:
                 del self._under_way[one.binding]
                 self._threads.discard(threading.current_thread())
+                if look is None or look.outcome.trouble:
+                    # Perhaps its password is taken no more: what is due of its mailbox is asked for anew.
+                    self._due = {due.id: due for due in self._due.values() if due.mailbox != one.mailbox}
                 (self._more.add if look is not None and look.more else self._more.discard)(one.binding)
                 if poller is not None and len(self._pollers) < 2 * self._at_once and not self._stopping.is_set():
                     self._pollers.append(poller)
@@ -187,6 +212,8 @@ class Rounds:
             if look is not None and look.kept is not None:
                 self._wait_for_news(look.kept)
             self._begin_heard()
+            if not self._is_full():
+                self._begin_due()
 
     @contextmanager
     def _room(self, one: Pass) -> Iterator[None]:

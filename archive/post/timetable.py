@@ -19,9 +19,10 @@ class Due:
     id: int
     name: str
     mailbox: int
+    server: str  # host and port as its URL has them
 
 
-def due(session: Session, now: int, limit: int, *, proven: bool) -> list[Due]:
+def due(session: Session, now: int, limit: int | None, *, proven: bool) -> list[Due]:
     """Bindings whose time has come: those whose last look went well, or the others.
 
     The longest waiting first; of the others, those that nobody has tried yet.
@@ -29,13 +30,14 @@ def due(session: Session, now: int, limit: int, *, proven: bool) -> list[Due]:
     awake = binding.c.paused_at.is_(None) & binding.c.ended_at.is_(None)
     well = (binding.c.failures == 0) & binding.c.succeeded_at.is_not(None)
     query = (
-        select(binding.c.id, binding.c.folder, mailbox.c.id, mailbox.c.name)
+        select(binding.c.id, binding.c.folder, mailbox.c.id, mailbox.c.name, mailbox.c.imap)
         .join(mailbox, mailbox.c.id == binding.c.mailbox)
         .where(binding.c.next_at <= now, awake, well if proven else ~well)
         .order_by(binding.c.checked_at.is_not(None) & ~well, binding.c.next_at)
         .limit(limit)
     )
-    return [Due(id_, f"{name}/{folder}", box) for id_, folder, box, name in session.execute(query)]
+    found = session.execute(query)
+    return [Due(id_, f"{name}/{folder}", box, imap.rpartition("@")[2]) for id_, folder, box, name, imap in found]
 
 
 def well(session: Session) -> list[int]:

@@ -14,9 +14,10 @@ from archive.post import bindings
 from archive.store.schema import binding as binding_table
 from gateway.backoff import REFUSED, retry_at
 from gateway.clock import Clock
-from gateway.lanes import MOST_SLOW, Lane, Pass, aside, free, places
+from gateway.lanes import AT_ONE_SERVER, MOST_SLOW, Lane, Pass, aside, crowded, free, places
 from gateway.mailbox import Connecting
 from gateway.poller import Outcome, Poller, Slice
+from gateway.rounds import Rounds
 
 from ..conftest import Account
 from ..servers.broken import Broken
@@ -34,7 +35,7 @@ INTERVAL = 60 if MANY else 4  # seconds
 
 
 def under_way(lane: Lane, count: int, *, since: float, arrived: bool = False) -> list[Pass]:
-    return [Pass(number, number, lane, since, arrived) for number in range(count)]
+    return [Pass(number, number, lane, f"server{number}", since, arrived) for number in range(count)]
 
 
 def test_whoever_waits_for_a_server_takes_nobodys_place() -> None:
@@ -56,6 +57,39 @@ def test_a_backlog_never_takes_all_places() -> None:
     backlogs = under_way(Lane.BACKLOG, aside(4), since=0.0, arrived=True)
     assert free(Lane.BACKLOG, 4, backlogs, 100.0) == 0
     assert free(Lane.HEARD, 4, backlogs, 100.0) == 4
+
+
+def test_thousands_of_mailboxes_at_one_server_do_not_set_out_for_it_together() -> None:
+    heading = [Pass(number, number, Lane.STEADY, "a", 100.0) for number in range(AT_ONE_SERVER)]
+    elsewhere = Pass(90, 90, Lane.STEADY, "b", 100.0)
+    assert crowded(Lane.STEADY, [*heading, elsewhere], 100.0) == {"a"}
+    assert crowded(Lane.TRYING, heading, 100.0) == set()  # who has a wrong password keeps nobody else out
+    assert crowded(Lane.STEADY, heading, 103.0) == set()
+    heading[0].arrived = True
+    assert crowded(Lane.STEADY, heading, 100.0) == set()
+
+
+def test_after_a_restart_all_are_watched_without_waiting_for_the_next_tick(office: Office, scripted: Scripted) -> None:
+    """With one place to take mail in at, four may set out at a time; the others follow as soon as one has arrived."""
+    for number in range(12):
+        office.watch(scripted, name=f"box{number}")
+    with office.archive.transaction() as session:
+        session.execute(update(binding_table).values(succeeded_at=now(), every=3600))
+    stopping = threading.Event()
+
+    def poller() -> Poller:
+        return Poller(office.archive, office.connecting, now, lease_wait=0.0, look_every=3600, stopping=stopping)
+
+    rounds = Rounds(office.archive, poller, 1, stopping, lambda _outcome: None, keep=20)
+    rounds.begin()
+    try:
+        rounds.tick()
+        until(lambda: len(rounds._listening) == 12)
+    finally:
+        stopping.set()
+        rounds.end(5)
+    assert scripted.connections == 12
+    assert scripted.offences == []
 
 
 def test_those_that_failed_together_do_not_come_back_together() -> None:
@@ -83,9 +117,7 @@ def test_a_refused_password_is_shown_once_and_stands_at_every_folder(office: Off
     assert gateway.outcomes
 
 
-def test_news_over_a_line_that_is_open_do_not_show_a_refused_password_again(
-    office: Office, scripted: Scripted
-) -> None:
+def test_news_over_a_line_that_is_open_do_not_show_a_refused_password_again(office: Office, scripted: Scripted) -> None:
     """Sales' folder listens since before the password changed; Helpdesk's was refused."""
     with scripted.lock:
         scripted.folder("Other")
