@@ -50,7 +50,8 @@ test: $(VENV)/.test
 
 proof: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd postgresql strace
-	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes tests/archive/events/test_verify.py tests/gateway/test_bombs.py
+	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes tests/archive/events/test_verify.py \
+	  tests/archive/test_backup.py tests/gateway/test_bombs.py
 
 proof-xss: $(VENV)/.test
 	@tests/setup/packages chromium

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import DatabaseError
 
 from . import installation
 from .events import heads, log, sealer
@@ -397,7 +398,8 @@ def _sync(path: Path) -> None:
 
 # --- and back ---
 
-RESTORING = ".restoring"  # stands in the data folder while a restore is not finished
+RESTORING = ".restoring"  # stands in the data folder while a restore is not finished, and says of which backup
+_IN_SERVER = b" in the server"
 _NOT_YET = "restoring.sqlite"  # the database until everything else is there and has been looked at
 
 
@@ -409,7 +411,7 @@ def put_back(folder: Path, data: Path, told: Callable[[int, int], None], blobs_u
     """
     manifest = read(folder)
     _make_empty(data)
-    _copy([b""], data / RESTORING)
+    _copy([_mark(manifest)], data / RESTORING)
     for name in (PACKS, "locks"):
         (data / name).mkdir(mode=0o700, exist_ok=True)
     done = 0
@@ -566,6 +568,30 @@ def check_server(archive: Archive) -> None:
             raise BackupTrouble("The database that database.url names holds an archive. Name an empty one.")
 
 
+def moved_in(manifest: Manifest, data: Path, archive: Archive) -> bool:
+    """Whether a restore of this backup was interrupted when all of it was in the server's database: then nothing is
+    left to be done but `finish_on_server`."""
+    mark = data / RESTORING
+    said = mark.read_bytes() if mark.exists() else b""
+    if said == _mark(manifest) + _IN_SERVER:
+        return True
+    if said != _mark(manifest) or not (data / _NOT_YET).exists() or migrate.revision(archive) is None:
+        return False
+    copy = unfinished(data, archive.key)
+    try:
+        with copy.reading() as ours, archive.reading() as theirs:
+            held = installation.held(ours)
+            return held is not None and held == installation.held(theirs)
+    except DatabaseError:  # interrupted before there was a whole database in the file
+        return False
+    finally:
+        copy.close()
+
+
+def _mark(manifest: Manifest) -> bytes:
+    return str(manifest.made_at).encode()
+
+
 def move_in(copy: Archive, archive: Archive) -> None:
     """Bring what was put back, keys included, into a server's empty database; what is there in the end is an archive.
 
@@ -582,8 +608,18 @@ def move_in(copy: Archive, archive: Archive) -> None:
 
 
 def finish_on_server(data: Path) -> None:
-    """The restored archive is one from now on, and nothing of it is left in files but packs and heads."""
+    """The restored archive is one from now on, and nothing of it is left in files but packs and heads.
+
+    Called again after an interruption it goes on.
+    """
+    mark = data / RESTORING
+    if not mark.read_bytes().endswith(_IN_SERVER):
+        with mark.open("ab") as file:
+            file.write(_IN_SERVER)
+            file.flush()
+            os.fsync(file.fileno())
     for path in (*data.glob(f"{_NOT_YET}*"), *data.glob(f"{KEYS}*")):
         path.unlink()
-    (data / RESTORING).unlink()
+    sync_folder(data)
+    mark.unlink()
     sync_folder(data)

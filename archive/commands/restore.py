@@ -7,6 +7,7 @@ import click
 from .. import backup
 from ..front import Front, as_json, json_option, now, pass_front, progress, when
 from ..store import dialects, migrate
+from ..store.archive import Archive
 from ..store.keys import InstallationKey
 
 _SAMPLE = 200  # mails read back
@@ -41,25 +42,11 @@ def restore(front: Front, folder: Path, as_lines: bool) -> None:
             "and write the right one from its recovery key afterwards: postroom key restore"
         )
     server = front.open_with(key or InstallationKey.new()) if on_server else None
-    if server is not None:
-        backup.check_server(server)
-    with progress("restoring", manifest.size) as bar:
-        backup.put_back(folder, front.data, bar.to, front.blobs_url)
-    archive = backup.unfinished(front.data, key or InstallationKey.new(), front.blobs_url)
     try:
-        readable = key is not None and manifest.version == migrate.HEAD
-        sample = backup.read_back(archive, _SAMPLE) if readable else None
-        backup.hold(archive, manifest, now())
-        if server is not None:
-            backup.move_in(archive, server)
+        sample = _bring(front, folder, manifest, key, server)
     finally:
-        archive.close()
         if server is not None:
             server.close()
-    if server is not None:
-        backup.finish_on_server(front.data)
-    else:
-        backup.finish(front.data)
     needed = [
         *([] if key else [f"the key: put its file back to {front.key_path}, or type it in with: postroom key restore"]),
         *(
@@ -89,3 +76,30 @@ def restore(front: Front, folder: Path, as_lines: bool) -> None:
     click.echo("What is left to do:", err=True)
     for one in needed:
         click.echo(f"- {one}", err=True)
+
+
+def _bring(
+    front: Front, folder: Path, manifest: backup.Manifest, key: InstallationKey | None, server: Archive | None
+) -> int | None:
+    """All of it, into files or a server's database; how many mails were read back, where that could be."""
+    if server is not None:
+        if backup.moved_in(manifest, front.data, server):
+            backup.finish_on_server(front.data)
+            return None
+        backup.check_server(server)
+    with progress("restoring", manifest.size) as bar:
+        backup.put_back(folder, front.data, bar.to, front.blobs_url)
+    archive = backup.unfinished(front.data, key or InstallationKey.new(), front.blobs_url)
+    try:
+        readable = key is not None and manifest.version == migrate.HEAD
+        sample = backup.read_back(archive, _SAMPLE) if readable else None
+        backup.hold(archive, manifest, now())
+        if server is not None:
+            backup.move_in(archive, server)
+    finally:
+        archive.close()
+    if server is not None:
+        backup.finish_on_server(front.data)
+    else:
+        backup.finish(front.data)
+    return sample

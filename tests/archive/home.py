@@ -100,6 +100,13 @@ class Home:
         connection.close()
         return rows
 
+    def check_database(self) -> None:
+        """SQLite says itself whether its file holds together; a server looks after its own."""
+        if self.url is None:
+            for name in ("archive", "keys"):
+                assert self.rows("PRAGMA integrity_check", database=name) == [("ok",)]
+                assert self.rows("PRAGMA foreign_key_check", database=name) == []
+
     def check_index(self) -> None:
         """SQLite says itself whether its index holds together; in PostgreSQL's every row stands for itself."""
         if self.url is None:

@@ -5,15 +5,13 @@ from pathlib import Path
 import pytest
 
 from archive import backup, installation
-from archive.backup import BackupTrouble
 from archive.events import sealer, verify
 from archive.store import migrate
-from archive.store.archive import Archive
-from archive.store.keys import InstallationKey
 
 from ..servers.postgresql import PostgreSQL
 from ..world import HOSTILE, copy_for, mail
-from .home import KEY, NOON, URL, Home, numbered
+from .home import NOON, Home, numbered
+from .test_backup import put_back
 
 ROWS = ("SELECT * FROM receipt ORDER BY id", "SELECT id, at, kind, commitment FROM event ORDER BY id")
 
@@ -28,25 +26,10 @@ def home(home: Home) -> Home:
     return home
 
 
-def put_back(folder: Path, data: Path, server: PostgreSQL | None, home: Home) -> Home:
-    """As `postroom restore` does it."""
-    manifest = backup.put_back(folder, data, lambda *_: None)
-    copy = backup.unfinished(data, InstallationKey(KEY))
-    backup.hold(copy, manifest, NOON)
-    if server is None:
-        copy.close()
-        backup.finish(data)
-        return Home(data, dict(home.ids))
-    url = server.make(data / URL)
-    archive = Archive(data, InstallationKey(KEY), url)
-    backup.check_server(archive)
-    backup.move_in(copy, archive)
-    copy.close()
-    with pytest.raises(BackupTrouble, match="holds an archive"):
-        backup.check_server(archive)
-    archive.close()
-    backup.finish_on_server(data)
-    assert not list(data.glob("*.sqlite*"))
+def other_with(home: Home, folder: Path, server: PostgreSQL | None) -> Home:
+    """The backup put back into files or a server's database, whichever it came from."""
+    data = home.folder.parent / "other"
+    put_back(folder, data, server.make(home.folder.parent / "other.url") if server else None)
     return Home(data, dict(home.ids), server=server)
 
 
@@ -58,7 +41,7 @@ def test_everything_comes_back_in_either_kind(home: Home, shared_postgresql: Pos
     home.take("Sales", *numbered(range(30, 31)))
     backup.make(home.archive, folder, NOON, lambda *_: None)  # only packs' new bytes are added
     home.take("Helpdesk", *numbered(range(40, 43)))
-    other = put_back(folder, home.folder.parent / "other", shared_postgresql if into_server else None, home)
+    other = other_with(home, folder, shared_postgresql if into_server else None)
     try:
         migrate.check(other.archive)
         wanted = home.rows(ROWS[0])[:14]
@@ -93,7 +76,7 @@ def test_a_backup_is_one_moment_while_mail_comes_in(home: Home) -> None:
         taken.append(len(home.take("Helpdesk", *numbered(range(100 + len(taken), 101 + len(taken)))).archived))
 
     backup.make(home.archive, folder, NOON, meanwhile)
-    other = put_back(folder, home.folder.parent / "other", None, home)
+    other = other_with(home, folder, None)
     assert len(other.raws()) == 11
     assert taken
     other.remove()

@@ -27,8 +27,6 @@ from .home import KEY, NOON, Home, numbered
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.databases("sqlite")  # which one it is has no part in where bytes lie
-
 
 @dataclass
 class BucketHome(Home):
