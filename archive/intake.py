@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from .reading import Reading
 from .search import index, marks
 from .search.words import Words
 from .store.archive import Archive, Session
+from .store.claims import Claims, claiming
 from .store.dialects import Overtaken, hold, insert_counted, insert_rows
 from .store.keys import KeyTrouble
 from .store.packs import Place, Sealed, Writer
@@ -47,6 +48,9 @@ from .work import tickets
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
 ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyTrouble)
+
+_LARGE = 16 << 10  # bytes of a leaf that no two workers keep at once; below that it is not worth a claim
+_LONGEST = 2.0  # seconds to wait for the leaves that another worker is keeping
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,7 @@ class Kept:
     skeletons: Mapping[bytes, Sealed]  # by content key
     leaves: Mapping[bytes, Sealed]  # by their keyed hash
     traces: Sequence[Sealed]  # one for each copy, in order
+    elsewhere: Mapping[bytes, tuple[identity.Raw, Cut]]  # leaves that another worker was keeping meanwhile
 
     @property
     def blobs(self) -> list[Sealed]:
@@ -332,9 +337,13 @@ class Intake:
         key = self.archive.key.content_hash_key
         by = (self._reading.facts if self._reading else facts.read) if read else _not_at_all
         prepared = [prepare(one, key, by) for one in arrivals]
-        with self._sound():
-            kept = self._keep(prepared, clock())
+        with self._sound(), claiming(self.archive.folder / "locks") as claims:
+            kept = self._keep(prepared, claims, clock())
             turn()
+            if kept.elsewhere:
+                # In an import whoever comes before us is done, and whoever comes after us waits for us.
+                claims.wait(kept.elsewhere, _LONGEST if isinstance(origin, Watched) else 0)
+                kept = self._keep_after_all(kept)
             taken, unused = self.archive.recording(lambda session: record(session, origin, prepared, kept, clock()))
             self.archive.keys.destroy(unused)
         return taken
@@ -349,27 +358,51 @@ class Intake:
             self.close()
             raise
 
-    def _keep(self, prepared: Sequence[Prepared], now: int) -> Kept:
+    def _keep(self, prepared: Sequence[Prepared], claims: Claims, now: int) -> Kept:
         """Make the bytes durable, and their keys: contents and leaves not known yet, and every copy's trace."""
         with self.archive.reading() as session:
             known = set(_known(session, [one.content_key for one in prepared]))
-            fresh = [one for one in prepared if one.content_key not in known]
-            there = set(_known_leaves(session, fresh))
+        fresh = {one.content_key: one for one in reversed(prepared) if one.content_key not in known}
+        fresh = dict(reversed(fresh.items()))
+        # Claimed before it is looked up: what somebody else records in between is seen.
+        claimed = claims.take({hashed for one in fresh.values() for hashed, cut in one.cuts if cut.size >= _LARGE})
+        with self.archive.reading() as session:
+            there = set(_known_leaves(session, _hashes(fresh.values())))
         writer = self.writer(now)
         skeletons: dict[bytes, Sealed] = {}
         leaves: dict[bytes, Sealed] = {}
-        for one in fresh:
-            if one.content_key in skeletons:
-                continue
+        elsewhere: dict[bytes, tuple[identity.Raw, Cut]] = {}
+        for key, one in fresh.items():
             cuts = [cut for _, cut in one.cuts]
-            skeletons[one.content_key] = writer.add(cutting.skeleton(one.content, cuts), one.skeleton_size)
+            skeletons[key] = writer.add(cutting.skeleton(one.content, cuts), one.skeleton_size)
             for hashed, cut in one.cuts:
-                if hashed not in there and hashed not in leaves:
+                if hashed in there or hashed in leaves:
+                    continue
+                if hashed in claimed:
+                    elsewhere[hashed] = one.content, cut
+                else:
                     leaves[hashed] = writer.add(cutting.decoded(one.content, cut), cut.size)
-        kept = Kept(skeletons, leaves, [writer.add([one.trace], len(one.trace)) for one in prepared])
-        writer.sync()
-        self._keep_keys(kept.blobs)
+        kept = Kept(skeletons, leaves, [writer.add([one.trace], len(one.trace)) for one in prepared], elsewhere)
+        self._make_durable(writer, kept.blobs)
         return kept
+
+    def _keep_after_all(self, kept: Kept) -> Kept:
+        """Also the leaves that another worker was keeping and did not record."""
+        writer = self._writer
+        assert writer is not None  # the one the batch is in: given back before it is recorded, its keys might be swept
+        with self.archive.reading() as session:
+            there = _known_leaves(session, kept.elsewhere)
+        leaves = {
+            hashed: writer.add(cutting.decoded(content, cut), cut.size)
+            for hashed, (content, cut) in kept.elsewhere.items()
+            if hashed not in there
+        }
+        self._make_durable(writer, leaves.values())
+        return replace(kept, leaves={**kept.leaves, **leaves})
+
+    def _make_durable(self, writer: Writer, sealed: Iterable[Sealed]) -> None:
+        writer.sync()
+        self._keep_keys(sealed)
 
     def _keep_keys(self, sealed: Iterable[Sealed]) -> None:
         keys = self.archive.keys
@@ -519,9 +552,13 @@ def record(
     return taken, sorted({one.place.blob for one in kept.blobs} - used)
 
 
-def _known_leaves(session: Session, of: Iterable[Prepared]) -> dict[bytes, int]:
-    """The blobs that are there already of what these cut out, by keyed hash."""
-    hashes = list({hashed for one in of for hashed, _ in one.cuts})
+def _hashes(of: Iterable[Prepared]) -> set[bytes]:
+    return {hashed for one in of for hashed, _ in one.cuts}
+
+
+def _known_leaves(session: Session, wanted: Iterable[bytes]) -> dict[bytes, int]:
+    """The blobs that are there already of these leaves, by keyed hash."""
+    hashes = list(wanted)
     found: dict[bytes, int] = {}
     for start in range(0, len(hashes), receipts.CHUNK):
         some = hashes[start : start + receipts.CHUNK]
@@ -538,7 +575,7 @@ def _write_blobs(
     made: Mapping[int, proof.Digests],
 ) -> set[int]:
     """The rows of what is needed of the batch's blobs; returns which those are."""
-    there = _known_leaves(session, fresh.values())
+    there = _known_leaves(session, _hashes(fresh.values()))
     wanted = {hashed: one for one in reversed(list(fresh.values())) for hashed, _ in one.cuts if hashed not in there}
     of = [(one, _blob_row(kept.skeletons[key])) for key, one in fresh.items()]
     of += [(one, _blob_row(kept.leaves[hashed], hashed)) for hashed, one in sorted(wanted.items(), key=_first)]
@@ -592,7 +629,7 @@ def _write_messages(
 ) -> None:
     if not fresh:
         return
-    leaf_blobs = _known_leaves(session, fresh.values())
+    leaf_blobs = _known_leaves(session, _hashes(fresh.values()))
     claims = [conversations.claim(ids[key], one.facts.message_id, one.facts.references) for key, one in fresh.items()]
     actor = origin.actor(next(iter(fresh.values())).arrival.uid)
     places, joined = conversations.place(session, claims, actor, now)

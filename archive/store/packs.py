@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from . import compression
 from .keys import KEY_BYTES, sync_folder
 
 CHUNK = 1 << 20  # bytes of plaintext a chunk
@@ -240,7 +240,7 @@ class LocalWriter:
         self._file = file
         self._gathered = bytearray()  # the last bytes before `end`, not written yet
         self._dirty = False
-        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._compressor = compression.Compressor()
 
     @property
     def full(self) -> bool:
@@ -283,14 +283,11 @@ class LocalWriter:
 
     def _stream(self, pieces: Iterable[bytes | memoryview], size: int, blob: int, key: bytes) -> int:
         """A large blob, in chunks; its header comes last, when its length is known, before anything is durable."""
-        compressor = self._compressor.chunker(size=size, chunk_size=CHUNK)
         first = at = self.end + _HEADER.size
-        try:
-            for chunk in _encrypted(AESGCM(key), _compressed(compressor, pieces), blob, _COMPRESSED):
-                self._write(chunk, at)
-                at += len(chunk)
-        except zstandard.ZstdError as error:
-            raise ValueError(f"other than {size} bytes were given: {error}") from None
+        frame = self._compressor.compressed(pieces, size, CHUNK)
+        for chunk in _encrypted(AESGCM(key), frame, blob, _COMPRESSED):
+            self._write(chunk, at)
+            at += len(chunk)
         self._write(_HEADER.pack(_MAGIC, _COMPRESSED, blob, size, at - first), self.end)
         return at - first
 
@@ -324,12 +321,6 @@ class LocalWriter:
         self._file.close()
 
 
-def _compressed(chunker: "zstandard.ZstdCompressionChunker", pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield from chunker.compress(piece)
-    yield from chunker.finish()  # type: ignore[no-untyped-call]  # zstandard types only compress()
-
-
 def _encrypted(cipher: AESGCM, pieces: Iterable[bytes], blob: int, flags: int) -> Iterator[bytes]:
     """Ciphertext in chunks of exactly CHUNK plaintext bytes but for the last."""
     bound = _bound(blob, flags)
@@ -355,32 +346,18 @@ def unseal(file: IO[bytes], place: Place, key: bytes) -> Iterator[bytes]:
         raise Damaged(f"Blob {place.blob}: its header is not what was written.")
     chunks = _decrypted(file, place, AESGCM(key), _bound(place.blob, flags))
     left = place.size
-    for piece in _decompressed(chunks) if flags & _COMPRESSED else chunks:
+    for piece in _decompressed(chunks, place) if flags & _COMPRESSED else chunks:
         left -= len(piece)
         yield piece
     if left:
         raise Damaged(f"Blob {place.blob}: {place.size - left} of {place.size} bytes came back.")
 
 
-def _decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """In pieces of CHUNK bytes: a megabyte of ciphertext may be gigabytes of the same letter."""
-    reader = zstandard.ZstdDecompressor().stream_reader(_Source(chunks))  # type: ignore[arg-type]  # needs only read()
-    while piece := reader.read(CHUNK):
-        yield piece
-
-
-class _Source:
-    """Chunks as something to read from."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """The next bytes, at most so many; none at the end."""
-        self._left = self._left or memoryview(next(self._chunks, b""))
-        piece, self._left = self._left[:size], self._left[size:]
-        return bytes(piece)
+def _decompressed(chunks: Iterator[bytes], place: Place) -> Iterator[bytes]:
+    try:
+        yield from compression.decompressed(chunks, CHUNK)
+    except LookupError as error:
+        raise Damaged(f"Blob {place.blob}: its {error}.") from None
 
 
 def _decrypted(file: IO[bytes], place: Place, cipher: AESGCM, bound: bytes) -> Iterator[bytes]:

@@ -2,9 +2,11 @@
 
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from typing import Any
@@ -14,8 +16,8 @@ from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
 from archive.intake import ARCHIVE_FAULTS, Arrival, Intake, _blob_row
-from archive.mail import facts
-from archive.store import packs
+from archive.mail import facts, identity
+from archive.store import claims, packs
 from archive.store.archive import Archive
 from archive.store.dialects import hold
 from archive.store.keys import InstallationKey
@@ -159,6 +161,82 @@ class TestNothingIsLeftBehind:
         home.take("Helpdesk", mail(subject="after"))
         assert subjects(home) == ["after", "before"]
         assert keys(home) == recorded(home)
+
+
+# Another program that keeps an attachment at this moment, and then goes on or is killed.
+_KEEPING = """
+import sys
+from pathlib import Path
+from archive.store.claims import claiming
+with claiming(Path(sys.argv[1])) as claims:
+    assert not claims.take([bytes.fromhex(one) for one in sys.argv[2:]])
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def keeping(home: Home, *attachments: bytes) -> Iterator["subprocess.Popen[bytes]"]:
+    key = home.archive.key.content_hash_key
+    hashes = [identity.keyed_hash([one], key).hex() for one in attachments]
+    command = [sys.executable, "-c", _KEEPING, str(home.folder / "locks"), *hashes]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"claimed\n"
+        yield other
+        other.kill()
+
+
+class TestAnAttachmentThatTwoWorkersMeetAtOnce:
+    """Anna's worker takes a mail while Bernd's, a program of its own, keeps the same attachment."""
+
+    attached = os.urandom(20_000)
+
+    def mail(self, subject: str) -> bytes:
+        return mail(subject=subject, attachments=[("offer.bin", self.attached)])
+
+    def test_it_is_kept_once_when_the_other_has_recorded_it(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("archive.intake._LONGEST", 60)
+        waited = claims.Claims.wait
+
+        with keeping(home, self.attached) as other:
+
+            def recorded_meanwhile(mine: claims.Claims, hashes: Iterable[bytes], longest: float) -> None:
+                other.kill()
+                other.wait()
+                with another_worker(home) as intake:
+                    home.take("Sales", self.mail("to Bernd"), intake=intake)
+                waited(mine, hashes, longest)
+
+            monkeypatch.setattr(claims.Claims, "wait", recorded_meanwhile)
+            home.take("Helpdesk", self.mail("to Anna"))
+        packs_of = [path.stat().st_size for path in sorted((home.folder / "blobs").glob("*.pack"))]
+        assert packs_of[0] < 5000 < len(self.attached) < packs_of[1]
+        assert sorted(home.raws().values()) == sorted([self.mail("to Anna"), self.mail("to Bernd")])
+        assert keys(home) == recorded(home)
+
+    def test_it_is_kept_all_the_same_when_the_other_is_killed(self, home: Home) -> None:
+        with keeping(home, self.attached) as other:
+            other.kill()
+            home.take("Helpdesk", self.mail("to Anna"))
+        assert list(home.raws().values()) == [self.mail("to Anna")]
+        assert keys(home) == recorded(home)
+
+    def test_it_is_kept_twice_rather_than_waited_for_without_end(
+        self, home: Home, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("archive.intake._LONGEST", 0.1)
+        with keeping(home, self.attached) as other:
+            home.take("Helpdesk", self.mail("to Anna"), self.mail("to Anna again"))
+            assert other.poll() is None
+        assert len(home.raws()) == 2
+        assert home.rows("SELECT count(*) FROM blob WHERE hash IS NOT NULL")[0][0] == 1
+
+    def test_nobody_waits_for_another_attachment(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(claims.Claims, "wait", None)
+        with keeping(home, b"another" * 5000):
+            home.take("Helpdesk", self.mail("to Anna"))
+        assert list(home.raws().values()) == [self.mail("to Anna")]
 
 
 class TestPacks:
