@@ -47,6 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, default=2000, help="that wait for news at a time")
     parser.add_argument("--backlog", type=int, default=20_000, help="mails in one mailbox")
+    parser.add_argument("--slice", type=int, default=1_000, help="mails of it that are taken before others' turn")
+    parser.add_argument("--mails", type=Path, help="folder of .eml files to make the backlog of")
     parser.add_argument("--only", choices=("news", "waiting", "backlog"), action="append")
     chosen = parser.parse_args()
     wanted = chosen.only or ["news", "waiting", "backlog"]
@@ -56,7 +58,7 @@ def main() -> None:
     if "waiting" in wanted:
         print(waiting(chosen.connections))
     if "backlog" in wanted:
-        print(backlog(chosen.backlog))
+        print(backlog(chosen.backlog, chosen.slice, chosen.mails))
 
 
 # --- an installation --------------------------------------------------------------------------------------------------
@@ -91,11 +93,16 @@ def watch(archive: Archive, names_and_urls: list[tuple[str, str]]) -> None:
 
 
 @contextlib.contextmanager
-def serving(*words: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that goes on; what it says is in `idle.log`."""
+def serving(
+    *words: str, env: dict[str, str] | None = None, slices: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that goes on, with slices of so many mails; what it says is in `idle.log`."""
+    program = [str(POSTROOM)]
+    if slices is not None:
+        program = [sys.executable, "-m", "tests.gateway.small_slices", str(slices)]
     with (WORK / "idle.log").open("wb") as out:
         process = subprocess.Popen(
-            [POSTROOM, *words], stdout=out, stderr=out, env={**os.environ, "POSTROOM_DATA": str(DATA), **(env or {})}
+            [*program, *words], stdout=out, stderr=out, env={**os.environ, "POSTROOM_DATA": str(DATA), **(env or {})}
         )
     try:
         yield process
@@ -192,7 +199,7 @@ def waiting(count: int) -> str:
             before = memory(process.pid)
             watch(archive, [(f"box{number}", url.format(f"box{number}")) for number in range(count - few)])
             began = time.monotonic()
-            until(lambda: idling.value >= count, 200)
+            until(lambda: idling.value >= count, 600)
             took = time.monotonic() - began
             time.sleep(3)
             after = memory(process.pid)
@@ -200,13 +207,19 @@ def waiting(count: int) -> str:
             spent = cpu(process.pid)
             time.sleep(20)
             spent = cpu(process.pid) - spent
+        until(lambda: not idling.value, 60)
+        began = time.monotonic()
+        with serving("gateway", env=env):
+            until(lambda: idling.value >= count, 600)
+            again = time.monotonic() - began
     finally:
         server.kill()
         archive.close()
     each = (after - before) / (count - few)
     return (
         f"waiting: {count} connections over TLS in one process: {each / 1000:.1f} KB each, {after / 1e6:.0f} MB and "
-        f"{threads} threads in all, {spent / 20 * 100:.1f} % of a core; opened in {took:.0f} s"
+        f"{threads} threads in all, {spent / 20 * 100:.1f} % of a core; "
+        f"first opened in {took:.0f} s, after a restart in {again:.0f} s"
     )
 
 
@@ -259,13 +272,15 @@ def _serve(certificate: Path, key: Path, listening: "Synchronized[int]", idling:
 # --- a backlog --------------------------------------------------------------------------------------------------------
 
 
-def backlog(count: int) -> str:
+def backlog(count: int, slices: int, mails: Path | None) -> str:
     """New mail in one mailbox while another one's backlog is taken in."""
     archive = fresh()
     letters = WORK / "idle-letters"
     shutil.rmtree(letters, ignore_errors=True)
     letters.mkdir()
-    for number in range(count):
+    for number, one in enumerate(sorted(mails.glob("*.eml"))[:count] if mails else ()):
+        (letters / f"{number:06d}").write_bytes(one.read_bytes().replace(b"\r\n", b"\n"))
+    for number in range(0 if mails else count):
         text = mail(subject=f"Old {number}", text=f"{number:08d} " * (SMALL // 9))
         (letters / f"{number:06d}").write_bytes(text.replace(b"\r\n", b"\n"))
     with Dovecot() as server:
@@ -274,7 +289,7 @@ def backlog(count: int) -> str:
         server.load(many, "INBOX", sorted(letters.iterdir()), link=True)
         watch(archive, [("many", server.url(many)), ("few", server.url(few))])
         took: list[float] = []
-        with serving("gateway"):
+        with serving("gateway", slices=slices):
             began = time.monotonic()
             until(lambda: received(archive) > 0, 60)
             while received(archive) < count and time.monotonic() - began < 3600:
@@ -289,8 +304,8 @@ def backlog(count: int) -> str:
     archive.close()
     shutil.rmtree(letters)
     return (
-        f"backlog: {count} mails of one mailbox in {seconds:.0f} s; {len(took)} new mails of another meanwhile: "
-        f"median {statistics.median(took):.1f} s, longest {max(took):.1f} s"
+        f"backlog: {count} mails of one mailbox, {slices} at a time, in {seconds:.0f} s; "
+        f"{len(took)} new mails of another meanwhile: median {statistics.median(took):.1f} s, longest {max(took):.1f} s"
     )
 
 

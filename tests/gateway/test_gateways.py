@@ -1,11 +1,14 @@
-"""Several gateways on one PostgreSQL: each folder is one gateway's, and what a killed one held goes on with another."""
+"""Gateways that are killed: each folder is one gateway's, and what a killed one held goes on with the next."""
 
 import os
 import random
 import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -17,12 +20,15 @@ from ..conftest import Account
 from ..world import mail
 from .conftest import Office
 from .test_serve import received, stop, until
+from .test_workers import letters
 
 MakeAccount = Callable[..., Account]
 MANY = bool(os.environ.get("PROOF_MANY"))
 GATEWAYS = 4 if MANY else 2
 FOLDERS = 200 if MANY else 4
 SECONDS = 60 if MANY else 3
+MAILS = 3000 if MANY else 160
+KILLS = 10 if MANY else 2
 
 
 @pytest.mark.databases("postgresql")
@@ -63,6 +69,40 @@ def test_gateways_that_are_killed_lose_and_double_nothing(office: Office, doveco
     assert Counter(office.settlements()) == {"moved": sent}
     for account in accounts:
         assert account.server.count(account.user, "INBOX") == 0
+
+
+def test_a_gateway_that_is_killed_among_the_slices_of_a_backlog_loses_and_doubles_nothing(
+    office: Office, dovecot: MakeAccount, tmp_path: Path
+) -> None:
+    help_ = dovecot("helpdesk")
+    server, user = help_.server, help_.user
+    server.load(user, "INBOX", letters(tmp_path / "mails", MAILS, 1000))
+    office.watch(help_)
+    for kill in range(1, KILLS + 1):
+        with in_slices(office) as process:
+            until(lambda reached=kill * MAILS // (KILLS + 1): received(office) >= reached, 120)  # type: ignore[misc]
+            process.kill()
+    with in_slices(office) as process:
+        until(lambda: server.count(user, "Done") == MAILS, 120)
+        until(lambda: office.settlements() == ["moved"] * MAILS)
+        stop(process)
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert len(office.messages()) == len(office.copies()) == MAILS
+    assert Counter(office.raws()) == Counter(one.raw for one in server.mails(user, "Done"))
+    assert server.count(user, "INBOX") == 0
+
+
+@contextmanager
+def in_slices(office: Office) -> Iterator[subprocess.Popen[str]]:
+    """A gateway that takes twenty mails of a folder, and then looks what else is due."""
+    words = [sys.executable, "-m", "tests.gateway.small_slices", "20", "gateway"]
+    process = subprocess.Popen(words, env=office.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def holders(office: Office) -> set[int]:
