@@ -105,6 +105,7 @@ class Look:
 
     outcome: Outcome
     more: bool = False  # the slice was used up before the folder was empty
+    noted: bool = True  # the binding's row says what came of it, and when to look again
     kept: Kept | None = None  # the connection and the lease, waiting for news
 
 
@@ -198,13 +199,17 @@ class Poller:
         except Busy:  # the lease was lost: what becomes of the binding is somebody else's to say
             raise
         except Trouble as trouble:
+            look.noted = False
             self._failed(visit, one, trouble)
+            look.noted = True
             raise
         except Exception:  # a fault of ours costs this binding this pass, and nobody else anything
             _log.exception("poll failed", binding=one.name)
             self.close()
             stumbled = Unreachable("stumbled")
+            look.noted = False
             self._failed(visit, one, stumbled)
+            look.noted = True
             raise stumbled from None
         finally:
             if visit.waits is not None:

@@ -29,6 +29,7 @@ from .poller import Look, Outcome, Poller
 
 MOST_OF_ONE = 5  # connections kept of one mailbox: some servers allow no more than ten
 _OTHERS_FIRST = 5_000  # ms: whoever holds its share of the connections lets others have what is due
+_AGAIN = 15.0  # seconds until a pass is tried again of which not even the failure could be written down
 _SPARE = 1.1  # times its share a gateway may hold before it gives some up
 _ROUND = 0.1  # of what is too much, at a time
 
@@ -59,6 +60,7 @@ class Rounds:
         self._heard: deque[Kept] = deque()  # woken, and no place yet
         self._due: dict[int, Due] = {}  # of those that went well, at the last tick; what is begun is taken out
         self._more: set[int] = set()  # bindings whose last slice left something
+        self._unnoted: dict[int, float] = {}  # bindings whose rows say nothing of the last pass; when to look again
         self._untold: set[int] = set()  # bindings whose server does not tell of everything
         self._mailbox_of: dict[int, int] = {}
         self._server_of: dict[int, str] = {}
@@ -92,6 +94,11 @@ class Rounds:
         with self._guard:
             self._due.clear()  # nobody begins anything of it until it has been read anew
             busy = set(self._under_way) | {one.binding for one in self._heard}
+            forgotten = [id_ for id_, until in self._unnoted.items() if until <= time.monotonic()]
+        for binding in forgotten:
+            if self._begin(binding, Lane.TRYING):
+                busy.add(binding)
+        busy |= self._unnoted.keys()
         at = now()
         with self._archive.reading() as session:
             steady = timetable.due(session, at - _OTHERS_FIRST if self._is_full() else at, None, proven=True)
@@ -199,6 +206,10 @@ class Rounds:
         finally:
             with self._guard:
                 del self._under_way[one.binding]
+                if look is None or not look.noted:
+                    self._unnoted[one.binding] = time.monotonic() + _AGAIN
+                else:
+                    self._unnoted.pop(one.binding, None)
                 self._threads.discard(threading.current_thread())
                 if look is None or look.outcome.trouble:
                     # Perhaps its password is taken no more: what is due of its mailbox is asked for anew.
