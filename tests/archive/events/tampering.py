@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg.rows import dict_row
+
 from archive.events import proof
+
+from ..home import URL, Home
 
 Row = dict[str, Any]
 
@@ -53,6 +58,64 @@ _MAIL = ("message", "receipt", "blob", "leaf", "delivery", "message_scope", "tic
 _NOT_COVERED = {"pack": {"created_at"}, **{name: set(proof.PROVED[name].without) for name in ("binding", "user")}}
 
 
+class Tables:
+    """An archive's tables as somebody with a program of his own gets at them: no rule stands in his way but the
+    columns' types and what is unique."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        note = folder / URL
+        self.on_server = note.exists()
+        if self.on_server:
+            self._server = psycopg.connect(note.read_text(), autocommit=True, row_factory=dict_row)
+            self._server.execute(f"SET search_path = {'public' if name == 'archive' else name}".encode())
+            self._server.execute("SET session_replication_role = replica")  # no foreign keys
+        else:
+            self._file = sqlite3.connect(folder / f"{name}.sqlite", isolation_level=None)
+            self._file.row_factory = sqlite3.Row
+
+    def rows(self, statement: str, *values: object) -> list[Row]:
+        """What a statement answers."""
+        if self.on_server:
+            return self._server.execute(statement.replace("?", "%s").encode(), values or None).fetchall()
+        return [dict(row) for row in self._file.execute(statement, values)]
+
+    def change(self, statement: str, *values: object) -> int:
+        """How many rows it changed; `ValueError` where the database will not have it."""
+        try:
+            if self.on_server:
+                return self._server.execute(statement.replace("?", "%s").encode(), values or None).rowcount
+            return self._file.execute(statement, values).rowcount
+        except (sqlite3.IntegrityError, OverflowError) as error:
+            raise ValueError from error
+        except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError) as error:
+            raise ValueError from error
+
+    def nullable(self, table: str, column: str) -> bool:
+        """Whether a column may be empty."""
+        if self.on_server:
+            asked = "SELECT is_nullable FROM information_schema.columns WHERE table_name = ? AND column_name = ?"
+            return bool(self.rows(asked, table, column)[0]["is_nullable"] == "YES")
+        return not next(one["notnull"] for one in self.rows(f'PRAGMA table_info("{table}")') if one["name"] == column)
+
+    def unique(self, table: str) -> set[str]:
+        """Columns of unique indexes."""
+        if self.on_server:
+            asked = (
+                "SELECT a.attname AS name FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid "
+                "AND a.attnum = ANY(i.indkey) WHERE i.indisunique AND i.indrelid = ?::text::regclass"
+            )
+            return {one["name"] for one in self.rows(asked, f'"{table}"')}
+        indexes = [one["name"] for one in self.rows(f'PRAGMA index_list("{table}")') if one["unique"]]
+        return {one["name"] for index in indexes for one in self.rows(f'PRAGMA index_info("{index}")')}
+
+    def close(self) -> None:
+        """Nothing has it open any more: it can be copied."""
+        if self.on_server:
+            self._server.close()
+        else:
+            self._file.close()
+
+
 class Tamperer:
     """Makes a change in a copy of an archive that nothing has open."""
 
@@ -80,30 +143,27 @@ class Tamperer:
 
     # --- rows ---
 
-    def _open(self, name: str = "archive") -> sqlite3.Connection:
-        base = sqlite3.connect(self.folder / f"{name}.sqlite", isolation_level=None)
-        base.row_factory = sqlite3.Row
-        return base
+    def _open(self, name: str = "archive") -> Tables:
+        return Tables(self.folder, name)
 
     def _table(self) -> str:
         return self.draw.choice(list(_KEYS) if self.draw.random() < 0.5 else _MAIL)
 
-    def _rows(self, base: sqlite3.Connection, table: str) -> list[Row]:
-        return [dict(row) for row in base.execute(f'SELECT * FROM "{table}"')]
+    def _rows(self, base: Tables, table: str) -> list[Row]:
+        return base.rows(f'SELECT * FROM "{table}"')
 
-    def _put(self, base: sqlite3.Connection, table: str, row: Row) -> bool:
+    def _put(self, base: Tables, table: str, row: Row) -> bool:
         names = ", ".join(f'"{name}"' for name in row)
         marks = ", ".join("?" * len(row))
         try:
-            base.execute(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', list(row.values()))
-        except (sqlite3.IntegrityError, OverflowError):
+            base.change(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', *row.values())
+        except ValueError:
             return False
         return True
 
-    def _take(self, base: sqlite3.Connection, table: str, row: Row) -> None:
+    def _take(self, base: Tables, table: str, row: Row) -> None:
         where = " AND ".join(f'"{name}" = ?' for name in _KEYS[table])
-        done = base.execute(f'DELETE FROM "{table}" WHERE {where}', [row[name] for name in _KEYS[table]])
-        assert done.rowcount == 1
+        assert base.change(f'DELETE FROM "{table}" WHERE {where}', *(row[name] for name in _KEYS[table])) == 1
 
     def _alter(self) -> Change | None:
         table = self._table()
@@ -114,16 +174,14 @@ class Tamperer:
                 return None
             row = self.draw.choice(rows)
             name = self.draw.choice([name for name in row if name not in _NOT_COVERED.get(table, ())])
-            nullable = not next(
-                c["notnull"] for c in base.execute(f'PRAGMA table_info("{table}")') if c["name"] == name
-            )
-            other = {**row, name: self._another(row[name], nullable and name not in _KEYS[table])}
+            nullable = base.nullable(table, name) and name not in _KEYS[table]
+            other = {**row, name: self._another(row[name], nullable)}
             if other == row:
                 return None
-            base.execute("BEGIN")
+            base.change("BEGIN")
             self._take(base, table, row)
             fine = self._put(base, table, other)
-            base.execute("COMMIT" if fine else "ROLLBACK")
+            base.change("COMMIT" if fine else "ROLLBACK")
             if not fine:
                 return None
             what = f"{table} {self._key(table, row)}: {name} {row[name]!r} -> {other[name]!r}"
@@ -138,6 +196,8 @@ class Tamperer:
         match value:
             case None:
                 return draw.choice([0, 1, 1_793_620_800_000, "x", "[]"])
+            case bool():
+                return not value
             case int():
                 return value + draw.choice([1, -1, 1000, 1 << 32, draw.randrange(1, 1 << 20)])
             case str():
@@ -174,7 +234,7 @@ class Tamperer:
             if not rows:
                 return None
             row = dict(self.draw.choice(rows))
-            for name in {*_KEYS[table], *self._unique(base, table)}:
+            for name in {*_KEYS[table], *base.unique(table)}:
                 value = row[name]
                 row[name] = (
                     value + self.draw.randrange(1, 1 << 20) if isinstance(value, int) else self._another(value, False)
@@ -184,13 +244,6 @@ class Tamperer:
             return Change(f"{table} {self._key(table, row)} inserted", self._where(table, row))
         finally:
             base.close()
-
-    def _unique(self, base: sqlite3.Connection, table: str) -> set[str]:
-        found: set[str] = set()
-        for index in base.execute(f'PRAGMA index_list("{table}")').fetchall():
-            if index["unique"]:
-                found |= {column["name"] for column in base.execute(f'PRAGMA index_info("{index["name"]}")')}
-        return found
 
     def _swap(self) -> Change | None:
         """Two rows exchange a column, or all but their keys: another order."""
@@ -207,12 +260,12 @@ class Tamperer:
             names = [self.draw.choice(covered)] if self.draw.random() < 0.5 else covered
             if all(one[name] == two[name] for name in names):
                 return None
-            base.execute("BEGIN")
+            base.change("BEGIN")
             changed = ({**one, **{n: two[n] for n in names}}, {**two, **{n: one[n] for n in names}})
             for row in (one, two):
                 self._take(base, table, row)
             fine = all(self._put(base, table, row) for row in changed)
-            base.execute("COMMIT" if fine else "ROLLBACK")
+            base.change("COMMIT" if fine else "ROLLBACK")
             if not fine:
                 return None
             what = f"{table} {self._key(table, one)} and {self._key(table, two)} exchange {names}"
@@ -223,13 +276,14 @@ class Tamperer:
     def _cut_off(self) -> Change:
         """The newest seal and all that it holds never were."""
         base = self._open()
-        last = dict(base.execute("SELECT * FROM seal ORDER BY id DESC LIMIT 1").fetchone())
-        before = base.execute("SELECT max(last) FROM seal WHERE id < ?", (last["id"],)).fetchone()[0] or 0
-        base.execute("DELETE FROM stretch WHERE seal = ?", (last["id"],))
-        base.execute("UPDATE pack SET sealed = coalesce((SELECT max(end) FROM stretch WHERE pack = pack.id), 0)")
-        base.execute("DELETE FROM seal WHERE id = ?", (last["id"],))
-        base.execute("DELETE FROM event_detail WHERE event > ?", (before,))
-        base.execute("DELETE FROM event WHERE id > ?", (before,))
+        (last,) = base.rows("SELECT * FROM seal ORDER BY id DESC LIMIT 1")
+        (row,) = base.rows("SELECT max(last) AS last FROM seal WHERE id < ?", last["id"])
+        before = row["last"] or 0
+        base.change("DELETE FROM stretch WHERE seal = ?", last["id"])
+        base.change('UPDATE pack SET sealed = coalesce((SELECT max("end") FROM stretch WHERE pack = pack.id), 0)')
+        base.change("DELETE FROM seal WHERE id = ?", last["id"])
+        base.change("DELETE FROM event_detail WHERE event > ?", before)
+        base.change("DELETE FROM event WHERE id > ?", before)
         base.close()
         return Change(f"cut off behind event {before}", ("heads.jsonl",))
 
@@ -276,17 +330,16 @@ class Tamperer:
 
     def _keys(self) -> Change | None:
         base = self._open("keys")
-        rows = [dict(row) for row in base.execute("SELECT * FROM blob_key")]
+        rows = base.rows("SELECT * FROM blob_key")
         one, two = self.draw.sample(rows, 2)
-        kind = self.draw.choice(["flip", "flip in the file", "delete", "swap"])
+        kind = self.draw.choice(["flip", "flip" if base.on_server else "flip in the file", "delete", "swap"])
         if kind == "delete":
-            base.execute("DELETE FROM blob_key WHERE blob = ?", (one["blob"],))
+            base.change("DELETE FROM blob_key WHERE blob = ?", one["blob"])
         elif kind == "swap":
-            base.execute("UPDATE blob_key SET wrapped = ? WHERE blob = ?", (two["wrapped"], one["blob"]))
-            base.execute("UPDATE blob_key SET wrapped = ? WHERE blob = ?", (one["wrapped"], two["blob"]))
+            base.change("UPDATE blob_key SET wrapped = ? WHERE blob = ?", two["wrapped"], one["blob"])
+            base.change("UPDATE blob_key SET wrapped = ? WHERE blob = ?", one["wrapped"], two["blob"])
         elif kind == "flip":
-            wrapped = self._flipped(one["wrapped"])
-            base.execute("UPDATE blob_key SET wrapped = ? WHERE blob = ?", (wrapped, one["blob"]))
+            base.change("UPDATE blob_key SET wrapped = ? WHERE blob = ?", self._flipped(one["wrapped"]), one["blob"])
         base.close()
         if kind == "flip in the file":
             path = self.folder / "keys.sqlite"
@@ -323,8 +376,9 @@ class Tamperer:
         return Change(f"heads.jsonl {kind}", ("heads.jsonl",))
 
 
-def copied(pristine: Path, folder: Path) -> Path:
-    """The archive again, in place of whatever stood there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(pristine, folder)
-    return folder
+def copied(pristine: Home, folder: Path) -> Home:
+    """The archive again, in place of whatever stood there; nothing may be open in either."""
+    if folder.exists():
+        Home(folder, server=pristine.server).remove()
+        shutil.rmtree(folder)
+    return pristine.copy_to(folder)
