@@ -24,7 +24,7 @@ help:
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
 	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs (about 30 minutes)'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
-	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 10 minutes)'
+	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 12 minutes)'
 	@echo 'make proof-many      490 broken mailboxes beside ten healthy ones; gateways that are killed for a minute (10 minutes)'
 	@echo 'make bench-idle      measure how soon mail is there, what waiting costs, a backlog (CONNECTIONS=2000, BACKLOG=100000)'
 	@echo 'make shots           pictures of every page, to be looked at, into shots/'

@@ -73,6 +73,7 @@ class Office:
         name: str | None = None,
         preview: bool = False,
         owner: str | None = None,
+        every: int = 60,
     ) -> int:
         """Bind a folder of an account, named as on its server; returns the binding's id.
 
@@ -89,7 +90,9 @@ class Office:
                 box = bindings.mailbox_by_name(session, name)
             assert box is not None
             for_whom: dict[str, Any] = {"user": self.names[user]} if user else {"process": self.names[process or ""]}
-            return bindings.add(session, box, folder, processed, now(), preview=preview, **for_whom)
+            return bindings.add(
+                session, box, folder, processed, now(), preview=preview, every_seconds=every, **for_whom
+            )
 
     def binding(self, id_: int) -> Binding:
         with self.archive.reading() as session:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .faults import CELLS, FAULTS, UNNOTICED
+from .faults import CELLS, FAULTS, UNNOTICED, WAITING_CELLS, WHILE_WAITING
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -20,13 +20,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.section("fault × command → what the health page says")
     for line in table(found):
         terminalreporter.write_line(line)
-    terminalreporter.write_line(f"{len(found)} of {len(CELLS)} cells were tried.")
+    terminalreporter.write_line(f"{len(found)} of {len(CELLS + WAITING_CELLS)} cells were tried.")
 
 
 def table(found: Mapping[tuple[str, str], str]) -> list[str]:
     """A line for each fault and what was told, with the commands at which it was."""
     lines = []
-    for fault in FAULTS:
+    for fault in (*FAULTS, *WHILE_WAITING):
         told: dict[str, list[str]] = {}
         for command in fault.at:
             if (fault.name, command) in found:

@@ -407,4 +407,52 @@ FAULTS = (
     _code("NO [OVERQUOTA] Quota exceeded", ("CREATE", "MOVE", "COPY"), frozenset({"mailbox full"})),
     Fault("NO [ALREADYEXISTS] It is there", ("CREATE",), NOTHING, answers=refuse("NO [ALREADYEXISTS] It is there")),
 )
+
+
+# --- while the gateway waits for news -----------------------------------------------------------------------------
+
+
+def untold(_talk: Talk, _told: list[bytes]) -> None:
+    """The server keeps its news to itself."""
+
+
+def in_pieces(talk: Talk, told: list[bytes]) -> None:
+    talk.drip(b"".join(told), 0.02)
+
+
+WAITING = ("IDLE", "news", "DONE")  # the question with its go-ahead; what the server tells by itself; the end of it
+# The go-ahead is the end of a pass that went well; whatever fails while nobody asks costs a new connection.
+_AFTERWARDS = {"DONE": NOTHING | UNREAD | CUT}
+
+WHILE_WAITING = (
+    Fault("cut before it is asked", ("IDLE",), NOTHING, asks=cut_unasked),
+    Fault("cut before any answer", WAITING, NOTHING, answers=cut),
+    Fault("cut after the answer", WAITING, NOTHING, answers=all_and_cut, instead=_AFTERWARDS),
+    Fault("cut within a line", WAITING, NOTHING, answers=half_a_line),
+    Fault("stall", ("IDLE", "DONE"), NOTHING, answers=stall, hasty=True),
+    Fault("still working, for ever", ("DONE",), NOTHING, answers=still_working, hasty=True),
+    Fault("news that is not told", ("news",), NOTHING, answers=untold, lasts=100),
+    Fault("told in pieces", ("news", "DONE"), NOTHING, answers=in_pieces, lasts=5),
+    Fault("a sign of life", WAITING, NOTHING, answers=put_before(b"* OK Still here\r\n")),
+    Fault("untrue EXISTS", WAITING, NOTHING, answers=put_before(b"* 17 EXISTS\r\n", b"* 0 EXISTS\r\n"), lasts=3),
+    Fault("absurd EXISTS", WAITING, NOTHING, answers=put_before(b"* 99999999999999999999 EXISTS\r\n")),
+    Fault("others' doings in between", WAITING, NOTHING, answers=put_before(*_OTHERS)),
+    Fault("answers to questions not asked", WAITING, NOTHING, answers=put_before(*_UNASKED)),
+    Fault("NUL bytes", WAITING, NOTHING, answers=put_before(b"\0\0\0\r\n")),
+    Fault("an empty line", WAITING, NOTHING, answers=put_before(b"\r\n")),
+    Fault("another protocol", WAITING, NOTHING, answers=put_before(b"HTTP/1.1 400 Bad\r\n")),
+    Fault("a continuation nobody waits for", ("news", "DONE"), NOTHING, answers=put_before(b"+ go on\r\n")),
+    Fault("answered with another tag", ("DONE",), NOTHING, answers=another_tag, hasty=True),
+    Fault("answered with the tag twice", ("DONE",), NOTHING | UNREAD, answers=tagged_twice),
+    Fault("{4294967295}", WAITING, NOTHING, answers=announce_endless, large=True),
+    Fault("a line of 100 MB", WAITING, NOTHING, answers=endless_line, large=True),
+    Fault("lines without end", WAITING, NOTHING, answers=endless_lines, large=True),
+    Fault("BYE", WAITING, NOTHING, answers=refuse("BYE Server shutting down")),
+    *(
+        Fault(answer, ("IDLE",), NOTHING, unasked, refuse(answer))
+        for answer in ("NO [LIMIT] too many wait", "BAD what is that?", "OK that was quick")
+    ),
+    *(Fault(answer, ("DONE",), NOTHING, answers=refuse(answer)) for answer in ("NO not now", "BAD what is that?")),
+)
+WAITING_CELLS = [(fault, command) for fault in WHILE_WAITING for command in fault.at]
 CELLS = [(fault, command) for fault in FAULTS for command in fault.at]

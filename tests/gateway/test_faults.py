@@ -7,7 +7,7 @@ import hashlib
 import os
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -23,7 +23,9 @@ from ..servers.imap import PASSWORD
 from ..servers.relay import Relay
 from ..world import copy_for, large, mail
 from .conftest import Office
-from .faults import CELLS, Fault
+from .faults import CELLS, NOTHING, WAITING_CELLS, Fault
+from .test_idle import at_work
+from .test_serve import received, until
 
 PATIENT = Connecting(timeout=30.0)
 HASTY = Connecting(timeout=1.0)
@@ -72,13 +74,14 @@ class Scene:
     user: str
     relay: Relay
     url: str
+    delivered: list[bytes]
     password: str = PASSWORD
     lost: str = ""
 
     def look(self) -> None:
         """Invariant 4: the watched folder is read first; what is moved in between is seen twice, never missed."""
         there = Counter(one.raw for folder in ("INBOX", "Done") for one in self.server.mails(self.user, folder))
-        if missing := Counter(RAWS) - there:
+        if missing := Counter(self.delivered) - there:
             self.lost = f"{missing.total()} originals were in neither folder"
 
     def at_rest(self, *, older: bool) -> None:
@@ -95,18 +98,18 @@ class Scene:
 
 
 @pytest.fixture
-def scene(servers: Callable[[str], Dovecot], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Scene]]:
+def scene(servers: Callable[[str], Dovecot], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Scene]]:
     """Makes the scene for a fault at this command."""
     monkeypatch.setattr(taking, "LARGE", 100_000)
     monkeypatch.setattr(mailbox, "RANGE", 60_000)
     relays: list[Relay] = []
 
-    def make(command: str) -> Scene:
+    def make(command: str, raws: Sequence[bytes] = RAWS) -> Scene:
         server = servers("uidplus" if command in ("COPY", "STORE", "EXPUNGE") else "move")
         user = server.add_user(f"fault{next(_numbers)}", listen=command == "TLS")
         server.deliver(user, "INBOX", *RAWS[:1])
         server.deliver(user, "INBOX", RAWS[1], flags=[r"\Seen"])
-        server.deliver(user, "INBOX", *RAWS[2:])
+        server.deliver(user, "INBOX", *raws[2:])
         if command != "CREATE":
             server.deliver(user, "Done", OLDER)
         encrypted = command == "TLS"
@@ -114,7 +117,7 @@ def scene(servers: Callable[[str], Dovecot], monkeypatch: pytest.MonkeyPatch) ->
         relays.append(relay)
         relay.__enter__()
         url = f"imaps://{user}@localhost:{relay.port}" if encrypted else f"imap+plain://{user}@127.0.0.1:{relay.port}"
-        made = Scene(server, user, relay, url)
+        made = Scene(server, user, relay, url, list(raws))
         relay.changed = made.look
         return made
 
@@ -149,7 +152,7 @@ def archived_once(office: Office, binding: int) -> None:
 )
 def test_a_fault_at_a_command_costs_nothing_and_is_told(
     office: Office,
-    scene: Callable[[str], Scene],
+    scene: Callable[..., Scene],
     fault: Fault,
     command: str,
     record_property: Callable[[str, object], None],
@@ -186,4 +189,49 @@ def test_a_fault_at_a_command_costs_nothing_and_is_told(
     assert (again.seen, again.known, again.moved) == (0, 0, 0)
     assert not {"MOVE", "COPY", "STORE", "EXPUNGE"} & {name for _, name, _ in one.relay.commands[before:]}
     one.at_rest(older=command != "CREATE")
+    archived_once(office, binding)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.needs("dovecot")
+@pytest.mark.parametrize(
+    ("fault", "command"),
+    [
+        pytest.param(fault, command, id=f"{fault.name} at {command}")
+        for fault, command in (WAITING_CELLS if os.environ.get("PROOF_IMAP") else WAITING_CELLS[4::EVERY])
+    ],
+)
+def test_a_fault_while_a_connection_waits_for_news_costs_nothing(
+    office: Office,
+    scene: Callable[..., Scene],
+    fault: Fault,
+    command: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Mail that comes afterwards is taken all the same, by a new connection where need be."""
+    one = scene(command, RAWS[:2])
+    binding = office.watch(one, every=1)
+    if command == "IDLE":
+        one.relay.strike(fault, command, times=fault.lasts)
+    if fault.large:
+        tracemalloc.start()
+    kinds: list[str] = []
+    with at_work(office, look_every=2, connecting=HASTY if fault.hasty else PATIENT) as gateway:
+        until(lambda: received(office) == 2 and gateway.waiting == 1, 60)
+        if command != "IDLE":
+            one.relay.strike(fault, command, times=fault.lasts)
+        one.delivered += RAWS[2:]
+        one.server.deliver(one.user, "INBOX", *RAWS[2:])
+        until(lambda: received(office) == len(RAWS) and one.relay.struck > 0, 60)
+        until(lambda: office.binding(binding).trouble is None and gateway.waiting == 1, 60)
+        kinds += [kind for kind in gateway.kinds if kind]
+    if fault.large:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < MOST_MEMORY
+    kind = kinds[0] if kinds else ""
+    record_property("cell", (fault.name, command, kind))
+    assert kind in fault.expected(command) | NOTHING, [outcome.trouble for outcome in gateway.outcomes]
+    office.poll_well(binding, connecting=PATIENT)
+    one.at_rest(older=True)
     archived_once(office, binding)

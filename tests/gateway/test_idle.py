@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from archive.front import now
+from archive.post import bindings
 from archive.store.schema import binding as binding_table
 from gateway.clock import Clock
 from gateway.mailbox import Connecting
@@ -29,6 +30,7 @@ class AtWork:
 
     clock: Clock
     outcomes: list[Outcome] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)  # of trouble, as they came
 
     @property
     def waiting(self) -> int:
@@ -42,6 +44,13 @@ def at_work(
 ) -> Iterator[AtWork]:
     stopping = threading.Event()
     outcomes: list[Outcome] = []
+    kinds: list[str] = []
+
+    def report(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        if outcome.trouble:
+            with office.archive.reading() as session:
+                kinds.extend(one.trouble_kind or "" for one in bindings.in_trouble(session))
 
     def poller() -> Poller:
         return Poller(
@@ -53,7 +62,7 @@ def at_work(
             stopping=stopping,
         )
 
-    one = AtWork(Clock(office.archive, poller, at_once, stopping, outcomes.append, keep=keep), outcomes)
+    one = AtWork(Clock(office.archive, poller, at_once, stopping, report, keep=keep), outcomes, kinds)
     one.clock.start()
     try:
         yield one

@@ -6,11 +6,12 @@ nothing is ever deleted that was not copied and nothing is touched that was not 
 """
 
 import contextlib
+import queue
 import re
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -27,7 +28,7 @@ _NAMES = (
     ("STORE", rb"UID STORE "),
     ("EXPUNGE", rb"UID EXPUNGE "),
     *((verb, rb"%b\b" % verb.encode()) for verb in ("CAPABILITY", "LOGIN", "NAMESPACE", "LIST", "CREATE", "SUBSCRIBE")),
-    *((verb, rb"%b\b" % verb.encode()) for verb in ("SELECT", "EXAMINE", "STATUS", "LOGOUT")),
+    *((verb, rb"%b\b" % verb.encode()) for verb in ("SELECT", "EXAMINE", "STATUS", "IDLE", "LOGOUT")),
 )
 # Never, whatever goes wrong.
 _OFFENCES = (
@@ -191,9 +192,37 @@ class Relay:
                 line += here.read(int(match[1])) + here.readline()
             self._note(number, name, line if name != "LOGIN" else line.partition(b" LOGIN ")[0] + b" LOGIN\r\n")
             talk = Talk(name, line, client, self._over)
-            self._exchange(talk, server, lambda tag=talk.tag: _answers_to(tag, there))  # type: ignore[misc]
+            told = self._exchange(talk, server, lambda tag=talk.tag: _answers_to(tag, there))  # type: ignore[misc]
+            if told and told[-1].startswith(b"+"):
+                self._idle(talk, number, server, here, there)
 
-    def _exchange(self, talk: Talk, server: socket.socket, hear: Callable[[], list[bytes]]) -> None:
+    def _idle(self, talk: Talk, number: int, server: socket.socket, here: "_Reader", there: "_Reader") -> None:
+        """Until the client says DONE, the server's words are passed on one by one, as `news`."""
+        last: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+        def hear() -> None:
+            told = b""
+            try:
+                while not (told := _one_answer(there)).startswith(talk.tag + b" "):
+                    self._tell(replace(talk, name="news"), [told])
+            except (_GoneError, OSError):
+                told = b""
+                with contextlib.suppress(OSError):
+                    talk.client.shutdown(socket.SHUT_RDWR)
+            last.put(told)
+
+        threading.Thread(target=hear, daemon=True).start()
+        done = here.readline()
+        if not done:
+            raise _GoneError
+        self._note(number, "DONE", talk.tag + b" " + done)
+        server.sendall(done)
+        if not (told := last.get()):
+            raise _GoneError
+        self._tell(replace(talk, name="DONE"), [told])
+
+    def _exchange(self, talk: Talk, server: socket.socket, hear: Callable[[], list[bytes]]) -> list[bytes]:
+        """Returns what the server told."""
         fault = self._fault_for(talk.name)
         line = fault.asks(talk) if fault else talk.line
         told: list[bytes] = []
@@ -202,6 +231,11 @@ class Relay:
             told = hear()
             if talk.name in CHANGES:
                 self.changed()
+        self._tell(talk, told, fault)
+        return told
+
+    def _tell(self, talk: Talk, told: list[bytes], fault: Fault | None = None) -> None:
+        fault = fault or self._fault_for(talk.name)
         if fault:
             fault.answers(talk, told)
         else:
@@ -257,8 +291,8 @@ def _one_answer(there: _Reader) -> bytes:
 
 
 def _answers_to(tag: bytes, there: _Reader) -> list[bytes]:
-    """All up to the tagged one."""
+    """All up to the tagged one, or to the go-ahead for IDLE."""
     told = [_one_answer(there)]
-    while not told[-1].startswith(tag + b" "):
+    while not told[-1].startswith((tag + b" ", b"+")):
         told.append(_one_answer(there))
     return told
