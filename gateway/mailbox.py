@@ -35,6 +35,8 @@ FAREWELL = 5.0  # seconds we wait for the answer to LOGOUT: nothing depends on i
 MARK = "$Postroom"  # keyword on originals that cannot be moved
 _LINE = 6000  # bytes of UIDs one command carries
 _SAID = 4096  # characters of an answer that may become part of a sentence
+# imaplib shows an answer, at the end of what it says, as Python would write it.
+_BYTES = re.compile(r"\[?\bb(['\"])(.*?)\1?\]?\Z", re.DOTALL)
 _RUN = re.compile(r"[^\s\"'()\\]{16,}")  # so much of a secret is as good as all of it
 _MANY = 1_000_000  # UIDs; no command of ours names so many
 _ANSWERS = ("FETCH", "SEARCH", "LIST", "STATUS", "EXPUNGE", "COPYUID")  # that are looked for by name
@@ -874,7 +876,7 @@ def unsaid(account: Account, answer: str) -> str:
     shown = [initial_response(account, kind) for kind in ("OAUTHBEARER", "XOAUTH2")]
     shown.append(f"\0{account.user}\0{account.password}".encode())
     secrets = [one for one in (escaped, account.password) if one] + [b64encode(one).decode() for one in shown]
-    answer = answer[:_SAID]
+    answer = _BYTES.sub(r"\2", answer[:_SAID])
     for one in secrets:
         answer = answer.replace(one, "…")
     return _RUN.sub(lambda run: "…" if any(run[0] in one for one in secrets) else run[0], answer)

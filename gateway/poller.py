@@ -482,7 +482,9 @@ class _Visit:
                 if bindings.get(session, self._binding.id).rests:
                     raise _CalledOff
 
-        sizes = _sizes(mailbox, uids)
+        # What came without an end the last time may be a mail far larger than its server says: all go range by range.
+        endless = self._binding.trouble_kind == "endless"
+        sizes = ((uid, LARGE) for uid in uids) if endless else _sizes(mailbox, uids)
         workers = self._poller.workers
         many = total >= WORTH_WORKERS
         if not many:

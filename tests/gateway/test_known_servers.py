@@ -3,13 +3,15 @@
 Whatever they do, nothing is lost or taken twice, and where a person has to know, the health page says it in words.
 """
 
+import io
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from archive.post import receipts
-from gateway.mailbox import Mailbox, Moved
+from gateway.accounts import parse
+from gateway.mailbox import TAIL, Mailbox, Moved
 from gateway.trouble import Unreachable
 
 from ..servers import exchange, gmail, others
@@ -17,7 +19,7 @@ from ..servers.exchange import Exchange
 from ..servers.gmail import ALL_MAIL, Gmail
 from ..servers.others import HMailServer
 from ..servers.scripted import Scripted
-from ..world import mail
+from ..world import large, mail
 from .conftest import Office
 
 
@@ -137,6 +139,25 @@ def test_exchange_does_not_say_what_it_moved_and_is_wrong_about_sizes(office: Of
         assert office.poll_well(binding).moved == 7
         everything_is_archived_and_moved(office, server, raws, "INBOX")
         assert office.poll_well(binding).seen == 0
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_mail_whose_size_is_wrong_is_not_fetched_twice(office: Office, streamed: bool) -> None:
+    """Its end, and that nothing comes after it, is asked for again instead."""
+    raw = large(3 * TAIL)
+    with Exchange() as server:
+        server.folder("INBOX").add(raw)
+        with Mailbox(parse(server.url, "imap", password=server.password), office.connecting) as mailbox:
+            mailbox.select("INBOX", readonly=True)
+            if streamed:
+                file = io.BytesIO()
+                mailbox.fetch_into(1, file)
+                assert file.getvalue() == raw
+            else:
+                assert [one.raw for one in mailbox.fetch([1])] == [raw]
+        asked = [str(one) for one in server.commands if one.verb == "UID FETCH"]
+        assert f"<{len(raw) - TAIL}.{TAIL + 1}>" in asked[-1]
+        assert len(asked) == (3 if streamed else 2)
 
 
 def test_a_lost_answer_is_made_up_for_although_sizes_are_wrong(office: Office) -> None:

@@ -157,3 +157,4 @@ def test_a_server_that_repeats_what_one_signs_in_with_does_not_give_it_away(scri
     assert "horse" not in str(met.value)
     assert SASL[:-9] not in str(met.value)
     assert "…" in str(met.value)
+    assert "b'" not in str(met.value)

@@ -22,7 +22,7 @@ from ..servers.certificates import Authority
 from ..servers.dovecot import Dovecot
 from ..servers.ports import free_port
 from ..servers.scripted import Scripted
-from ..world import mail
+from ..world import large, mail
 from .conftest import QUICK, ROOT, Office
 
 MakeAccount = Callable[..., Account]
@@ -66,6 +66,7 @@ def test_a_wrong_password(office: Office, dovecot: MakeAccount) -> None:
     sentence = fails(office, binding, permanent=True)
     assert f"refuses the password of {help_.user}" in sentence
     assert "the old one" not in sentence
+    assert "b'" not in sentence
     done = office.run("mailbox", "password", "box1", "--password-stdin", stdin="the new one\n")
     assert done.returncode == 0, done.stderr
     recovers(office, binding)
@@ -239,6 +240,27 @@ def test_a_line_cut_in_the_middle_of_a_large_mail(office: Office, scripted: Scri
     assert office.messages() == []
     recovers(office, binding)
     assert office.raws() == [raw]
+
+
+def test_a_mail_far_larger_than_its_server_says_costs_one_pass(
+    office: Office, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its neighbours are taken in the second one too, in which everything goes range by range."""
+    monkeypatch.setattr("gateway.line.LITERAL", 200_000)
+    monkeypatch.setattr("gateway.mailbox.RANGE", 60_000)
+    raws = [mail(subject="Before"), large(300_000), mail(subject="After")]
+    for raw in raws:
+        scripted.folder("INBOX").add(raw)
+    scripted.on("UID FETCH", alter=lambda answer: re.sub(rb"RFC822\.SIZE \d+", b"RFC822.SIZE 500", answer))
+    binding = office.watch(scripted)
+    office.poll(binding)
+    assert office.binding(binding).trouble_kind == "endless"
+    assert office.messages() == []
+    assert office.poll_well(binding).archived == 3
+    assert sorted(office.raws()) == sorted(raws)
+    scripted.folder("INBOX").add(mail(subject="Later"))
+    assert office.poll_well(binding).archived == 1
+    assert len(scripted.folder("Done").mails) == 4
 
 
 def test_a_server_that_gives_less_than_it_was_asked_for_is_asked_on(office: Office, scripted: Scripted) -> None:
