@@ -40,7 +40,14 @@ class Watched:
 def trouble(one: Binding) -> tuple[str, str]:
     """What is wrong and what to do, in the visitor's language; of an earlier version's, its English sentence."""
     found = said(troubles.KINDS.get(one.trouble_kind or ""), one.trouble_values)
+    if found and one.trouble_kind == "password" and one.mailbox.owner is not None:
+        return found[0], enter_it()  # nobody but its owner does, and without a command
     return found or (one.trouble or "", "")
+
+
+def enter_it() -> str:
+    """What the owner of a mailbox does about a password that is wrong."""
+    return gettext("Enter the right one under “Your mailboxes”.")
 
 
 def said(kind: Kind | None, values: Mapping[str, str]) -> tuple[str, str] | None:

@@ -213,4 +213,5 @@ def attempt(id_: int) -> ResponseReturnValue:
 
 def _said(one: Attempt) -> tuple[str, str] | None:
     """What went wrong and what to do, in the visitor's language."""
-    return health.said(troubles.KINDS.get(one.outcome_kind or ""), one.outcome_values)
+    found = health.said(troubles.KINDS.get(one.outcome_kind or ""), one.outcome_values)
+    return (found[0], health.enter_it()) if found and one.outcome_kind == "password" else found

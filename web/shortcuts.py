@@ -24,7 +24,7 @@ KEYS = {
     "go": "g",
 }
 # The second key, and the place it leads to.
-PLACES = {"a": "all", "m": "mine", "p": "processes", "h": "health", "s": "profile"}
+PLACES = {"a": "all", "m": "mine", "p": "processes", "h": "health", "s": "profile", "b": "mailboxes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class Shortcuts:
                     (gettext("Processes"), [go, "p"]),
                     (gettext("Health"), [go, "h"]),
                     (gettext("Account"), [go, "s"]),
+                    (gettext("Your mailboxes"), [go, "b"]),
                 ],
             ),
         ]

@@ -12,10 +12,12 @@ from sqlalchemy import select
 
 from archive import installation
 from archive.people import processes, sessions, users
-from archive.post import bindings, decisions, journal, ledger
+from archive.post import attempts, bindings, decisions, journal, ledger, observations, providers
 from archive.post.decisions import Preview, Waiting
 from archive.post.journal import Entry
 from archive.post.ledger import Untaken
+from archive.post.observations import Seen
+from archive.store.archive import Session
 from archive.store.schema import message
 from archive.work import tickets
 from web.app import Server
@@ -40,6 +42,7 @@ class House:
         key = make_empty(folder / "archive")
         self.office = open_office(folder / "archive", key)
         self.browser = browser
+        self.attempts: dict[str, int] = {}
         self._fill()
         self._server = Server(self.office.app, "127.0.0.1", 0, 4, behind_proxy=False)
         self._running = threading.Thread(target=self._server.run)
@@ -85,6 +88,7 @@ class House:
             assert helpdesk_process
             own = office.bindings["anna"]
             decisions.set_up_desk(session, own, helpdesk_process, "user:1", NOW)
+            self._mailboxes(session)
             lines = [
                 "LOGIN …",
                 "SELECT Postroom",
@@ -102,6 +106,31 @@ class House:
             for name, value in (("name", "Demo"), ("zone", "UTC"), ("url", "https://mail.demo.example")):
                 installation.put(session, name, value)
         office.clock[0] = NOW
+
+    def _mailboxes(self, session: Session) -> None:
+        """Anna's other mailboxes, whose folders are paused and disconnected, and what she tried to sign in to."""
+        office, anna = self.office, self.office.users["anna"]
+        archive = office.archive
+        for name in ("paused", "ended"):
+            number = bindings.add(session, office.bindings["anna"].mailbox, name.title(), "Done", NOW, user=anna)
+            office.bindings[name] = bindings.get(session, number)
+        decisions.pause(session, [office.bindings["paused"]], f"user:{anna}", NOW)
+        decisions.disconnect(session, [office.bindings["ended"]], f"user:{anna}", NOW)
+        at = providers.preset("google")
+        by = providers.add(session, archive, "Google", "google", "client", "secret", at, NOW, consent_days=90)
+        url = "imaps://anna@imap.example"
+        bindings.add_mailbox(
+            session, archive, "consent", url, None, None, NOW, owner=anna, provider=by, grant="consent"
+        )
+        bindings.add_mailbox(session, archive, "waits", url, None, None, NOW, owner=anna)
+        box, given = office.bindings["anna"].mailbox.id, {"password": "her own password"}
+        observations.note(session, box, Seen(certificate_until=NOW + 6 * 86_400_000), NOW)
+        for name in ("under way", "done", "failed", "unanswered"):
+            at_time = NOW - 3_600_000 if name == "unanswered" else NOW
+            self.attempts[name] = attempts.ask(session, archive, anna, "password", box, given, at_time)
+        attempts.answer(session, self.attempts["done"], mailbox=office.bindings["asked"].mailbox.id)
+        says = {"server": "imap.example:993", "user": "anna@demo.example", "answer": "NO [AUTHENTICATIONFAILED] no"}
+        attempts.answer(session, self.attempts["failed"], kind="password", values=says)
 
     def of(self, subject: str) -> int:
         """The newest message with this subject."""
@@ -173,6 +202,15 @@ def _break(page: Any) -> None:
     page.wait_for_selector("[aria-invalid]")
 
 
+def _attempt(name: str) -> Callable[[House], str]:
+    return lambda house: f"/mailboxes/attempts/{house.attempts[name]}"
+
+
+def _consent(page: Any) -> None:
+    page.click("button:has-text('Give consent')")
+    page.wait_for_selector("h1:has-text('On to Google')")
+
+
 def _mark_as_unread(page: Any) -> None:
     page.click("#talk button:has-text('Mark as unread')")
     page.wait_for_selector(".toast")
@@ -212,6 +250,9 @@ PLACES = (
     Place("folder with a preview", lambda house: f"/bindings/{house.office.bindings['asked'].id}"),
     Place("folder with desks", lambda house: f"/bindings/{house.office.bindings['anna'].id}"),
     Place("folder, what was sent", lambda house: f"/bindings/{house.office.bindings['anna'].id}/journal"),
+    Place("folder in trouble", lambda house: f"/bindings/{house.office.bindings['helpdesk'].id}"),
+    Place("folder that is paused", lambda house: f"/bindings/{house.office.bindings['paused'].id}"),
+    Place("folder that is disconnected", lambda house: f"/bindings/{house.office.bindings['ended'].id}"),
     Place("mail in quarantine", "/quarantine/1"),
     Place("ledger", lambda house: f"/health/{house.office.bindings['helpdesk'].id}/ledger", "clara"),
     Place("ledger, nothing seen", lambda house: f"/health/{house.office.bindings['anna'].id}/ledger"),
@@ -225,6 +266,9 @@ PLACES = (
     Place("sign-in by link", _link, None),
     Place("sign-in by a dead link", "/sign-in/link/none", None),
     Place("your mailboxes", "/mailboxes"),
+    Place("your mailboxes, none yet", "/mailboxes", "nina"),
+    Place("consent, on the way", "/mailboxes", first=_consent),
+    *(Place(f"sign-in of a mailbox, {name}", _attempt(name)) for name in ("under way", "done", "failed", "unanswered")),
     Place("organisation", "/organisation", "clara"),
     Place("organisation, mistyped", "/organisation", "clara", _break),
     Place("what comes next", "/next-steps", "clara"),

@@ -204,3 +204,18 @@ def test_reasons_are_said_in_every_language(office: Office, language: str) -> No
             assert not quarantine.why(kind).isascii() or language == "es"
         for line in ("LOGIN …", "UID FETCH 1 BODY.PEEK[]", "UID MOVE 1 x", "?"):
             assert not re.search(r"\b(mails|Signed|see)\b", page.in_words(line))
+
+
+def test_a_folder_that_was_disconnected_is_connected_again_by_its_button(office: Office) -> None:
+    one, anna = office.bindings["anna"], office.browser("anna")
+    page = f"/bindings/{one.id}"
+    anna.post(f"{page}/disconnect")
+    assert f'href="{page}"' in anna.get("/mailboxes").text, "where it is found again"
+    assert office.browser("clara").post(f"{page}/connect-again").status_code == 404
+    anna.post(f"{page}/connect-again")
+    anna.post(f"{page}/connect-again")  # twice is once
+    with office.archive.reading() as session:
+        again = bindings.get(session, one.id)
+    assert again.ended_at is None
+    assert again.asked_at is not None, "its owner is asked first, as at the beginning"
+    assert (again.user, again.every, again.processed) == (one.user, one.every, one.processed)

@@ -55,6 +55,28 @@ def test_a_folder_in_trouble_is_tried_again_by_its_button(office: Office) -> Non
     assert f"/health/{one.id}/again" not in anna.get("/health").text
 
 
+def test_among_hundreds_of_folders_those_in_need_come_first_and_the_others_are_found(office: Office) -> None:
+    with office.archive.transaction() as session:
+        box, process = office.bindings["helpdesk"].mailbox, office.bindings["helpdesk"].process
+        for number in range(300):
+            made = bindings.add(session, box, f"Folder {number:03}", "Done", NOW, process=process)
+            if number >= 285:
+                one, says = bindings.get(session, made), "It cannot be reached."
+                bindings.failed(session, one, NOW, trouble=says, permanent=number == 299, next_at=NOW)
+    anna = office.browser("anna")
+    page = anna.get("/health").text
+    first = re.findall(r"<br><small>(Folder \d+)", page)
+    assert first[:3] == ["Folder 299", "Folder 285", "Folder 286"]
+    assert len(re.findall("<tr", page)) == 51
+    assert page.count("It cannot be reached.") == 10, "of the others their own pages tell"
+    assert "5 more need somebody" in page
+    assert "It cannot be reached." in anna.get(f"/bindings/{made - 1}").text
+    there = len(re.findall("<tr", anna.get("/health?from=300").text))
+    assert there == 1 + 302 - 300  # Helpdesk and Anna's own besides
+    assert re.findall(r"<br><small>(Folder \d+)", anna.get("/health?folder=folder+123").text) == ["Folder 123"]
+    assert "No watched folder is called that." in anna.get("/health?folder=%3Cscript%3E&from=x").text
+
+
 def failing(office: Office, kind: str | None, values: dict[str, str], sentence: str = "It failed.") -> None:
     with office.archive.transaction() as session:
         more = {"permanent": True, "next_at": NOW, "kind": kind, "values": values}
@@ -106,6 +128,17 @@ def test_trouble_of_another_version_stands_in_english(office: Office, kind: str 
     failing(office, kind, {"whose": "anna"}, "The server refuses the password.")
     page = office.browser("anna").get("/health", headers={"Accept-Language": "cs"}).text
     assert "<p>The server refuses the password.</p>" in page
+
+
+def test_the_owner_of_a_mailbox_is_told_no_command(office: Office) -> None:
+    values = {"server": "mail.example:993", "user": "anna", "answer": "NO"}
+    with office.archive.transaction() as session:
+        one = office.bindings["anna"]
+        bindings.failed(session, one, NOW, trouble="x", permanent=True, next_at=NOW, kind="password", values=values)
+    for page in ("/health", f"/bindings/{one.id}"):
+        said = office.browser("anna").get(page).text
+        assert "Enter the right one under “Your mailboxes”." in said
+        assert "postroom mailbox password" not in said
 
 
 def test_when_all_is_well_it_says_so(office: Office) -> None:
