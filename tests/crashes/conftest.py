@@ -9,6 +9,7 @@ import pytest
 
 from ..archive.home import Home
 from ..servers.dovecot import Dovecot
+from ..servers.postgresql import PostgreSQL
 from .scene import FORTY, Scene, furnish_for_commands, set_up
 
 PROOF = bool(os.environ.get("PROOF"))
@@ -31,8 +32,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return furnish_for_commands(tmp_path_factory.mktemp("crashes") / "data")
+def template(database: PostgreSQL | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    home = furnish_for_commands(tmp_path_factory.mktemp("crashes") / "data", database)
+    yield home
+    home.remove()
 
 
 @pytest.fixture(scope="session")

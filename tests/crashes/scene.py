@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from archive import installation
+from archive.events import log
 from archive.post import bindings
 
 from ..archive.home import NOON as NOON_MS
 from ..archive.home import Home, furnish
 from ..servers.dovecot import Dovecot
 from ..servers.imap import PASSWORD, Mail
+from ..servers.postgresql import PostgreSQL
 from ..world import HOSTILE, NOON, copy_for, mail
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +78,8 @@ class Scene:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "POSTROOM_DATA": str(self.home.folder)}
+        url = {"POSTROOM_DATABASE__URL": self.home.url} if self.home.url else {}
+        return {**os.environ, "POSTROOM_DATA": str(self.home.folder), **url}
 
     def deliver(self, raws: Sequence[bytes]) -> None:
         with self.server.connect(self.user) as client:
@@ -144,13 +147,16 @@ def set_up(server: Dovecot, user: str, template: Home, folder: Path, raws: Seque
     return scene
 
 
-def furnish_for_commands(folder: Path) -> Home:
+def furnish_for_commands(folder: Path, server: PostgreSQL | None = None) -> Home:
     """An archive that commands accept: with its key's fingerprint, and no other bindings than the scene's own."""
-    home = furnish(folder)
+    home = furnish(folder, server)
     with home.archive.transaction() as session:
         installation.put(session, installation.KEY, home.archive.key.fingerprint)
+        gone = {str(one.id): None for one in bindings.every(session)}
         session.exec_driver_sql("DELETE FROM binding")
         session.exec_driver_sql("DELETE FROM mailbox")
+        removed = log.Event("bindings.removed", log.OPERATOR, log.OPERATOR, rows={"binding": gone})
+        log.write(session, [removed], NOON_MS)
     home.close()
     return home
 

@@ -63,8 +63,3 @@ def _is_traced(thread: int) -> bool:
 def counted(log: Path) -> Counter[str]:
     """How often each call stands in a log."""
     return Counter(found[1] for line in log.read_text(errors="replace").splitlines() if (found := _CALL.match(line)))
-
-
-def injected(log: Path) -> list[str]:
-    """The calls that were made to fail, with what they were about."""
-    return [line for line in log.read_text(errors="replace").splitlines() if "(INJECTED)" in line]

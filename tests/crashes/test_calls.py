@@ -9,9 +9,10 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,6 @@ SMALL = ("--batch", "3", "--moves", "4")
 WORKERS = (*SMALL, "--workers", "1")
 FIRST, THEN = FORTY[:4], FORTY[25:29]
 PARTS = 8  # of what comes often, so that others may take some
-OFTEN = 16
 ERRORS = {  # what the kernel answers
     "write": ("ENOSPC", "EIO", "EDQUOT"),
     "pwrite64": ("ENOSPC", "EIO", "EDQUOT"),
@@ -36,12 +36,10 @@ ERRORS = {  # what the kernel answers
     "connect": ("ENETUNREACH",),
     "sendto": ("EPIPE",),
 }
-KILLED = {  # what is traced, and the calls it is known to make
-    "pass": ("write", "pwrite64", "ftruncate", "fsync", "fdatasync", "unlink", "connect", "sendto"),
-    "worker": ("write", "pwrite64", "ftruncate", "fsync", "fdatasync", "unlink", "connect", "sendto"),
-    "reader": ("sendto",),
-    "kept": ("pwrite64", "fdatasync", "sendto"),
-}
+EVERY = ("write", "pwrite64", "ftruncate", "fsync", "fdatasync", "unlink", "connect", "sendto")
+KILLED = {"pass": EVERY, "worker": EVERY, "reader": ("sendto",), "kept": ("write", "pwrite64", "fdatasync", "sendto")}
+SAMPLE = {("pass", "fdatasync"), ("pass", "sendto"), ("worker", "pwrite64"), ("reader", "sendto"), ("kept", "sendto")}
+SAMPLED = {("pwrite64", "ENOSPC"), ("fdatasync", "EIO")}
 
 needs_strace = pytest.mark.skipif(strace.missing() is not None, reason=strace.missing() or "")
 pytestmark = [needs_strace, pytest.mark.timeout(1800)]
@@ -129,30 +127,37 @@ class Tries:
     of: str
     tried: Tried
 
-    def each(self, kind: str, injects: "list[str]", *, dies: bool) -> None:
-        found = []
+    def each(self, kind: str, injects: list[str], *, dies: bool) -> None:
+        reached, found = 0, []
         for inject in injects:
             scene = self.make(raws=mails(self.of))
-            log = scene.home.folder.parent / "trace"
+            run = Run(scene, self.of, scene.home.folder.parent / "trace")
             try:
-                self._one(scene, Run(scene, self.of, log), inject, dies=dies)
-            except (Exception, pytest.fail.Exception) as error:  # told together at the end
+                reached += self._one(scene, run, inject, dies=dies)
+            except Exception as error:  # told together at the end
+                reached += 1
                 found.append(f"{inject}: {type(error).__name__}: {error}")
-        self.tried(kind, len(injects), len(found))
+        self.tried(kind, reached, len(found))
         assert not found, "\n".join(found)
+        # The last of them are not always made: that is left to chance between threads.
+        assert not injects or reached or self.of == "worker", "nothing was tried"
 
-    def _one(self, scene: Scene, run: Run, inject: str, *, dies: bool) -> None:
+    def _one(self, scene: Scene, run: Run, inject: str, *, dies: bool) -> bool:
+        """Whether it came to that call."""
         done = run.go(inject)
-        if dies and self.of in ("pass", "kept"):
+        log = run.log.read_text(errors="replace")
+        reached = ("killed by SIGKILL" if dies else "(INJECTED)") in log
+        if reached and dies and self.of in ("pass", "kept"):
             assert done.returncode == -signal.SIGKILL, (done.returncode, done.stdout, done.stderr)
         elif dies:  # one of its workers did, and it goes on
             assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
         else:
-            assert strace.injected(run.log), "it did not come to this call"
-            assert done.returncode in (0, 1) and "Traceback" not in done.stderr, (done.returncode, done.stderr)
+            assert done.returncode in (0, 1), (done.returncode, done.stdout, done.stderr)
+            assert '"binding"' in done.stdout, done.stderr  # it came to its end, and said what came of it
         invariants.at_once(scene)
         scene.poll()
         invariants.at_rest(scene)
+        return reached
 
 
 @pytest.fixture
@@ -160,28 +165,34 @@ def tries(scene: Callable[..., Scene], tried: Tried) -> Callable[[str], Tries]:
     return lambda of: Tries(scene, of, tried)
 
 
-PART = [pytest.param(part, marks=[pytest.mark.proof] if part else []) for part in range(PARTS)]
+def cells(some: Iterable[tuple[str, str]], sampled: set[tuple[str, str]]) -> list[Any]:
+    """Each of these in parts; of the sampled ones the first part is tried by `make test`, too."""
+    return [
+        pytest.param(*one, part, marks=[] if part == 0 and one in sampled else [pytest.mark.proof])
+        for one in some
+        for part in range(PARTS)
+    ]
 
 
-@pytest.mark.parametrize("part", PART)
-@pytest.mark.parametrize(("of", "call"), [(of, call) for of, some in KILLED.items() for call in some])
+@pytest.mark.parametrize(
+    ("of", "call", "part"), cells([(of, call) for of, some in KILLED.items() for call in some], SAMPLE)
+)
 def test_killed_at_each_call(
     tries: Callable[[str], Tries], calls: Callable[[str], Counter[str]], of: str, call: str, part: int
 ) -> None:
-    numbers = list(points(calls(of)[call], part))
-    assert numbers or part
-    injects = [f"{call}:signal=SIGKILL:when={number}" for number in numbers]
+    injects = [f"{call}:signal=SIGKILL:when={number}" for number in points(calls(of)[call], part)]
     tries(of).each(f"SIGKILL of the {of} at {call}", injects, dies=True)
 
 
-@pytest.mark.parametrize("of", KILLED)
+@pytest.mark.parametrize("of", ["pass", *(pytest.param(of, marks=pytest.mark.proof) for of in KILLED if of != "pass")])
 def test_no_other_calls_are_made(calls: Callable[[str], Counter[str]], of: str) -> None:
     """What is not named above would not be tried."""
     assert set(calls(of)) <= set(KILLED[of]), calls(of)
 
 
-@pytest.mark.parametrize("part", PART)
-@pytest.mark.parametrize(("call", "error"), [(call, error) for call, some in ERRORS.items() for error in some])
+@pytest.mark.parametrize(
+    ("call", "error", "part"), cells([(call, error) for call, some in ERRORS.items() for error in some], SAMPLED)
+)
 def test_each_call_fails(
     tries: Callable[[str], Tries], calls: Callable[[str], Counter[str]], call: str, error: str, part: int
 ) -> None:
@@ -189,11 +200,13 @@ def test_each_call_fails(
     tries("pass").each(f"{error} from {call}", injects, dies=False)
 
 
-@pytest.mark.parametrize("part", PART)
+@pytest.mark.parametrize(
+    ("call", "error", "part"),
+    cells([("pwrite64", "ENOSPC"), ("fdatasync", "EIO"), ("sendto", "EPIPE")], {("pwrite64", "ENOSPC")}),
+)
 def test_each_call_fails_from_there_on(
-    tries: Callable[[str], Tries], calls: Callable[[str], Counter[str]], part: int
+    tries: Callable[[str], Tries], calls: Callable[[str], Counter[str]], call: str, error: str, part: int
 ) -> None:
     """A disk that is full, or has gone, does not come back after one call."""
-    for call, error in (("pwrite64", "ENOSPC"), ("fdatasync", "EIO"), ("sendto", "EPIPE")):
-        injects = [f"{call}:error={error}:when={number}+" for number in points(calls("pass")[call], part)]
-        tries("pass").each(f"{error} from {call}, and ever after", injects, dies=False)
+    injects = [f"{call}:error={error}:when={number}+" for number in points(calls("pass")[call], part)]
+    tries("pass").each(f"{error} from {call}, and ever after", injects, dies=False)

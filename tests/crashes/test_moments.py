@@ -54,6 +54,7 @@ def test_killed_at_some_moment(scene: Callable[..., Scene], tmp_path: Path, seed
     killed_at_some_moment(scene, tmp_path, seed)
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("seed", range(100, 102))
 def test_killed_at_some_moment_with_workers(scene: Callable[..., Scene], tmp_path: Path, seed: int) -> None:
     """The next pass begins at once, while the workers of the dead one may still be at work."""
@@ -61,12 +62,14 @@ def test_killed_at_some_moment_with_workers(scene: Callable[..., Scene], tmp_pat
 
 
 @pytest.mark.proof
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("seed", range(3, 33))
 def test_killed_at_thirty_more_moments(scene: Callable[..., Scene], tmp_path: Path, seed: int) -> None:
     killed_at_some_moment(scene, tmp_path, seed)
 
 
 @pytest.mark.proof
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("seed", range(102, 122))
 def test_killed_at_twenty_more_moments_with_workers(scene: Callable[..., Scene], tmp_path: Path, seed: int) -> None:
     killed_at_some_moment(scene, tmp_path, seed, *WITH_WORKERS)
@@ -110,6 +113,7 @@ def test_a_worker_that_dies_costs_nothing(scene: Callable[..., Scene], tmp_path:
 
 @pytest.mark.proof
 @pytest.mark.timeout(900)
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_again_and_again_it_comes_to_an_end(scene: Callable[..., Scene], tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)

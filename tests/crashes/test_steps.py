@@ -87,6 +87,7 @@ def test_killed_in_the_middle_before_each_step(
     killed_at(scene(), f"before {step} {(calls('move')[step] + 1) // 2}")
 
 
+@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("where", ["after commit 3", "after IMAP MOVE 1", "after settle 2"])
 def test_killed_after_what_cannot_be_taken_back(scene: Callable[..., Scene], where: str) -> None:
     killed_at(scene(), where)

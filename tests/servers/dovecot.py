@@ -139,11 +139,11 @@ class Dovecot(ImapServer):
             self._keeper.wait(_STOP_SECONDS)
             self._keeper = None
         except subprocess.TimeoutExpired:
-            self._kill()
+            self.kill()
 
-    def _kill(self) -> None:
-        """Everything it started is in the keeper's process group."""
-        assert self._keeper is not None
+    def kill(self) -> None:
+        """Ends it at once, in the middle of everything; `start` starts it again."""
+        assert self._keeper is not None  # everything it started is in the keeper's process group
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._keeper.pid, signal.SIGKILL)
         self._keeper.wait(_STOP_SECONDS)
@@ -159,7 +159,7 @@ class Dovecot(ImapServer):
     def close(self) -> None:
         """Ends it at once and removes everything it kept."""
         if self._keeper is not None:
-            self._kill()
+            self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def processes(self) -> list[int]:
