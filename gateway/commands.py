@@ -17,6 +17,7 @@ from archive.store.archive import Session
 from . import accounts
 
 LONGEST_PASSWORD = 4096  # characters
+_SIGNAL_UNHEARD = 0.5  # seconds
 
 
 @click.group()
@@ -525,7 +526,7 @@ def gateway(front: Front) -> None:
     if listener is not None:
         click.echo(f"monitors are answered at port {listener.port}", err=True)
     clock.start()
-    stop.wait()
+    _wait(stop)
     clock.stop()
     if listener is not None:
         listener.close()
@@ -554,7 +555,7 @@ def serve(front: Front, host: str | None, port: int | None) -> None:
     click.echo(f"pages at http://{f'[{at}]' if ':' in at else at}:{bound}", err=True)
     threading.Thread(target=pages.run, name="pages", daemon=True).start()
     clock.start()
-    stop.wait()
+    _wait(stop)
     pages.close()
     clock.stop()
 
@@ -566,6 +567,12 @@ def _until_told() -> threading.Event:
         # From a thread of its own: the signal may come while this one holds the event's lock in `wait`.
         signal.signal(number, lambda *_: threading.Thread(target=told.set).start())
     return told
+
+
+def _wait(told: threading.Event) -> None:
+    """Until it is set. Another thread may hear the signal, and this one, which has to act on it, would sleep on."""
+    while not told.wait(_SIGNAL_UNHEARD):
+        pass
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """Postroom at work: mail that comes while it runs is archived, and it stops when it is told to."""
 
+import ctypes
 import http.client
 import re
 import signal
@@ -94,9 +95,20 @@ def test_an_idle_gateway_stops_at_once(office: Office, scripted: Scripted, by: s
     often(office, scripted)
     with running(office, "gateway") as process:
         until(lambda: scripted.verbs("UID SEARCH") != [])
-        assert stop(process, by) < 2.5
+        assert stop(process, by) < STOP_WITHIN
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+def test_a_signal_that_another_thread_hears_is_obeyed(office: Office, scripted: Scripted) -> None:
+    """The system chooses the thread; the one that acts on it may be asleep."""
+    often(office, scripted)
+    with running(office, "gateway") as process:
+        until(lambda: scripted.verbs("UID SEARCH") != [])
+        threads = [int(entry.name) for entry in Path(f"/proc/{process.pid}/task").iterdir()]
+        other = min(set(threads) - {process.pid})  # the oldest of them: it lasts
+        assert ctypes.CDLL(None).tgkill(process.pid, other, signal.SIGTERM) == 0
+        assert process.wait(STOP_WITHIN) == 0
 
 
 def test_a_gateway_in_the_middle_of_2000_mails_stops_within_five_seconds_and_loses_nothing(
