@@ -38,8 +38,9 @@ _NONE_OF = {
     "contents kept twice": "SELECT content_key FROM message GROUP BY 1 HAVING count(*) > 1",
     "messages not announced once": "SELECT m.id FROM message m WHERE (SELECT count(*) FROM event e WHERE "
     "e.kind = 'message.archived' AND e.subject = 'message:' || m.id) <> 1",
-    "copies not announced once": "SELECT m.id FROM message m WHERE (SELECT count(*) FROM event e WHERE e.kind "
-    "IN ('message.archived', 'copy.received') AND e.subject = 'message:' || m.id) <> (SELECT count(*) FROM receipt r WHERE r.message = m.id)",
+    "copies not announced once": "SELECT m.id FROM message m WHERE (SELECT count(*) FROM event e WHERE "
+    "e.kind IN ('message.archived', 'copy.received') AND e.subject = 'message:' || m.id) "
+    "<> (SELECT count(*) FROM receipt r WHERE r.message = m.id)",
     "events without details": "SELECT id FROM event WHERE id NOT IN (SELECT event FROM event_detail)",
     "mail in quarantine": "SELECT id FROM quarantine",
     "mail left alone": "SELECT uid FROM left_alone",
