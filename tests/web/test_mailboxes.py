@@ -292,6 +292,44 @@ def test_the_admin_who_prepared_it_never_sees_either_secret(scene: Scene) -> Non
             assert secret not in clara.get(address).text
 
 
+def test_no_page_tells_a_secret_to_anybody(scene: Scene) -> None:
+    """Every address there is, to an admin, an owner, a stranger and somebody who is not signed in."""
+    office, anna = scene.office, scene.office.browser("anna")
+    password, consent = scene.prepared(), scene.prepared("by-consent", provider=scene.with_provider(), grant="consent")
+    sent = anna.post(f"/mailboxes/{password}/password", {"password": "her own password", **FOLDERS}, page="/mailboxes")
+    scene.answer(anna, sent.headers["Location"])
+    sent = anna.get(consented(scene, anna, consent))
+    scene.answer(anna, sent.headers["Location"])
+    with office.archive.reading() as session:
+        given = consents.get(session, consent)
+        details = " ".join(session.scalars(select(event_detail.c.details)))
+    assert given is not None
+    assert given.access is not None
+    assert given.refresh is not None
+    secrets = [office.archive.key.decrypt_secret(one) for one in (given.access, given.refresh)]
+    secrets += ["her own password", SECRET, anna.client.get_cookie("postroom").value]  # type: ignore[union-attr]
+    assert all(len(one) > 10 for one in secrets)
+    numbers = [*range(1, 9), *(one.id for one in office.bindings.values())]
+    addresses = {
+        re.sub(r"<number:[^>]+>", str(number), rule.rule)
+        for rule in office.app.url_map.iter_rules()
+        for number in numbers
+        if "GET" in (rule.methods or ()) and not re.search(r"<(?!number:)", rule.rule)
+    }
+    assert {"/health", "/mailboxes", "/mailboxes/attempts/1", "/bindings/1/journal", "/metrics"} <= addresses
+    told = 0
+    for name in ("clara", "anna", "bernd", None):
+        browser = office.browser(name)
+        for address in sorted(addresses):
+            answer = browser.get(address)
+            told += answer.status_code == 200
+            for secret in secrets:
+                assert secret not in answer.text, f"{address} tells {name}"
+                assert secret not in str(answer.headers), f"{address} tells {name}"
+    assert told > 40
+    assert not any(secret in details for secret in secrets)
+
+
 @pytest.mark.parametrize(("days", "grave"), [(9, False), (3, True), (31, None)])
 def test_the_health_page_says_in_time_that_consent_ends(scene: Scene, days: int, grave: bool | None) -> None:
     box = scene.prepared(provider=scene.with_provider(), grant="consent")
