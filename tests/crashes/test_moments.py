@@ -54,7 +54,6 @@ def test_killed_at_some_moment(scene: Callable[..., Scene], tmp_path: Path, seed
     killed_at_some_moment(scene, tmp_path, seed)
 
 
-@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("seed", range(100, 102))
 def test_killed_at_some_moment_with_workers(scene: Callable[..., Scene], tmp_path: Path, seed: int) -> None:
     """The next pass begins at once, while the workers of the dead one may still be at work."""

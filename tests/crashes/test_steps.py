@@ -87,9 +87,23 @@ def test_killed_in_the_middle_before_each_step(
     killed_at(scene(), f"before {step} {(calls('move')[step] + 1) // 2}")
 
 
-@pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("where", ["after commit 3", "after IMAP MOVE 1", "after settle 2"])
 def test_killed_after_what_cannot_be_taken_back(scene: Callable[..., Scene], where: str) -> None:
+    killed_at(scene(), where)
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize(
+    "where",
+    [
+        "after commit 3",
+        *(
+            pytest.param(where, marks=pytest.mark.proof)
+            for where in ("before durable 2", "before keys 2", "before commit 3", "after IMAP MOVE 1", "after settle 2")
+        ),
+    ],
+)
+def test_killed_with_its_rows_on_a_server(scene: Callable[..., Scene], where: str) -> None:
     killed_at(scene(), where)
 
 
