@@ -3,7 +3,8 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-xss proof-imap proof-many shots lint bench-ingest bench-search bench-web bench-disk \
+.PHONY: help demo test proof proof-crash proof-xss proof-imap proof-many shots lint \
+        bench-ingest bench-search bench-web bench-disk \
   bench-idle bench-verify bench-growth bench-memory messages clean
 
 VENV   := .venv
@@ -23,6 +24,7 @@ help:
 	@echo 'make demo            start Postroom with an embedded mail server and a small world (PORT=8460)'
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
 	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs (about 30 minutes)'
+	@echo 'make proof-crash     killed or failing at every system call of a pass, full disks, power cuts, as a table'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
 	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 12 minutes)'
 	@echo 'make proof-many      490 broken mailboxes beside ten healthy ones; gateways that are killed for a minute (10 minutes)'
@@ -48,10 +50,13 @@ test: $(VENV)/.test
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS)
 
-proof: $(VENV)/.test
-	@tests/setup/packages dovecot-imapd postgresql strace
-	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/crashes tests/archive/events/test_verify.py \
+proof: proof-crash
+	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/archive/events/test_verify.py \
 	  tests/archive/test_backup.py tests/gateway/test_bombs.py
+
+proof-crash: $(VENV)/.test
+	@tests/setup/packages dovecot-imapd postgresql strace e2fsprogs
+	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) -p tests.crashes.crash_table tests/crashes
 
 proof-xss: $(VENV)/.test
 	@tests/setup/packages chromium
