@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, text
 
 from ..mail import cutting
 from ..mail.cutting import Cut
@@ -41,14 +41,39 @@ def of(session: Session, messages: Iterable[int]) -> dict[int, Content]:
         leaves: dict[int, list[tuple[Cut, Place]]] = {}
         cut_out = select(leaf, blob).join(blob, blob.c.id == leaf.c.blob).where(leaf.c.message.in_(some))
         for row in session.execute(cut_out.order_by(leaf.c.message, leaf.c.start)):
-            newline = b"\r\n" if row.crlf else b"\n"
-            leaves.setdefault(row.message, []).append(
-                (Cut(row.start, row.end, row.width, newline, row.size), place(row))
-            )
+            cut = Cut(row.start, row.end, row.width, _newline(row.crlf), row.size)
+            leaves.setdefault(row.message, []).append((cut, place(row)))
         kept = select(message.c.id.label("message"), blob).join(blob, blob.c.id == message.c.blob)
         for row in session.execute(kept.where(message.c.id.in_(some))):
             found[row.message] = Content(place(row), tuple(leaves.get(row.message, ())))
     return found
+
+
+# One statement, and one that is not put together each time: for one mail that took longer than asking.
+_OF_COPY = text("""
+    SELECT leaf.start, leaf."end", leaf.width, leaf.crlf, blob.id, blob.size, blob.stored, blob.position
+      FROM leaf JOIN blob ON blob.id = leaf.blob WHERE leaf.message = :message
+    UNION ALL
+    SELECT -1, 0, 0, FALSE, blob.id, blob.size, blob.stored, blob.position
+      FROM message JOIN blob ON blob.id = message.blob WHERE message.id = :message
+    UNION ALL
+    SELECT -2, 0, 0, FALSE, blob.id, blob.size, blob.stored, blob.position FROM blob WHERE blob.id = :trace
+    ORDER BY 1
+""")
+
+
+def of_copy(session: Session, message: int, trace: int) -> tuple[Content, Place]:
+    """A message's content, and where a copy's transport headers lie; LookupError where one of them is not there."""
+    rows = session.execute(_OF_COPY, {"message": message, "trace": trace}).all()
+    if [row[0] for row in rows[:2]] != [-2, -1]:
+        raise LookupError(f"message {message}, trace {trace}")
+    own, skeleton, *cut_out = (Place(*row[4:]) for row in rows)
+    cuts = [Cut(start, end, width, _newline(crlf), size) for start, end, width, crlf, _, size, _, _ in rows[2:]]
+    return Content(skeleton, tuple(zip(cuts, cut_out, strict=True))), own
+
+
+def _newline(crlf: object) -> bytes:
+    return b"\r\n" if crlf else b"\n"
 
 
 def places(session: Session, blobs: Iterable[int]) -> dict[int, Place]:

@@ -239,11 +239,15 @@ def every_copy(session: Session, visible_to: Viewer, after: int = 0, limit: int 
     return list(_copies(session, (receipt.c.id > after), visible_to, limit))
 
 
+_COPIES = with_origin(select(receipt, *ORIGIN).select_from(receipt)).order_by(receipt.c.id)
+
+
 def _copies(
     session: Session, condition: "ColumnElement[bool]", visible_to: Viewer, limit: int | None = None
 ) -> Iterator[Copy]:
-    query = with_origin(select(receipt, *ORIGIN).select_from(receipt))
-    query = query.where(condition).order_by(receipt.c.id).limit(limit)
+    query = _COPIES.where(condition)
+    if limit is not None:
+        query = query.limit(limit)
     if visible_to.scopes is not None:
         query = query.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
     for row in session.execute(query):
@@ -340,10 +344,7 @@ def raw(archive: Archive, session: Session, of: Copy) -> Iterator[bytes]:
 
     Whoever must not give out a single wrong byte reads it to the end first.
     """
-    found = contents.of(session, [of.message]).get(of.message)
-    if found is None:
-        raise LookupError(f"message {of.message}")
-    place = place_of(session, of.trace)
+    found, place = contents.of_copy(session, of.message, of.trace)
     keys = archive.keys.get([*found.blobs, place.blob])
     own = b"".join(contents.read_blob(archive, keys, place))
     digest = hashlib.sha256()

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import BigInteger, Column, Engine, Integer, LargeBinary, MetaData, Table, delete, select
+from sqlalchemy import BigInteger, Column, Engine, Integer, LargeBinary, MetaData, Table, bindparam, delete, select
 
 from .dialects import insert_rows, make_room_for_keys, writing
 
@@ -146,6 +146,9 @@ blob_key = Table(
 )
 
 
+_WRAPPED = select(blob_key).where(blob_key.c.blob.in_(bindparam("some", expanding=True)))
+
+
 class KeyStore:
     """Each blob's own key, wrapped by the installation's; a database of its own (`Archive` opens it)."""
 
@@ -179,8 +182,8 @@ class KeyStore:
         found: dict[int, bytes] = {}
         with self._engine.connect() as session:
             for start in range(0, len(wanted), 500):
-                query = select(blob_key).where(blob_key.c.blob.in_(wanted[start : start + 500]))
-                found.update((row.blob, row.wrapped) for row in session.execute(query))
+                rows = session.execute(_WRAPPED, {"some": wanted[start : start + 500]})
+                found.update((row.blob, row.wrapped) for row in rows)
         return found
 
     def _unwrap(self, blob: int, wrapped: bytes) -> bytes:
