@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test proof proof-crash proof-xss proof-imap proof-many shots lint \
-        bench-ingest bench-search bench-web bench-disk \
+  bench-ingest bench-search bench-web bench-disk \
   bench-idle bench-verify bench-growth bench-memory messages clean
 
 VENV   := .venv
