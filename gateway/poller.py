@@ -43,6 +43,7 @@ MOVE_AFTER = 10.0  # or the first of them has waited so many seconds
 TAKEN_BACK = Untaken(ledger.WAITING, ledger.TAKEN_BACK)
 WORTH_WORKERS = 200  # mails, or
 WORTH_WORKERS_BYTES = 16 << 20  # bytes to take before other cores are worth starting
+BACK_SOON = 8  # seconds until a server that has cut what waited is tried again, the first time
 FIRST = 30  # seconds: a gateway that holds a connection looks so much earlier than others would
 
 _log = structlog.get_logger()
@@ -219,9 +220,11 @@ class Poller:
         outcome = visit.outcome
         now, refused = self.clock(), trouble.kind in REFUSALS
         chance = random.random()  # noqa: S311  # nobody gains by guessing it
+        # Who cuts a connection that waits is often started anew just now, and back in a moment.
+        every = min(one.every, BACK_SOON) if visit.was_cut and not one.failures else one.every
         again = retry_at(
             now,
-            one.every,
+            every,
             one.failures + 1,
             permanent=trouble.permanent,
             refused=refused,
@@ -286,6 +289,7 @@ class _Visit:
         self.waits: Mailbox | None = None  # the connection, where it waits for news
         self._kept = kept
         self._keep = keep
+        self.was_cut = False  # what was kept does not work any more
         self.signed_in = False  # in this pass: what one signs in with is known to be right
         self.journal = self._journal(kept)
         self._began = 0.0  # monotonic
@@ -321,6 +325,7 @@ class _Visit:
             try:
                 self._kept.idle_done()
             except Trouble:
+                self.was_cut = True
                 self._kept.close()
             else:
                 return self._kept

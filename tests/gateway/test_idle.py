@@ -180,6 +180,18 @@ def test_who_only_waits_for_news_writes_nothing_but_its_own_row(office: Office, 
     assert office.binding(binding).empty_polls >= 5
 
 
+def test_a_server_that_is_started_anew_is_soon_looked_at_again(office: Office, scripted: Scripted) -> None:
+    """It cuts what waits, and lets nobody in for a moment."""
+    binding = office.watch(scripted, every=3600)
+    scripted.on("IDLE", "", untagged=[b"+ idling", b"* BYE restarting"], cut=True, times=1)
+    scripted.on("GREETING", "", cut=True, times=1, skip=1)
+    with at_work(office, look_every=3600) as gateway:
+        until(lambda: gateway.kinds == ["cut"])
+        with scripted.lock:
+            scripted.folder("INBOX").add(mail())
+        until(lambda: received(office) == 1 and office.binding(binding).trouble is None)
+
+
 def test_a_server_that_does_not_idle_is_polled(office: Office) -> None:
     with Scripted(capabilities=("IMAP4rev1", "UIDPLUS", "MOVE")) as poor, at_work(office) as gateway:
         office.watch(poor)

@@ -396,8 +396,9 @@ def test_the_wait_grows_with_each_failure_and_is_bounded() -> None:
     assert retry_at(now, 1, 1, permanent=False) == now + 1000
 
 
-def test_a_failing_binding_is_due_later_each_time(office: Office) -> None:
-    binding = office.watch(At(f"imap+plain://anna@127.0.0.1:{free_port()}"))
+def test_a_failing_binding_is_due_later_each_time(office: Office, scripted: Scripted) -> None:
+    scripted.on("SELECT", "NO [UNAVAILABLE] not now")
+    binding = office.watch(scripted)
     waits = []
     for _ in range(3):
         office.poll(binding)
