@@ -159,7 +159,7 @@ class Rounds:
         self._mailbox_of[one.id], self._server_of[one.id] = one.mailbox, one.server
         kept = self._listening.take(one.id)
         if kept is not None:
-            del self._due[one.id]
+            self._due.pop(one.id, None)
             self._woken(kept)
             return True
         return self._begin(one.id, lane)
