@@ -5,15 +5,17 @@ import json
 import mailbox
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from archive import export, intake
+from archive import export, installation, intake
 from archive.importing import taking
 from archive.importing.finding import Skip, find
 from archive.importing.run import Import, Summary
@@ -206,6 +208,44 @@ well(Home(Path({str(home.folder)!r}), {home.ids!r}), Path({str(path)!r}))
         archived, _, known = well(home, path)
         assert (archived, known) == (60 - (after - 1) * 5, (after - 1) * 5)
         assert kept(home) == raws
+
+
+def test_the_command_killed_with_its_workers_at_any_moment_doubles_nothing_when_called_again(
+    home: Home, tmp_path: Path
+) -> None:
+    """Large enough for workers; killed when it is a tenth through, again when more than half is there."""
+    raws = numbered(range(900), "and many more words " * 1000)
+    path = mbox(tmp_path / "old", *raws)
+    with home.archive.transaction() as session:
+        installation.put(session, installation.KEY, home.archive.key.fingerprint)
+    home.archive.key.write(home.folder.with_name(f"{home.folder.name}.key"))
+    home.close()
+    url = {"POSTROOM_DATABASE__URL": home.url} if home.url else {}
+    environment = {**os.environ, "POSTROOM_DATA": str(home.folder), **url}
+    command = [sys.executable, "-m", "postroom", "import", str(path), "--process", "helpdesk", "--json"]
+    there = 0
+    for share in (0.1, 0.55):
+        child = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            end = time.monotonic() + 120
+            while home.count("receipt") <= share * len(raws):
+                assert child.poll() is None, child.communicate()[1]
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        finally:
+            child.kill()
+            child.communicate()
+        assert child.returncode == -signal.SIGKILL
+        assert there < (there := home.count("receipt")) < len(raws)
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["archived"] + said["known"], said["copies"], said["failed"]) == (len(raws), 0, 0)
+    assert said["known"] >= there
+    assert [home.count(table) for table in ("message", "receipt", "delivery")] == [len(raws)] * 3
+    assert home.rows("SELECT count(*) FROM event WHERE kind = 'message.archived'") == [(len(raws),)]
+    assert home.rows("SELECT DISTINCT import_mode FROM delivery") == [(True,)]
+    assert kept(home) == raws
 
 
 class TestWorkers:
@@ -492,7 +532,9 @@ def test_imports_are_events_that_say_so(home: Home, tmp_path: Path) -> None:
     ]
     for kind, actor, details in rows[-3:-1]:
         assert (kind, actor) == ("message.archived", "source:1")
-        assert json.loads(details)["imported"] is True
+        assert json.loads(details)["imported"] is json.loads(details)["import_mode"] is True
+    home.take("Helpdesk", *numbered(range(2, 4)))
+    assert home.rows("SELECT import_mode FROM delivery ORDER BY message") == [(True,), (True,), (None,), (None,)]
     assert json.loads(rows[-1][2])["archived"] == 2
     assert home.rows("SELECT DISTINCT settlement FROM receipt WHERE settled_at IS NOT NULL") == [("imported",)]
 
