@@ -95,10 +95,9 @@ class Rounds:
             self._due.clear()  # nobody begins anything of it until it has been read anew
             busy = set(self._under_way) | {one.binding for one in self._heard}
             forgotten = [id_ for id_, until in self._unnoted.items() if until <= time.monotonic()]
+            busy |= self._unnoted.keys()
         for binding in forgotten:
-            if self._begin(binding, Lane.TRYING):
-                busy.add(binding)
-        busy |= self._unnoted.keys()
+            self._begin(binding, Lane.TRYING)
         at = now()
         with self._archive.reading() as session:
             steady = timetable.due(session, at - _OTHERS_FIRST if self._is_full() else at, None, proven=True)
