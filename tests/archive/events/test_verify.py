@@ -111,6 +111,7 @@ def test_without_the_key_rows_chain_and_every_byte_are_read(own: Home) -> None:
     assert done.packed == sum(path.stat().st_size for path in (own.folder / "blobs").glob("*.pack"))
 
 
+@pytest.mark.timeout(3600 if PROOF else 300)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_single_change_is_found_and_located(proved: Home, tmp_path: Path, share: int) -> None:
     """Rows altered, deleted, forged, exchanged; bytes of packs, keys and heads; tails cut off. `make proof`: 1,000."""

@@ -214,7 +214,7 @@ def test_the_command_killed_with_its_workers_at_any_moment_doubles_nothing_when_
     home: Home, tmp_path: Path
 ) -> None:
     """Large enough for workers; killed when it is a tenth through, again when more than half is there."""
-    raws = numbered(range(900), "and many more words " * 1000)
+    raws = numbered(range(2000), "and many more words " * 460)
     path = mbox(tmp_path / "old", *raws)
     with home.archive.transaction() as session:
         installation.put(session, installation.KEY, home.archive.key.fingerprint)
