@@ -5,7 +5,7 @@ import sqlite3
 from ..store.archive import Session
 
 _PAGES = 500  # written in one step: below a tenth of a second
-_KEPT_FREE = 256  # pages of the file that nothing lies in, for what is written next; more are given back
+_KEPT_FREE = 32  # pages of the file that nothing lies in, for what is written next; more are given back
 _PARTS = 2  # of one level are merged; with more, what was taken out stays on the disk for long
 
 
