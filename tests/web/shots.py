@@ -14,7 +14,7 @@ from web.language import LANGUAGES
 from .pages import PLACES, WIDTHS, House, Place
 
 THEMES = ("light", "dark")
-IN_EVERY_LANGUAGE = ("list of a process", "conversation", "search with hits", "health")
+IN_EVERY_LANGUAGE = ("list of a process", "conversation", "search with hits", "health", "your mailboxes")
 # What a picture shows that is no theme: a name, what the browser is told, and what is done to the page.
 LONGER = """() => { const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) { const text = walk.currentNode, length = text.data.trim().length;
@@ -28,7 +28,16 @@ STATES: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("forced", {"forced_colors": "active"}, ""),
     ("dense", {}, "document.documentElement.dataset.density = 'dense'"),
 )
-IN_EVERY_STATE = ("list of a process", "conversation", "conversation, marked", "search with hits", "health", "profile")
+IN_EVERY_STATE = (
+    "list of a process",
+    "conversation",
+    "conversation, marked",
+    "search with hits",
+    "health",
+    "profile",
+    "your mailboxes",
+    "folder with a preview",
+)
 
 
 def main(folder: Path, part: str = "") -> None:
