@@ -158,8 +158,8 @@ def furnish(folder: Path, server: PostgreSQL | None = None) -> Home:
         bindings.add_mailbox(session, archive, "office", "imap+plain://office@127.0.0.1", None, "secret", NOON)
         (box,) = bindings.mailboxes(session)
 
-        def bind(name: str, **for_whom: int) -> None:
-            home.ids[name] = bindings.add(session, box, name, f"{name} done", NOON, **for_whom)
+        def bind(name: str, process: int | None = None, user: int | None = None) -> None:
+            home.ids[name] = bindings.add(session, box, name, f"{name} done", NOON, process=process, user=user)
 
         bind("Helpdesk", process=home.ids["process helpdesk"])
         bind("Sales", process=home.ids["process sales"])

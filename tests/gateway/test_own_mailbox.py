@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
+from archive.front import now
 from archive.people import sessions
 from archive.store.schema import event_detail, membership
 
 from ..servers.certificates import Authority
 from ..servers.dovecot import Dovecot
 from ..world import mail
-from .conftest import Office, now
+from .conftest import Office
 from .test_serve import until
 
 PASSWORD = "pa55 of Anna's own mailbox"

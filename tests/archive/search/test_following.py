@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, text
 
 from archive import extraction, reindexing
-from archive.extraction import Extractor
+from archive.extraction import Extracted, Extractor
 from archive.search import fts5, hits, index, postgres, query, words
 from archive.store import migrate
 from archive.store.archive import Session
@@ -184,7 +184,7 @@ class TestAttachments:
         asked = []
         take_out = extractor.text
 
-        def ask(kind: str, data: bytes) -> str | None:
+        def ask(kind: str, data: bytes) -> Extracted:
             asked.append(kind)
             return take_out(kind, data)
 
