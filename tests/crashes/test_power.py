@@ -70,11 +70,11 @@ class TestTheWatchNotices:
 
     def test_a_power_cut_after_a_sync_was_left_out(self, scene: Callable[..., Scene]) -> None:
         with pytest.raises(Exception, match=r"Blob \d+"):
-            killed_at(scene(), "after commit 4", "--cut", "--mutant", "no fdatasync")
+            killed_at(scene(), "before IMAP MOVE 1", "--cut", "--mutant", "no fdatasync")
 
     def test_a_crash_after_a_move_before_the_commit(self, scene: Callable[..., Scene]) -> None:
         with pytest.raises(AssertionError):
-            killed_at(scene(), "before commit 4", "--mutant", "moved too early")
+            killed_at(scene(), "before receipts 2", "--mutant", "moved too early")
 
 
 @pytest.mark.needs("strace")

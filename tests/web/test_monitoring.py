@@ -77,10 +77,10 @@ def test_numbers_say_how_every_folder_is(office: Office, monitor: FlaskClient) -
 
 
 def test_what_strangers_type_makes_no_number_of_its_own(monitor: FlaskClient) -> None:
-    for path in ("/nothing-here", "/nothing-there", "/messages/7/x"):
+    for path in ("/typed-here", "/typed-there", "/messages/7/typed"):
         monitor.get(path)
     told = monitor.get("/metrics", headers=bearer(TOKEN)).text
-    assert "nothing" not in told
+    assert "typed" not in told
     assert 'page="none"' in told
 
 

@@ -100,6 +100,11 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "first_run.keep": ("POST", ADMINS, lambda m, _: "/organisation"),
     "first_run.next_steps": ("GET", ADMINS, lambda m, _: "/next-steps"),
     "bindings.disconnect": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/disconnect"),
+    "bindings.connect_again": (
+        "POST",
+        STEERS,
+        lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/connect-again",
+    ),
     "sign_in.leave": ("POST", SIGNED_IN, lambda m, _: "/sign-out"),
     "monitoring.healthz": ("GET", PUBLIC, lambda m, _: "/healthz"),
     "monitoring.readyz": ("GET", PUBLIC, lambda m, _: "/readyz"),
