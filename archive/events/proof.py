@@ -92,6 +92,21 @@ PROVED: Mapping[str, Proved] = {
     "delivery": Proved(schema.delivery, "message", ("scope",)),
     "message_scope": Proved(schema.message_scope, "message", ("scope",)),
     "ticket": Proved(schema.ticket, "id"),
+    "comment": Proved(schema.comment, "id"),
+    "watcher": Proved(schema.watcher, "ticket", ("user",)),
+    "tag": Proved(schema.tag, "id"),
+    "ticket_tag": Proved(schema.ticket_tag, "ticket", ("tag",)),
+    "reminder": Proved(schema.reminder, "id"),
+    "absence": Proved(schema.absence, "id"),
+    "hand_over": Proved(schema.hand_over, "id"),
+    "restriction": Proved(schema.restriction, "id"),
+    "restriction_member": Proved(schema.restriction_member, "restriction", ("user",)),
+    "answer": Proved(schema.answer, "message", ("by_message",)),
+    "rule": Proved(schema.rule, "id"),
+    "rule_binding": Proved(schema.rule_binding, "rule", ("binding",)),
+    "case": Proved(schema.case, "id"),
+    "case_participant": Proved(schema.case_participant, "case", ("scope",)),
+    "case_item": Proved(schema.case_item, "case", ("kind", "item")),
 }
 _COVERED = {name: proved.covered for name, proved in PROVED.items()}
 _BOOLEAN = {

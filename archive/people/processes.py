@@ -11,6 +11,7 @@ from ..events import log, proof
 from ..store.archive import Session
 from ..store.schema import membership, process, process_address, user
 from . import users
+from .roles import Role
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
@@ -57,7 +58,7 @@ def add(
     if wanted:
         session.execute(insert(process_address), [{"address": one, "process": made} for one in wanted])
     if members:
-        rows = [{"process": made, "user": one.id, "role": "owner", "since": now} for one in members]
+        rows = [{"process": made, "user": one.id, "role": Role.MANAGES.value, "since": now} for one in members]
         session.execute(insert(membership), rows)
     details = {"slug": slug, "addresses": wanted, "owners": [one.email for one in members]}
     digests = proof.joined(
@@ -76,7 +77,7 @@ def every(session: Session) -> list[Process]:
         addresses.setdefault(row.process, []).append(row.address)
     owners: dict[int, list[str]] = {}
     members = select(membership.c.process, user.c.email).join(user, user.c.id == membership.c.user)
-    for row in session.execute(members.where(membership.c.role == "owner").order_by(user.c.email)):
+    for row in session.execute(members.where(membership.c.role == Role.MANAGES.value).order_by(user.c.email)):
         owners.setdefault(row.process, []).append(row.email)
     return [
         Process(row.id, row.slug, row.name, tuple(addresses.get(row.id, ())), tuple(owners.get(row.id, ())))

@@ -70,6 +70,7 @@ user = Table(
     Column("shortcuts", Text),  # JSON: {"off": true, "keys": {"next": "j"}}; null: as they come
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
+    Column("auditor", Boolean),  # reads everything, and each reading is an event
 )
 
 sign_in_link = Table(
@@ -123,7 +124,7 @@ membership = Table(
     metadata,
     Column("process", Id, ForeignKey("process.id"), primary_key=True),
     Column("user", Id, ForeignKey("user.id"), primary_key=True, index=True),
-    Column("role", String(16), nullable=False),  # owner
+    Column("role", String(16), nullable=False),  # of `archive.people.roles`
     Column("since", Time, nullable=False),
 )
 
@@ -245,6 +246,9 @@ binding = Table(
     Column("paused_at", Time),
     Column("paused_by", String(32)),  # user:3, operator
     Column("ended_at", Time),  # disconnected: what was archived remains
+    # The Sent folder of an address of the process: read, and nothing is ever moved.
+    Column("sent", Boolean),
+    Column("case", Id),  # of a desk: what is dragged there is filed under this case
     # Passes that found nothing and sent the same commands each time, counted and not listed (`journal`).
     Column("looks", Integer),
     Column("looks_since", Time),
@@ -486,6 +490,11 @@ delivery = Table(
     Column("at", Time, nullable=False),
     # It was there before: whoever sends or notifies leaves it alone. Null: it came in the ordinary way.
     Column("import_mode", Boolean),
+    # Why it is there. Null: whom the binding is for.
+    Column("reason", String(16)),  # address, unrouted, rule, handed over, case, sent
+    Column("address", String(320)),  # the address that counted
+    Column("rule", Id),
+    Column("hand_over", Id),
     sqlite_with_rowid=False,
 )
 
@@ -514,8 +523,51 @@ ticket = Table(
     Column("people", Text, nullable=False),
     Column("snippet", Text, nullable=False),
     Column("attachments", Integer, nullable=False),
+    # Null says: as it came.
+    Column("revision", Integer),  # goes up with each change a person or a rule makes
+    Column("priority", Integer),  # -1 low, 1 high, 2 urgent; null: normal
+    Column("due_at", Time),
+    Column("waiting_until", Time),  # state waiting: until then, if there is a date
+    Column("waiting_answer", Boolean),  # state waiting: or until somebody outside writes
+    Column("done_at", Time),
+    Column("done_by", String(32)),  # user:3, rule:5
+    Column("spam", Boolean),
+    Column("restriction", Id),  # only those see it whom the restriction names
+    Column("merged_into", Id),  # another ticket of this scope
+    Column("comments", Integer),
+    Column("incoming_at", Time),  # when somebody outside last wrote
+    Column("answered_at", Time),  # when we last wrote to somebody outside
+    Column("answered_by", Id),  # a user; null: not known
+    Column("answered_from", String(320)),  # the address
+    Column("first_answer_at", Time),
     UniqueConstraint("scope", "conversation"),
     Index(None, "scope", "last_at", "id"),
+    # What is to be done is little beside what was done.
+    Index(
+        "ix_ticket_not_done",
+        "scope",
+        "state",
+        "last_at",
+        "id",
+        sqlite_where=text("state <> 'done'"),
+        postgresql_where=text("state <> 'done'"),
+    ),
+    Index(
+        "ix_ticket_assigned",
+        "assignee",
+        "state",
+        "last_at",
+        "id",
+        sqlite_where=text("assignee IS NOT NULL"),
+        postgresql_where=text("assignee IS NOT NULL"),
+    ),
+    # What comes back by itself.
+    Index(
+        "ix_ticket_waiting_until",
+        "waiting_until",
+        sqlite_where=text("waiting_until IS NOT NULL"),
+        postgresql_where=text("waiting_until IS NOT NULL"),
+    ),
 )
 
 seen = Table(
@@ -524,6 +576,220 @@ seen = Table(
     Column("user", Id, ForeignKey("user.id"), primary_key=True),
     Column("ticket", Id, ForeignKey("ticket.id"), primary_key=True),
     Column("at", Time, nullable=False),  # everything up to here has been read
+    sqlite_with_rowid=False,
+)
+
+# What people say to each other about a ticket. A kind of its own: it is never part of a mail or of a quote.
+comment = Table(
+    "comment",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("ticket", Id, nullable=False, index=True),
+    Column("author", Id, ForeignKey("user.id"), nullable=False),
+    Column("at", Time, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("mentions", Text),  # JSON: ids of users
+    Column("edited_at", Time),
+    Column("removed_at", Time),  # the text is empty since then
+)
+
+watcher = Table(
+    "watcher",
+    metadata,
+    Column("ticket", Id, primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), primary_key=True, index=True),
+    Column("since", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("folded", String(64), nullable=False, unique=True),  # as search folds words
+    Column("created_at", Time, nullable=False),
+)
+
+ticket_tag = Table(
+    "ticket_tag",
+    metadata,
+    Column("ticket", Id, primary_key=True),
+    Column("tag", Id, ForeignKey("tag.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Somebody's own: the ticket is out of the way until then, for this person alone.
+snooze = Table(
+    "snooze",
+    metadata,
+    Column("user", Id, ForeignKey("user.id"), primary_key=True),
+    Column("ticket", Id, primary_key=True),
+    Column("until", Time, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+reminder = Table(
+    "reminder",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("ticket", Id, nullable=False, index=True),
+    Column("user", Id, ForeignKey("user.id"), nullable=False),
+    Column("at", Time, nullable=False, index=True),
+    Column("unless_answered", Boolean, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("ended_at", Time),  # told, or not needed any more
+    Column("ended", String(16)),  # told, answered, withdrawn
+)
+
+# Who is looking at a ticket, or writing there. True of the moment.
+presence = Table(
+    "presence",
+    metadata,
+    Column("ticket", Id, primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), primary_key=True),
+    Column("at", Time, nullable=False),
+    Column("writing_at", Time),
+    sqlite_with_rowid=False,
+)
+
+# What somebody has typed and not said yet; nobody else's business.
+draft = Table(
+    "draft",
+    metadata,
+    Column("user", Id, ForeignKey("user.id"), primary_key=True),
+    Column("ticket", Id, primary_key=True),
+    Column("kind", String(16), primary_key=True),  # comment, hand over
+    Column("text", Text, nullable=False),
+    Column("at", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+absence = Table(
+    "absence",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), nullable=False, index=True),
+    Column("begins_at", Time, nullable=False),
+    Column("ends_at", Time, nullable=False, index=True),
+    Column("substitute", Id, ForeignKey("user.id")),
+    Column("note", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("withdrawn_at", Time),
+)
+
+# Mail handed on by a person, to a person, a process or a case; it can be pulled back.
+hand_over = Table(
+    "hand_over",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("conversation", Id, nullable=False, index=True),
+    Column("from_scope", String(32), nullable=False),
+    Column("to_scope", String(32), nullable=False),
+    Column("by", Id, ForeignKey("user.id"), nullable=False),
+    Column("at", Time, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("withdrawn_at", Time),
+    Column("withdrawn_by", Id, ForeignKey("user.id")),
+    Index(None, "to_scope", "at"),
+)
+
+# A conversation or case that only those see who are named: its mail has the scope restricted:ID and no other.
+restriction = Table(
+    "restriction",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("conversation", Id, index=True),
+    Column("case", Id, index=True),
+    Column("reason", Text, nullable=False),
+    Column("by", Id, ForeignKey("user.id"), nullable=False),
+    Column("at", Time, nullable=False),
+    Column("ended_at", Time),
+)
+
+restriction_member = Table(
+    "restriction_member",
+    metadata,
+    Column("restriction", Id, ForeignKey("restriction.id"), primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+# That a mail was answered: by ours, or by one that was found in a Sent folder.
+answer = Table(
+    "answer",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),  # the one that was answered
+    Column("by_message", Id, primary_key=True),
+    Column("at", Time, nullable=False),
+    Column("user", Id, ForeignKey("user.id")),  # null: not known
+    Column("name", Text, nullable=False),  # as the answer's From says
+    Column("address", String(320), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# --- rules ----------------------------------------------------------------------------------------------------
+
+rule = Table(
+    "rule",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("any_of", Boolean, nullable=False),  # or all of its conditions
+    Column("conditions", Text, nullable=False),  # JSON (`archive.work.rules`)
+    Column("actions", Text, nullable=False),  # JSON
+    Column("stop", Boolean, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("changed_at", Time, nullable=False),
+    Column("removed_at", Time),
+)
+
+# The bindings a rule is for; none: it is for all of them.
+rule_binding = Table(
+    "rule_binding",
+    metadata,
+    Column("rule", Id, ForeignKey("rule.id"), primary_key=True),
+    Column("binding", Id, ForeignKey("binding.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# --- cases ----------------------------------------------------------------------------------------------------
+
+case = Table(
+    "case",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("reference", String(64), nullable=False),
+    Column("folded", String(64), nullable=False, unique=True),  # as a subject is searched for it
+    Column("title", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # open, closed
+    Column("created_at", Time, nullable=False),
+    Column("created_by", String(32), nullable=False),
+    Column("last_at", Time, nullable=False, index=True),
+    Column("closed_at", Time),
+    Column("restriction", Id),
+)
+
+case_participant = Table(
+    "case_participant",
+    metadata,
+    Column("case", Id, ForeignKey("case.id"), primary_key=True),
+    Column("scope", String(32), primary_key=True, index=True),  # user:3, process:7
+    Column("since", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+case_item = Table(
+    "case_item",
+    metadata,
+    Column("case", Id, ForeignKey("case.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # ticket, message, attachment
+    Column("item", String(96), primary_key=True),
+    Column("at", Time, nullable=False),
+    Column("by", String(32), nullable=False),  # user:3, rule:5, subject
     sqlite_with_rowid=False,
 )
 

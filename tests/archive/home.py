@@ -100,6 +100,13 @@ class Home:
         connection.close()
         return rows
 
+    def verify(self) -> list[str]:
+        """What `postroom verify` would find now, once everything is sealed."""
+        from archive.events import sealer, verify
+
+        sealer.seal_all(self.archive, self.clock)
+        return [f"{one.where}: {one.says}" for one in verify.verify(self.archive, contents=True, workers=1).findings]
+
     def check_database(self) -> None:
         """SQLite says itself whether its file holds together; a server looks after its own."""
         if self.url is None:

@@ -67,7 +67,7 @@ def test_anna_connects_a_mailbox_hands_a_mail_to_sales_and_disconnects(
     office.environment.update({f"POSTROOM_{name}": value for name, value in settings.items()})
     cookies = {}
     with office.archive.transaction() as session:
-        row = {"process": office.names["sales"], "user": office.names["anna"], "role": "member", "since": now()}
+        row = {"process": office.names["sales"], "user": office.names["anna"], "role": "works", "since": now()}
         session.execute(insert(membership).values(**row))
         for name in ("anna", "bernd"):
             cookies[name] = sessions.start(session, office.names[name], "Chromium", now())

@@ -203,7 +203,7 @@ def _furnish(archive: Archive) -> tuple[dict[str, int], dict[str, bindings.Bindi
             one.slug: processes.add(session, one.slug, one.name, (one.address,), (one.owner.address,), NOW).id
             for one in world.PROCESSES
         }
-        row = {"process": of_slug["helpdesk"], "user": ids["dana"], "role": "member", "since": NOW}
+        row = {"process": of_slug["helpdesk"], "user": ids["dana"], "role": "works", "since": NOW}
         session.execute(insert(membership).values(**row))
         bindings.add_mailbox(session, archive, "office", "imaps://office@mail.example", None, "secret", NOW)
         bindings.add_mailbox(

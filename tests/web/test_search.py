@@ -137,7 +137,7 @@ def test_beside_the_hits_stands_where_they_are_and_each_line_finds_as_many(offic
         raw = world.mail(subject=f"invoice {number}", from_=zora if number < 2 else world.EVA)
         office.take("helpdesk" if number else "sales", raw, at=office.clock[0] if number < 4 else last_year)
     with office.archive.transaction() as session:
-        row = {"process": 2, "user": office.users["anna"], "role": "member", "since": NOW}
+        row = {"process": 2, "user": office.users["anna"], "role": "works", "since": NOW}
         session.execute(insert(membership).values(**row))
     anna = office.browser("anna")
     page = anna.get("/search?q=invoice").text

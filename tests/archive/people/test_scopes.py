@@ -3,6 +3,7 @@
 import pytest
 
 from archive.people import scopes
+from archive.people.roles import Role
 from archive.people.scopes import MACHINE, Viewer
 from archive.post import messages
 from archive.work import tickets
@@ -19,7 +20,7 @@ def home(home: Home) -> Home:
 
     with home.archive.transaction() as session:
         home.ids["dora"] = users.add(session, "dora@demo.example", "Dora", NOON)
-        row = {"process": home.ids["process helpdesk"], "user": home.ids["dora"], "role": "member", "since": NOON}
+        row = {"process": home.ids["process helpdesk"], "user": home.ids["dora"], "role": "works", "since": NOON}
         session.execute(membership.insert().values(**row))
     both = mail(subject="both")
     home.take("Helpdesk", mail(subject="helpdesk"), copy_for("helpdesk@demo.example", both))
@@ -88,6 +89,29 @@ def test_who_leaves_a_process_sees_its_mail_no_more(home: Home) -> None:
 
 
 def test_scopes_are_those_of_memberships_and_the_own_mail() -> None:
-    assert scopes.scopes(3, frozenset({7, 9})) == {"user:3", "process:7", "process:9"}
+    everything = {"user:3", "process:7", "process:9", "case:12", "restricted:4"}
+    assert scopes.scopes(3, {7, 9}, {12}, {4}) == everything
     assert not Viewer("user:3", 3, frozenset({"user:3"})).sees("user:33")
     assert MACHINE.sees("process:1")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_may_what_those_before_it_may_and_handing_in_is_not_reading(home: Home, role: Role) -> None:
+    from archive.store.schema import membership
+
+    helpdesk = f"process:{home.ids['process helpdesk']}"
+    with home.archive.transaction() as session:
+        session.execute(membership.update().where(membership.c.user == home.ids["dora"]).values(role=role.value))
+    viewer = home.viewer("dora")
+    assert viewer.sees(helpdesk) == (role is not Role.HANDS_IN)
+    assert [one for one in Role if viewer.may(one, helpdesk)] == list(Role)[: list(Role).index(role) + 1]
+    assert not any(viewer.may(one, "process:99") for one in Role)
+    assert viewer.may(Role.MANAGES, f"user:{home.ids['dora']}")
+
+
+def test_a_role_that_nobody_knows_is_none(home: Home) -> None:
+    from archive.store.schema import membership
+
+    with home.archive.transaction() as session:
+        session.execute(membership.update().where(membership.c.user == home.ids["dora"]).values(role="emperor"))
+    assert home.viewer("dora").scopes == frozenset({f"user:{home.ids['dora']}"})

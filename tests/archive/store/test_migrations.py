@@ -176,7 +176,30 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
+_SINCE_0010 = [
+    *(
+        f'DROP TABLE "{name}"'
+        for name in (
+            *("comment", "watcher", "ticket_tag", "tag", "snooze", "reminder", "presence", "draft", "absence"),
+            *("hand_over", "restriction_member", "restriction", "answer", "rule_binding", "rule"),
+            *("case_item", "case_participant", "case"),
+        )
+    ),
+    *(f"DROP INDEX ix_ticket_{name}" for name in ("not_done", "assigned", "waiting_until")),
+    *(
+        f"ALTER TABLE ticket DROP COLUMN {name}"
+        for name in (
+            *("revision", "priority", "due_at", "waiting_until", "waiting_answer", "done_at", "done_by", "spam"),
+            *("restriction", "merged_into", "comments", "incoming_at", "answered_at", "answered_by", "answered_from"),
+            "first_answer_at",
+        )
+    ),
+    *(f"ALTER TABLE delivery DROP COLUMN {name}" for name in ("reason", "address", "rule", "hand_over")),
+    *(f'ALTER TABLE binding DROP COLUMN "{name}"' for name in ("sent", "case")),
+    'ALTER TABLE "user" DROP COLUMN auditor',
+]
 _SINCE_0006 = [
+    *_SINCE_0010,
     "ALTER TABLE binding DROP COLUMN late_at",
     *(f"DROP TABLE IF EXISTS {name}" for name in ("search_row", "search_spread")),  # SQLite's alone
     "DROP TABLE limited",
@@ -208,6 +231,7 @@ SINCE = {
     "0004": [*_SINCE_0005, "DROP TABLE lease"],
     "0005": _SINCE_0005,
     "0006": _SINCE_0006,
+    "0010": _SINCE_0010,
 }
 
 
