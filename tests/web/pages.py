@@ -160,6 +160,11 @@ class House:
             context.close()
 
 
+# On a busy machine the last of a page may be painted after it was loaded: the second frame from then on shows it all.
+PAINTED = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(
+    () => done(window.painted = performance.now()))))"""
+
+
 @dataclass(frozen=True)
 class Place:
     """A page: whose, its address, and what is done there before one looks."""
@@ -173,6 +178,7 @@ class Place:
     def open(self, page: Any, house: House) -> None:
         """Go there."""
         page.goto(self.address if isinstance(self.address, str) else self.address(house))
+        page.evaluate(PAINTED)
         self.first(page)
 
 

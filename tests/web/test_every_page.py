@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from .pages import COLD, PLACES, House, Place
+from .pages import COLD, PAINTED, PLACES, House, Place
 
 AXE_SCRIPT = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 LARGEST = 150_000  # bytes of a page with all it loads, beyond pictures and attachments
@@ -19,10 +19,7 @@ LOOKS = (("light", "no-preference", None), ("dark", "no-preference", COLOURS), (
 HOW_MANY = {1440: 3, 1024: 1, NARROW: 2}
 LOADED = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
     .map(one => [one.name, one.encodedBodySize])"""
-# While a page is still coming in, what has come may move by less than anybody sees; afterwards not at all. Of a busy
-# machine the last of it may be painted after it was loaded: the second frame from then on shows it all.
-PAINTED = """addEventListener('load', () => requestAnimationFrame(() => requestAnimationFrame(
-    () => window.painted = performance.now())))"""
+# While a page is still coming in (`pages.PAINTED`), what has come may move by less than anybody sees; then not at all.
 MOVED = """() => new Promise(done => {
     const found = [];
     new PerformanceObserver(list => found.push(...list.getEntries()))
@@ -37,10 +34,8 @@ PICTURES = ("/picture", "/inline/", "/attachments/")
 def test_a_page_can_be_used_by_everybody_stands_still_and_is_light(house: House, place: Place) -> None:
     with house.visit(place.who, place.widths[0], color_scheme="light") as page:
         said: list[str] = []
-        page.add_init_script(PAINTED)
         page.on("console", lambda message: said.append(message.text))
         place.open(page, house)
-        page.wait_for_function("window.painted")
         moved = page.evaluate(MOVED)
         weight = {at: size for at, size in page.evaluate(LOADED) if not any(part in at for part in PICTURES)}
         assert moved == []
@@ -89,8 +84,7 @@ def test_what_axe_looks_for_is_found(house: House) -> None:
 
 def test_what_moves_is_seen(house: House) -> None:
     with house.visit("anna") as page:
-        page.add_init_script(PAINTED)
         page.goto("/")
-        page.wait_for_function("window.painted")
+        page.evaluate(PAINTED)
         page.evaluate("document.querySelector('.top').insertAdjacentHTML('afterend', '<h2>x</h2>')")
         assert page.evaluate(MOVED)
