@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import select
 
 from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
+from archive.store.schema import ticket
 from web import mail_frame
 
 from .. import world
@@ -26,6 +28,7 @@ class Mail:
         anna, at = office.users["anna"], "https://login.example"
         ends = providers.Endpoints(f"{at}/authorize", f"{at}/token", None, "mail", None)
         with office.archive.transaction() as session:
+            self.ticket = session.scalar(select(ticket.c.id).where(ticket.c.conversation == self.conversation))
             by = providers.add(session, office.archive, "fake", "custom", "id", None, ends, NOW)
             self.by_consent = bindings.add_mailbox(
                 session, office.archive, "by-consent", "imaps://anna@mail.example", None, None, NOW,
@@ -63,6 +66,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "previews.view": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/attachments/2/view"),
     "mail_frame.show": ("GET", BY_TOKEN, lambda m, name: m.frame(name)),
     "mail_frame.inline": ("GET", BY_TOKEN, lambda m, name: m.picture(name)),
+    "drafts.keep": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}/drafts/comment"),
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),
     "health.show": ("GET", SIGNED_IN, lambda m, _: "/health"),
     "ledger.show": ("GET", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger"),

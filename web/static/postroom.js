@@ -1,4 +1,4 @@
-// Keys, news, places kept. Only shorter ways: the pages work without.
+// Keys, places kept, waiting. Only shorter ways: the pages work without.
 const $ = s => document.querySelector(s), all = s => [...document.querySelectorAll(s)];
 const store = sessionStorage, active = () => document.activeElement, field = $('.find input');
 const keys = JSON.parse(document.body.dataset.keys || '{}');
@@ -8,6 +8,10 @@ const focus = e => {
   e.focus({preventScroll: true});
   e.scrollIntoView({block: 'nearest'});
 };
+
+// what only some pages need
+const load = () => all('[data-module]').forEach(e => import(e.dataset.module));
+load();
 
 // keys
 const row = () => active().closest('.row')?.querySelector('.hit') || $('.hit[aria-current]');
@@ -60,7 +64,7 @@ if (active() == document.body && !location.hash)
   focus($('#subject') || again && all('.hit').find(e => e.pathname == store.opened));
 
 // htmx
-let at = 0, busy = [], timer;
+let busy = [];
 const on = (names, f) => names.split(' ').forEach(n => addEventListener('htmx:' + n, e => f(e.detail.ctx, e)));
 const late = c => {
   $('#slow').hidden = !c;
@@ -92,7 +96,7 @@ on('before:swap', (c, e) => {
 });
 on('after:swap', c => {
   const was = row();
-  at = 0;
+  load();
   if (c.select == '#talk') {
     all('.hit').forEach(e => {
       e.ariaCurrent = e.pathname == location.pathname || null;
@@ -105,20 +109,4 @@ on('after:swap', c => {
   keep();
 });
 
-// news
-const look = async () => {
-  const asks = all('[data-live]').map(e => e.dataset.live).join('&');
-  if (asks && navigator.onLine) try {
-    const said = await (await fetch(`/live?at=${at}&${asks}`)).json(); // throws on 204
-    at = said.at;
-    for (const a of all('.news a')) {
-      a.textContent = said[a.parentNode.id];
-      a.parentNode.hidden = !a.textContent;
-    }
-  } catch {}
-  clearTimeout(timer);
-  timer = setTimeout(look, document.hidden ? 60000 : 2000);
-};
-addEventListener('visibilitychange', look);
-look();
 window.ononline = window.onoffline = () => $('#offline').hidden = navigator.onLine;
