@@ -44,7 +44,7 @@ from .store.schema import (
     quarantine,
     receipt,
 )
-from .work import tickets
+from .work import cases, tickets
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
 ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyTrouble)
@@ -539,6 +539,7 @@ def record(
     log.write(session, _events(origin, copies, ids, fresh, made), now)
     if origin.handed_over_by is not None:
         log.write(session, _handed_over(origin, reached[origin.scope]), now)
+    _file(session, origin, reached, now)
     if isinstance(origin, Watched):
         _resolve_quarantine(session, origin.binding, origin.uidvalidity, prepared, now)
 
@@ -634,7 +635,9 @@ def _write_messages(
     actor = origin.actor(next(iter(fresh.values())).arrival.uid)
     places, joined = conversations.place(session, claims, actor, now)
     if joined:
+        apart = cases.filed_apart(session, joined)
         log.write(session, [log.Event("tickets.joined", actor, "archive", rows=tickets.join(session, joined))], now)
+        cases.file_together(session, apart, actor, now)
     messages, names, leaves = [], [], []
     for claim, (key, one) in zip(claims, fresh.items(), strict=True):
         place, facts = places[claim.message], one.facts
@@ -846,6 +849,26 @@ def _handed_over(origin: Watched | Imported, reached: Iterable[tuple[int, Prepar
     for id_, one in reached:
         details = {"by": origin.actor(one.arrival.uid), "to": origin.scope}
         yield log.Event("message.handed_over", origin.handed_over_by or log.OPERATOR, f"message:{id_}", details)
+
+
+def _file(
+    session: Session,
+    origin: Watched | Imported,
+    reached: Mapping[str, Sequence[tuple[int, Prepared]]],
+    now: int,
+) -> None:
+    """What came to a process may belong to cases."""
+    if isinstance(origin, Imported):  # it was there before, and nobody waits for it
+        return
+    brought = {id_: one for some in reached.values() for id_, one in some}
+    came = [cases.Came(id_, scope, one.facts.subject) for scope, some in reached.items() for id_, one in some]
+    cases.arrived(session, came, origin.binding.actor, now, partial(_words_of, session, brought))
+
+
+def _words_of(session: Session, brought: Mapping[int, Prepared], id_: int) -> Words | None:
+    """The words of a mail that came just now, as it stands in the index."""
+    read_by = session.scalar(select(message.c.reader).where(message.c.id == id_))
+    return _words_then(id_, brought[id_].facts, read_by or 0) if id_ in brought else None
 
 
 def _tell_quarantine(

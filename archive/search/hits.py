@@ -46,12 +46,15 @@ def understand(session: Session, query: Query, visible_to: Viewer, now: int | No
     """What the index is asked, and all sentences there are to say about it."""
     state = session.execute(text(_STATE)).one()
     planned = plan(session, query, visible_to, time.time_ns() // 1_000_000 if now is None else now, zone, state.ready)
+    planned = replace(planned, unsure=bool(state.unsure))
     return replace(planned, notes=(*planned.notes, _UNFINISHED)) if state.below != "0" else planned
 
 
-# Whether all rows have stems and beginnings, and below which id some may be missing (`archive.search.index`).
+# Whether all rows have stems and beginnings; whether there is one that may say otherwise than the table who may see its
+# message (`archive.post.deliveries`); and below which id some may be missing (`archive.search.index`).
 _STATE = """
     SELECT NOT EXISTS (SELECT 1 FROM indexed WHERE waiting AND NOT "full") AS ready,
+           EXISTS (SELECT 1 FROM indexed WHERE waiting) AS unsure,
            coalesce((SELECT value FROM installation WHERE name = 'search_below'), '0') AS below
 """
 _UNFINISHED = Note("The search index is being made anew; older mail may still be missing.")

@@ -81,6 +81,7 @@ class Plan:
     smaller: int | None = None
     unread: bool | None = None
     notes: tuple[Note, ...] = ()
+    unsure: bool = False  # the index may not know yet from whom something was taken back
 
     @property
     def allowed(self) -> Ask:
@@ -224,6 +225,9 @@ def narrowed(planned: Plan, visible_to: Viewer, id_: str) -> tuple[list[str], di
         conditions.append(("" if planned.unread else "NOT ") + _UNREAD.format(id_))
         values["user"] = visible_to.user
         values["scopes"] = sorted(visible_to.scopes or ())
+    if planned.unsure and visible_to.scopes is not None:
+        conditions.append(f"EXISTS (SELECT 1 FROM message_scope WHERE message = {id_} AND scope IN :scopes)")  # noqa: S608
+        values["scopes"] = sorted(visible_to.scopes)
     return conditions, values
 
 

@@ -771,6 +771,7 @@ case = Table(
     Column("last_at", Time, nullable=False, index=True),
     Column("closed_at", Time),
     Column("restriction", Id),
+    Column("words", Text),  # of reference, title and client, folded: the list of cases is searched in it
 )
 
 case_participant = Table(
@@ -790,6 +791,7 @@ case_item = Table(
     Column("item", String(96), primary_key=True),
     Column("at", Time, nullable=False),
     Column("by", String(32), nullable=False),  # user:3, rule:5, subject
+    Index(None, "kind", "item"),
     sqlite_with_rowid=False,
 )
 

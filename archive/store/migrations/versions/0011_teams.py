@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("restriction", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("words", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_case")),
         sa.UniqueConstraint("folded", name=op.f("uq_case_folded")),
     )
@@ -77,6 +78,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case", "kind", "item", name=op.f("pk_case_item")),
         sqlite_with_rowid=False,
     )
+    op.create_index(op.f("ix_case_item_kind_item"), "case_item", ["kind", "item"], unique=False)
     op.create_table(
         "case_participant",
         sa.Column("case", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
