@@ -11,7 +11,15 @@ from typing import TypeVar
 
 import structlog
 from babel import Locale
-from babel.dates import LOCALTZ, format_date, format_datetime, format_skeleton, format_time, get_timezone
+from babel.dates import (
+    LOCALTZ,
+    format_date,
+    format_datetime,
+    format_skeleton,
+    format_time,
+    format_timedelta,
+    get_timezone,
+)
 from babel.numbers import format_decimal
 from flask import Flask, g, request
 from flask_babel import Babel, get_domain, get_locale, refresh  # type: ignore[import-untyped]
@@ -47,8 +55,9 @@ def prepare(app: Flask) -> None:
         newstyle=True,
     )
     app.jinja_env.filters.update(iso=iso, full=full, short=short, under_day=under_day, size=size, number=number)
+    app.jinja_env.filters.update(month_day=month_day, duration=duration)
     app.jinja_env.filters.update(by_day=by_day, hue=hue, initials=initials, in_order=in_order)
-    app.jinja_env.globals.update(language=code, all_languages=LANGUAGES)
+    app.jinja_env.globals.update(language=code, direction=direction, all_languages=LANGUAGES)
 
 
 def gettext(text: str, **values: object) -> str:
@@ -163,6 +172,24 @@ def short(ms: int) -> str:
         return f"{weekday}\N{NO-BREAK SPACE}{format_time(then, 'short', locale=locale)}"
     date = format_skeleton("MMMd" if then.year == today.year else "yMMMd", then, locale=locale)
     return date.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def month_day(ms: int) -> str:
+    """Day and month."""
+    return format_skeleton("MMMd", _local(ms), locale=_locale()).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def duration(ms: int) -> str:
+    """How long something took, in its largest unit that says enough."""
+    some = format_timedelta(
+        timedelta(milliseconds=ms), granularity="minute", threshold=2, format="short", locale=_locale()
+    )
+    return str(some).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def direction() -> str:
+    """Which way the visitor's language is written: ltr or rtl."""
+    return str(_locale().text_direction)
 
 
 def day(ms: int) -> str:

@@ -60,7 +60,7 @@ _SECOND_READING = frozenset({"second_reader", "second_reading", "ambiguous"})
 # What was settled, when and how, is told by events of its own; of imported mail it is part of the receipt.
 _SETTLED = frozenset({"settled_at", "settlement"})
 # How somebody wants the pages is nobody else's business, and no event.
-_DISPLAY = frozenset({"language", "zone", "theme", "density", "shortcuts"})
+_DISPLAY = frozenset({"language", "zone", "theme", "density", "shortcuts", "tour"})
 # How a watched folder is doing changes with every pass, and is true of the moment only.
 _OPERATION = frozenset(
     {

@@ -40,6 +40,7 @@ class User:
     theme: str | None = None
     density: str | None = None
     shortcuts: str | None = None  # JSON, as the pages keep it
+    tour: int | None = None  # the step of the first tour this user is at; 0: done with it; None: not begun
 
 
 def folded(email: str) -> str:
@@ -85,7 +86,7 @@ def by_email(session: Session, email: str) -> User | None:
 def _user(row: Row[tuple[object, ...]]) -> User:
     return User(
         row.id, row.email, row.name, row.admin, row.language, row.zone, row.password is not None,
-        row.theme, row.density, row.shortcuts,
+        row.theme, row.density, row.shortcuts, row.tour,
     )  # fmt: skip
 
 
@@ -95,6 +96,18 @@ def set_display(
     """How this user wants the pages; None: as browser and organisation have it."""
     values = {"language": language, "zone": zone, "theme": theme, "density": density}
     session.execute(update(user).where(user.c.id == id_).values(**values))
+
+
+def set_look(session: Session, id_: int, **values: str | None) -> None:
+    """Change `theme` or `density` alone, as `set_display` keeps them."""
+    if not values.keys() <= {"theme", "density"}:
+        raise ValueError(sorted(values))
+    session.execute(update(user).where(user.c.id == id_).values(**values))
+
+
+def set_tour(session: Session, id_: int, step: int) -> None:
+    """Keep the step of the first tour a user is at; 0: been through it, or does not want it."""
+    session.execute(update(user).where(user.c.id == id_).values(tour=step))
 
 
 def set_shortcuts(session: Session, id_: int, shortcuts: str | None) -> None:

@@ -65,12 +65,13 @@ user = Table(
     Column("password", Text),  # argon2id; null until first set
     Column("language", String(16)),  # null: the browser's
     Column("zone", String(64)),  # IANA name; null: the organisation's
-    Column("theme", String(16)),  # light, dark; null: as the browser says
+    Column("theme", String(16)),  # light, dark, and each with strong contrast; null: as the browser says
     Column("density", String(16)),  # dense; null: cosy
     Column("shortcuts", Text),  # JSON: {"off": true, "keys": {"next": "j"}}; null: as they come
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
     Column("auditor", Boolean),  # reads everything, and each reading is an event
+    Column("tour", Integer),  # the step of the first tour one is at; 0: been through, or not wanted; null: not begun
 )
 
 sign_in_link = Table(
@@ -560,6 +561,14 @@ ticket = Table(
         "id",
         sqlite_where=text("assignee IS NOT NULL"),
         postgresql_where=text("assignee IS NOT NULL"),
+    ),
+    # What was done in a week; nothing that arrives pays for it.
+    Index(
+        "ix_ticket_done_at",
+        "scope",
+        "done_at",
+        sqlite_where=text("done_at IS NOT NULL"),
+        postgresql_where=text("done_at IS NOT NULL"),
     ),
     # What comes back by itself.
     Index(

@@ -251,6 +251,8 @@ PLACES = (
     Place("search with hits", "/search?q=kávovar -subject:nic after:2026-01"),
     Place("search without hits", "/search?q=nowhere from:nobody before:nonsense"),
     Place("processes", "/processes"),
+    Place("dashboard", "/processes/helpdesk/dashboard"),
+    Place("dashboard, nothing waits", "/processes/board/dashboard", "clara"),
     Place("health", "/health", "clara"),
     Place("health, nothing watched", "/health", "nina"),
     Place("folder with a preview", lambda house: f"/bindings/{house.office.bindings['asked'].id}"),

@@ -66,6 +66,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "previews.view": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/attachments/2/view"),
     "mail_frame.show": ("GET", BY_TOKEN, lambda m, name: m.frame(name)),
     "mail_frame.inline": ("GET", BY_TOKEN, lambda m, name: m.picture(name)),
+    "dashboards.show": ("GET", MEMBERS, lambda m, _: "/processes/helpdesk/dashboard"),
     "drafts.keep": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}/drafts/comment"),
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),
     "health.show": ("GET", SIGNED_IN, lambda m, _: "/health"),

@@ -185,7 +185,7 @@ _SINCE_0010 = [
             *("case_item", "case_participant", "case"),
         )
     ),
-    *(f"DROP INDEX ix_ticket_{name}" for name in ("not_done", "assigned", "waiting_until")),
+    *(f"DROP INDEX ix_ticket_{name}" for name in ("not_done", "assigned", "waiting_until", "done_at")),
     *(
         f"ALTER TABLE ticket DROP COLUMN {name}"
         for name in (
@@ -196,7 +196,7 @@ _SINCE_0010 = [
     ),
     *(f"ALTER TABLE delivery DROP COLUMN {name}" for name in ("reason", "address", "rule", "hand_over")),
     *(f'ALTER TABLE binding DROP COLUMN "{name}"' for name in ("sent", "case")),
-    'ALTER TABLE "user" DROP COLUMN auditor',
+    *(f'ALTER TABLE "user" DROP COLUMN {name}' for name in ("auditor", "tour")),
 ]
 _SINCE_0006 = [
     *_SINCE_0010,

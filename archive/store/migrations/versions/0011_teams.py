@@ -280,6 +280,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state <> 'done'"),
     )
     op.create_index(
+        "ix_ticket_done_at",
+        "ticket",
+        ["scope", "done_at"],
+        unique=False,
+        sqlite_where=sa.text("done_at IS NOT NULL"),
+        postgresql_where=sa.text("done_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_ticket_waiting_until",
         "ticket",
         ["waiting_until"],
@@ -288,3 +296,4 @@ def upgrade() -> None:
         postgresql_where=sa.text("waiting_until IS NOT NULL"),
     )
     op.add_column("user", sa.Column("auditor", sa.Boolean(), nullable=True))
+    op.add_column("user", sa.Column("tour", sa.Integer(), nullable=True))
