@@ -8,6 +8,7 @@ fails alone is put into quarantine with its raw bytes.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
+from . import sorting
 from .events import log, proof
 from .mail import cutting, facts, identity
 from .mail.cutting import Cut
@@ -44,7 +46,8 @@ from .store.schema import (
     quarantine,
     receipt,
 )
-from .work import cases, tickets
+from .work import cases, rulebook, tickets
+from .work.rules import Decision, Handed
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
 ARCHIVE_FAULTS = (OperationalError, InternalError, InterfaceError, OSError, KeyTrouble)
@@ -228,6 +231,25 @@ def _not_at_all(_content: identity.Raw) -> Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Sorted:
+    """Where the mails of a batch go."""
+
+    decisions: Mapping[int, Decision]  # by UID
+    broken: Mapping[int, str]  # rules that could not be asked at all
+
+    def troubles(self) -> Mapping[int, str]:
+        """Every rule that failed, and why."""
+        found = dict(self.broken)
+        for one in self.decisions.values():
+            found |= one.failed
+        return found
+
+    def matches(self, uids: Iterable[int]) -> Counter[int]:
+        """How many of these mails each rule matched."""
+        return Counter(rule for uid in uids for rule, _ in self.decisions[uid].matched)
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """What a batch has in the pack, durable, and not recorded yet."""
 
@@ -337,6 +359,7 @@ class Intake:
         key = self.archive.key.content_hash_key
         by = (self._reading.facts if self._reading else facts.read) if read else _not_at_all
         prepared = [prepare(one, key, by) for one in arrivals]
+        sorted_ = self._sort(origin, prepared)
         with self._sound(), claiming(self.archive.folder / "locks") as claims:
             kept = self._keep(prepared, claims, clock())
             turn()
@@ -344,9 +367,29 @@ class Intake:
                 # In an import whoever comes before us is done, and whoever comes after us waits for us.
                 claims.wait(kept.elsewhere, _LONGEST if isinstance(origin, Watched) else 0)
                 kept = self._keep_after_all(kept)
-            taken, unused = self.archive.recording(lambda session: record(session, origin, prepared, kept, clock()))
+            recorded = partial(record, origin=origin, prepared=prepared, kept=kept, sorted_=sorted_)
+            taken, unused = self.archive.recording(lambda session: recorded(session, now=clock()))
             self.archive.keys.destroy(unused)
         return taken
+
+    def _sort(self, origin: Watched | Imported, prepared: Sequence[Prepared]) -> "Sorted":
+        """Where each mail goes, decided before anything is locked."""
+        first = [origin.scope, *filter(None, [origin.handed_over_by])]
+        with self.archive.reading() as session:
+            by = sorting.sorter(session, origin.binding if isinstance(origin, Watched) else None, first)
+        return Sorted(
+            {
+                one.arrival.uid: by.decide(
+                    one.facts,
+                    one.content,
+                    one.trace,
+                    one.arrival.received_at,
+                    import_mode=origin.import_mode(one.arrival.uid),
+                )
+                for one in prepared
+            },
+            by.broken,
+        )
 
     @contextmanager
     def _sound(self) -> Iterator[None]:
@@ -513,7 +556,12 @@ class Intake:
 
 
 def record(
-    session: Session, origin: Watched | Imported, prepared: Sequence[Prepared], kept: Kept, now: int
+    session: Session,
+    origin: Watched | Imported,
+    prepared: Sequence[Prepared],
+    kept: Kept,
+    sorted_: Sorted,
+    now: int,
 ) -> tuple[Taken, list[int]]:
     """Write a batch's rows; returns what became of it, and blobs that were kept but are not needed after all."""
     hold(session, pack, {one.place.pack for one in kept.blobs})  # whoever sweeps it waits for the end of this
@@ -529,19 +577,21 @@ def record(
     used = _write_blobs(session, fresh, kept, copies, made)
     _write_messages(session, origin, ids, fresh, kept, made, now)
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
-    numbers = _write_receipts(session, origin, listed, made, now)
-    bringing = {ids[one.content_key]: one for one, _ in reversed(copies)}
-    scopes = [origin.scope, *filter(None, [origin.handed_over_by])]
-    reached = {scope: _deliver(session, origin, scope, bringing, numbers, made, now) for scope in scopes}
-    _index(session, origin, ids, fresh, [one for one, _ in copies])
-    for scope in scopes:
-        _note_tickets(session, scope, reached[scope], made, now)
-    log.write(session, _events(origin, copies, ids, fresh, made), now)
+    numbers = _write_receipts(session, origin, listed, sorted_, made, now)
+    coming = _coming([(one, id_) for one, _, id_ in listed], sorted_)
+    reached = {scope: _deliver(session, origin, scope, some, numbers, made, now) for scope, some in coming.items()}
+    _index(session, origin, ids, fresh, [one for one, _ in copies], coming)
+    brought = _note_tickets(session, reached, sorted_, made, now)
+    log.write(session, _events(origin, copies, ids, fresh, sorted_, made), now)
     if origin.handed_over_by is not None:
-        log.write(session, _handed_over(origin, reached[origin.scope]), now)
+        log.write(session, _handed_over(origin, reached.get(origin.scope, {})), now)
     _file(session, origin, reached, now)
     if isinstance(origin, Watched):
         _resolve_quarantine(session, origin.binding, origin.uidvalidity, prepared, now)
+    at_hand = {id_: one for some in reached.values() for id_, (one, _) in some.items()}
+    sorting.act(session, brought, origin.actor(uids[0]), now, partial(_words_of, session, at_hand))
+    rulebook.note_troubles(session, sorted_.troubles(), now)
+    rulebook.note_matches(session, sorted_.matches(one.arrival.uid for one, _ in copies), now)
 
     first = {one.arrival.uid for one in fresh.values()}
     taken = Taken(
@@ -551,6 +601,17 @@ def record(
         bytes=sum(len(one.arrival.raw) for one, _ in copies),
     )
     return taken, sorted({one.place.blob for one in kept.blobs} - used)
+
+
+Coming = Mapping[str, Mapping[int, tuple[Prepared, Handed]]]  # by scope and message: which copy brings it, and why
+
+
+def _coming(copies: Iterable[tuple[Prepared, int]], sorted_: Sorted) -> Coming:
+    found: dict[str, dict[int, tuple[Prepared, Handed]]] = {}
+    for one, id_ in copies:
+        for handed in sorted_.decisions[one.arrival.uid].to:
+            found.setdefault(handed.scope, {}).setdefault(id_, (one, handed))
+    return found
 
 
 def _hashes(of: Iterable[Prepared]) -> set[bytes]:
@@ -694,15 +755,17 @@ def _write_receipts(
     session: Session,
     origin: Origin,
     copies: Sequence[tuple[Prepared, Sealed, int]],
+    sorted_: Sorted,
     made: Mapping[int, proof.Digests],
     now: int,
 ) -> dict[int, int]:
-    """A receipt for each copy; returns the number of the first one of each message."""
+    """A receipt for each copy; returns their numbers by UID. Whose it is, sees the copy's transport headers: the first
+    of those it goes to."""
     rows: list[dict[str, Any]] = [
         {
             "message": id_,
             **origin.place(one.arrival.uid),
-            "scope": origin.scope,
+            "scope": sorted_.decisions[one.arrival.uid].to[0].scope,
             "sha256": one.sha256,
             "size": len(one.arrival.raw),
             "trace": trace.place.blob,
@@ -713,7 +776,7 @@ def _write_receipts(
     ]
     numbers: dict[int, int] = {}
     for row, number, (one, _, _) in zip(rows, insert_counted(session, receipt, rows), copies, strict=True):
-        numbers.setdefault(row["message"], number)
+        numbers[one.arrival.uid] = number
         made[one.arrival.uid]["receipt"] = {str(number): proof.digest("receipt", row)}
     return numbers
 
@@ -722,36 +785,39 @@ def _deliver(
     session: Session,
     origin: Origin,
     scope: str,
-    messages: Mapping[int, Prepared],
+    coming: Mapping[int, tuple[Prepared, Handed]],
     receipt_of: Mapping[int, int],
     made: Mapping[int, proof.Digests],
     now: int,
-) -> list[tuple[int, Prepared]]:
+) -> dict[int, tuple[Prepared, Handed]]:
     """Hand messages to a scope that has not got them yet, and let it find them; returns those."""
     had: dict[int, set[str]] = {}
-    for some in receipts.chunks(messages):
+    for some in receipts.chunks(coming):
         query = select(message_scope).where(message_scope.c.message.in_(some))
         for row in session.execute(query):
             had.setdefault(row.message, set()).add(row.scope)
-    reached = [(id_, one) for id_, one in messages.items() if scope not in had.get(id_, ())]
+    reached = {id_: one for id_, one in coming.items() if scope not in had.get(id_, ())}
     if not reached:
-        return []
-    insert_rows(session, message_scope, [{"message": id_, "scope": scope} for id_, _ in reached])
+        return {}
+    insert_rows(session, message_scope, [{"message": id_, "scope": scope} for id_ in reached])
     rows = [
         {
             "message": id_,
             "scope": scope,
-            "receipt": receipt_of[id_],
+            "receipt": receipt_of[one.arrival.uid],
             "at": now,
             "import_mode": True if origin.import_mode(one.arrival.uid) else None,
+            "reason": handed.reason,
+            "address": handed.address,
+            "rule": handed.rule,
         }
-        for id_, one in reached
+        for id_, (one, handed) in reached.items()
     ]
     insert_rows(session, delivery, rows)
-    for (_, one), handed in zip(reached, rows, strict=True):
+    for (one, _), handed_row in zip(reached.values(), rows, strict=True):
         of_message, key = made[one.arrival.uid], f"{proof.SUBJECT}/{scope}"
         of_message.setdefault("message_scope", {})[key] = proof.NOTHING_ELSE
-        of_message.setdefault("delivery", {})[key] = proof.digest("delivery", handed)
+        of_message.setdefault("delivery", {})[key] = proof.digest("delivery", handed_row)
     return reached
 
 
@@ -761,13 +827,17 @@ def _index(
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
     copies: Iterable[Prepared],
+    coming: Coming,
 ) -> None:
     """Let new messages be found, and known ones also by where else they came."""
     new = []
+    scopes: dict[int, set[str]] = {}
+    for scope, came in coming.items():
+        for id_ in came:
+            scopes.setdefault(id_, set()).add(scope)
     for key, one in fresh.items():
         binding = origin.place(one.arrival.uid).get("binding")
-        marked = marks.of_new(origin.scope, binding, len(one.arrival.raw), len(one.facts.attachments))
-        marked |= frozenset(filter(None, [origin.handed_over_by]))
+        marked = marks.of_new(scopes[ids[key]], binding, len(one.arrival.raw), len(one.facts.attachments))
         new.append((words(ids[key], one.facts), marked))
     index.add(session, new)
     again = {ids[one.content_key]: one for one in copies if one.content_key not in fresh}
@@ -793,32 +863,42 @@ def words(id_: int, facts: Facts) -> Words:
 
 def _note_tickets(
     session: Session,
-    scope: str,
-    reached: Sequence[tuple[int, Prepared]],
+    reached: Coming,
+    sorted_: Sorted,
     made: Mapping[int, proof.Digests],
     now: int,
-) -> None:
-    conversation_of = _conversations(session, [id_ for id_, _ in reached])
+) -> list[sorting.Brought]:
+    """A ticket in each scope; returns what rules may act on."""
+    acting: list[sorting.Brought] = []
+    conversation_of = _conversations(session, {id_ for some in reached.values() for id_ in some})
     # Nobody makes these conversations part of others while tickets are written for them, nor did so just now.
     if hold(session, conversation, conversation_of.values()) and (
         conversation_of != _conversations(session, conversation_of)
     ):
         raise Overtaken("Another worker joined conversations that mails of this batch belong to.")
-    arrived = [
-        tickets.Arrived(
-            scope,
-            conversation_of[id_],
-            id_,
-            one.facts.subject,
-            one.facts.from_name or one.facts.from_address,
-            one.facts.snippet,
-            len(one.facts.attachments),
-        )
-        for id_, one in sorted(reached, key=lambda pair: pair[0])
-    ]
-    brought_by = {id_: one.arrival.uid for id_, one in reached}
-    for id_, digests in tickets.note(session, arrived, now).items():
-        made[brought_by[id_]].setdefault("ticket", {}).update(digests)
+    for scope, some in reached.items():
+        brought = [
+            sorting.Brought(id_, conversation_of[id_], handed, sorted_.decisions[one.arrival.uid].deeds)
+            for id_, (one, handed) in sorted(some.items())
+        ]
+        arrived = [_arrived(scope, one, some[one.message][0], now) for one in brought]
+        for id_, digests in tickets.note(session, arrived, now).items():
+            made[some[id_][0].arrival.uid].setdefault("ticket", {}).update(digests)
+        acting += brought
+    return acting
+
+
+def _arrived(scope: str, brought: sorting.Brought, one: Prepared, now: int) -> tickets.Arrived:
+    return tickets.Arrived(
+        scope,
+        brought.conversation,
+        brought.message,
+        one.facts.subject,
+        one.facts.from_name or one.facts.from_address,
+        one.facts.snippet,
+        len(one.facts.attachments),
+        brought.born_as(now),
+    )
 
 
 def _conversations(session: Session, messages: Iterable[int]) -> dict[int, int]:
@@ -835,18 +915,21 @@ def _events(
     copies: Sequence[tuple[Prepared, Sealed]],
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
+    sorted_: Sorted,
     made: Mapping[int, proof.Digests],
 ) -> Iterator[log.Event]:
     for one, _ in copies:
         kind = "message.archived" if fresh.get(one.content_key) is one else "copy.received"
         uid = one.arrival.uid
         details = {**origin.told(uid), "sha256": one.sha256.hex()}
+        if matched := sorted_.decisions[uid].matched:
+            details["rules"] = [rule for rule, _ in matched]
         yield log.Event(kind, origin.actor(uid), f"message:{ids[one.content_key]}", details, made[uid])
 
 
-def _handed_over(origin: Watched | Imported, reached: Iterable[tuple[int, Prepared]]) -> Iterator[log.Event]:
+def _handed_over(origin: Watched | Imported, reached: Mapping[int, tuple[Prepared, Handed]]) -> Iterator[log.Event]:
     """Dragging a mail to a desk is its owner's deed."""
-    for id_, one in reached:
+    for id_, (one, _) in reached.items():
         details = {"by": origin.actor(one.arrival.uid), "to": origin.scope}
         yield log.Event("message.handed_over", origin.handed_over_by or log.OPERATOR, f"message:{id_}", details)
 
@@ -854,14 +937,18 @@ def _handed_over(origin: Watched | Imported, reached: Iterable[tuple[int, Prepar
 def _file(
     session: Session,
     origin: Watched | Imported,
-    reached: Mapping[str, Sequence[tuple[int, Prepared]]],
+    reached: Coming,
     now: int,
 ) -> None:
     """What came to a process may belong to cases."""
     if isinstance(origin, Imported):  # it was there before, and nobody waits for it
         return
-    brought = {id_: one for some in reached.values() for id_, one in some}
-    came = [cases.Came(id_, scope, one.facts.subject) for scope, some in reached.items() for id_, one in some]
+    brought = {id_: one for some in reached.values() for id_, (one, _) in some.items()}
+    came = [
+        cases.Came(id_, scope, one.facts.subject)
+        for scope, some in reached.items()
+        for id_, (one, _) in sorted(some.items())
+    ]
     cases.arrived(session, came, origin.binding.actor, now, partial(_words_of, session, brought))
 
 

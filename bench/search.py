@@ -95,7 +95,7 @@ class Loaded:
             scopes.append({"message": id_, "scope": scope})
             box = f"p{one.box}@office.example"
             words = Words(id_, one.subject, f"{one.name} {one.address}", box, "", one.text, "", full=full)
-            found.append((words, marks.of_new(scope, one.box + 1, size, 0)))
+            found.append((words, marks.of_new([scope], one.box + 1, size, 0)))
         with self.archive.intake() as session:
             session.execute(insert(schema.message), rows)
             session.execute(insert(schema.message_scope), scopes)

@@ -256,7 +256,7 @@ def binding() -> None:
 @binding.command(name="add")
 @click.option("--mailbox", "mailbox_name", required=True, metavar="NAME")
 @click.option("--folder", required=True, help="The folder that is watched.")
-@click.option("--process", "slug", metavar="SLUG", help="The process its mail comes to.")
+@click.option("--process", "slug", metavar="SLUG", help="The process its mail comes to; without it, its address says.")
 @click.option("--user", "email", metavar="EMAIL", help="The user its mail comes to, and nobody else.")
 @click.option("--processed", required=True, metavar="FOLDER", help="Where archived mail is moved; made where missing.")
 @click.option("--every", default=60, show_default=True, type=click.IntRange(1, 86400), help="Seconds between polls.")
@@ -278,14 +278,18 @@ def add_binding(
 ) -> None:
     """Watch a folder. Prints the binding's name, MAILBOX/FOLDER.
 
+    Without --process and --user each mail goes to the processes whose addresses it was sent to; what no address claims
+    goes where `postroom unrouted` says.
+
     \b
     Example:
       postroom binding add --mailbox office --folder INBOX --process helpdesk --processed Processed
+      postroom binding add --mailbox office --folder INBOX --processed Processed
     """
     from . import app, credentials
 
-    if (slug is None) == (email is None):
-        raise click.UsageError("Say for whom: either --process SLUG or --user EMAIL.")
+    if slug is not None and email is not None:
+        raise click.UsageError("Say for whom: --process SLUG, or --user EMAIL, or neither to go by the address.")
     archive = front.archive()
     with archive.reading() as session:
         box = _mailbox(bindings.mailbox_by_name(session, mailbox_name), mailbox_name)
@@ -336,7 +340,8 @@ def list_bindings(front: Front, as_lines: bool) -> None:
         if as_lines:
             _tell_binding(one, as_lines)
         else:
-            click.echo(f"{plain(one.name)}  to {plain(one.processed)}  {plain(_state(one))}")
+            how = "  routed by address" if one.routed else ""
+            click.echo(f"{plain(one.name)}  to {plain(one.processed)}  {plain(_state(one))}{how}")
 
 
 def _tell_binding(one: bindings.Binding, as_lines: bool) -> None:
@@ -347,6 +352,7 @@ def _tell_binding(one: bindings.Binding, as_lines: bool) -> None:
                 "folder": one.folder,
                 "processed": one.processed,
                 "every": one.every,
+                "routed": one.routed,
                 "trouble": one.trouble,
                 "asked": when(one.asked_at) if one.asked_at else None,
                 "paused": when(one.paused_at) if one.paused_at else None,

@@ -2,8 +2,10 @@
 
 import click
 
+from ..events import log
 from ..front import Front, as_json, json_option, now, pass_front, plain
 from ..people import processes
+from ..store.archive import Session
 
 
 @click.group()
@@ -53,6 +55,57 @@ def list_(front: Front, as_lines: bool) -> None:
         found = processes.every(session)
     for one in found:
         _tell(one, as_lines)
+
+
+@process.group()
+def address() -> None:
+    """The addresses of a process: mail to them comes to it.
+
+    \b
+    Example:
+      postroom process address add helpdesk support@example.org
+    """
+
+
+@address.command(name="add")
+@click.argument("slug")
+@click.argument("address_", metavar="ADDRESS")
+@pass_front
+def add_address(front: Front, slug: str, address_: str) -> None:
+    """Give a process one more address. "*@example.org" is whatever of a domain belongs to nobody else.
+
+    What comes to helpdesk+anything@ comes to helpdesk@ by itself.
+
+    \b
+    Example:
+      postroom process address add helpdesk support@example.org
+      postroom process address add helpdesk "*@example.org"
+    """
+    with front.archive().transaction() as session:
+        processes.add_address(session, named(session, slug), address_, log.OPERATOR, now())
+
+
+@address.command(name="remove")
+@click.argument("slug")
+@click.argument("address_", metavar="ADDRESS")
+@pass_front
+def remove_address(front: Front, slug: str, address_: str) -> None:
+    """Take an address from a process; what came there stays.
+
+    \b
+    Example:
+      postroom process address remove helpdesk support@example.org
+    """
+    with front.archive().transaction() as session:
+        processes.remove_address(session, named(session, slug), address_, log.OPERATOR, now())
+
+
+def named(session: Session, slug: str) -> processes.Process:
+    """The process of this slug; ProcessTrouble where there is none."""
+    found = processes.by_slug(session, slug)
+    if found is None:
+        raise processes.ProcessTrouble(f"There is no process {slug}. See: postroom process list")
+    return found
 
 
 def _tell(one: processes.Process, as_lines: bool) -> None:

@@ -35,6 +35,7 @@ class Facts:
     problems: tuple[str, ...]
     reader: int
     encoded: tuple[tuple[int, int], ...]  # where base64 bodies stand in the content
+    sizes: tuple[int, ...] = ()  # of the attachments, bytes; of encoded ones about
 
 
 def read(raw: Raw) -> Facts:
@@ -69,6 +70,11 @@ def read(raw: Raw) -> Facts:
             reader=reader.VERSION,
             encoded=tuple(
                 (leaf.start, leaf.end) for leaf in mail.leaves if leaf.container is None and leaf.encoding == "base64"
+            ),
+            sizes=tuple(
+                (leaf.end - leaf.start) * 57 // 78 if leaf.encoding == "base64" else leaf.end - leaf.start
+                for leaf in mail.leaves
+                if leaf.attachment
             ),
         )
     except Exception as error:  # whatever a hostile mail makes the reader do, the mail is kept

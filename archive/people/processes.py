@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from ..events import log, proof
+from ..post import routing
+from ..post.routing import ANY
 from ..store.archive import Session
 from ..store.schema import membership, process, process_address, user
 from . import users
@@ -39,7 +41,7 @@ def add(
         raise ProcessTrouble(f'"{slug}" will not do as a slug: small letters, digits and hyphens, at most 64.')
     if session.scalar(select(process.c.id).where(process.c.slug == slug)):
         raise ProcessTrouble(f"There is a process {slug} already.")
-    wanted = sorted({users.folded(address) for address in addresses})
+    wanted = sorted({_fit(address) for address in addresses})
     for address in wanted:
         if session.scalar(select(process_address.c.process).where(process_address.c.address == address)):
             raise ProcessTrouble(f"{address} belongs to another process already.")
@@ -68,6 +70,38 @@ def add(
     )
     log.write(session, [log.Event("process.added", log.OPERATOR, f"process:{made}", details, digests)], now)
     return Process(made, slug, name.strip() or slug, tuple(wanted), tuple(one.email for one in members))
+
+
+def add_address(session: Session, of: Process, address: str, actor: str, now: int) -> None:
+    """Another address of a process; `*@example.org` is the rest of a domain. Trouble where it is another's, or none."""
+    address = _fit(address)
+    owner = session.scalar(select(process_address.c.process).where(process_address.c.address == address))
+    if owner == of.id:
+        return
+    if owner is not None:
+        raise ProcessTrouble(f"{address} belongs to another process already.")
+    session.execute(insert(process_address), [{"address": address, "process": of.id}])
+    rows: proof.Digests = {"process_address": {f"{of.id}/{address}": proof.NOTHING_ELSE}}
+    log.write(session, [log.Event("process.address_added", actor, f"process:{of.id}", {"address": address}, rows)], now)
+
+
+def remove_address(session: Session, of: Process, address: str, actor: str, now: int) -> None:
+    """It belongs to nobody any more. ProcessTrouble where it was not this process's."""
+    address = _fit(address)
+    ours = (process_address.c.process == of.id) & (process_address.c.address == address)
+    if not session.execute(delete(process_address).where(ours)).rowcount:
+        raise ProcessTrouble(f"{address} is no address of {of.slug}.")
+    rows: proof.Digests = {"process_address": {f"{of.id}/{address}": None}}
+    said = {"address": address}
+    log.write(session, [log.Event("process.address_removed", actor, f"process:{of.id}", said, rows)], now)
+
+
+def _fit(address: str) -> str:
+    folded = users.folded(address)
+    local, _, domain = folded.rpartition("@")
+    if ANY in domain or (ANY in local and local != ANY):
+        raise ProcessTrouble(f'"{folded}" will not do: a star stands for all of the name before the @, or not at all.')
+    return users.folded(routing.fold(folded))
 
 
 def every(session: Session) -> list[Process]:

@@ -12,6 +12,7 @@ from ..events import log, proof
 from ..people.scopes import process_scope, user_scope
 from ..store.archive import Archive, Session
 from ..store.schema import binding, mailbox, quarantine, receipt
+from . import routes
 
 NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 
@@ -83,8 +84,13 @@ class Binding:
         return f"{self.mailbox.name}/{self.folder}"
 
     @property
+    def routed(self) -> bool:
+        """Whether each mail goes where its address says."""
+        return self.process is None and self.user is None and self.mailbox.owner is None
+
+    @property
     def scope(self) -> str:
-        """Whom its mail comes to."""
+        """Whom its mail comes to; nobody's where it is routed by address."""
         return process_scope(self.process) if self.process is not None else user_scope(self.user or 0)
 
     @property
@@ -216,6 +222,13 @@ def add(
     A folder that was disconnected goes on with the receipts it has.
     """
     check_new(session, box, folder, processed)
+    if process is None and user is None:
+        if box.owner is not None:
+            raise BindingTrouble(f"{box.name} is a private mailbox; its mail is not routed by address.")
+        if routes.unrouted(session) is None:
+            raise BindingTrouble(
+                "Mail that no address claims has nowhere to go yet. Choose where: postroom unrouted PROCESS --hours 4"
+            )
     asks = preview if preview is not None else (user is not None or box.owner is not None) and desk_of is None
     row = {"processed": processed, "process": process, "user": user, "every": every_seconds, "next_at": now}
     row |= {"asked_at": now if asks else None, "desk_of": desk_of}

@@ -23,9 +23,9 @@ def token(mark: str) -> str:
     return mark.replace(":", "")
 
 
-def of_new(scope: str, binding: int | None, size: int, attachments: int) -> Marks:
-    """The marks of a message that came to a scope from a binding (None: from elsewhere); its size in bytes."""
-    return frozenset({scope, *_constant(size, attachments)} | ({folder(binding)} if binding is not None else set()))
+def of_new(scopes: Iterable[str], binding: int | None, size: int, attachments: int) -> Marks:
+    """The marks of a message that came to scopes from a binding (None: from elsewhere); its size in bytes."""
+    return frozenset({*scopes, *_constant(size, attachments)} | ({folder(binding)} if binding is not None else set()))
 
 
 def folder(binding: int) -> str:

@@ -205,7 +205,8 @@ class _Maker:
         for row in self.session.execute(query.join(mailbox, mailbox.c.id == binding.c.mailbox)):
             scope = process_scope(row.process) if row.process is not None else user_scope(row.user or 0)
             names = {row.folder, f"{row.name}/{row.folder}", _NAME_PARTS.split(row.folder)[-1]}
-            if self.viewer.sees(scope) and typed.lower() in {name.lower() for name in names}:
+            routed = row.process is None and row.user is None  # of its mail only that is found which one may see
+            if (routed or self.viewer.sees(scope)) and typed.lower() in {name.lower() for name in names}:
                 found.append(marks.folder(row.id))
         if not found:
             self.notes.append(Note("There is no folder “%(typed)s” whose mail you may see.", {"typed": typed}))

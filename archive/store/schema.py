@@ -753,9 +753,20 @@ rule = Table(
     Column("created_at", Time, nullable=False),
     Column("changed_at", Time, nullable=False),
     Column("removed_at", Time),
+    Column("trouble", Text),  # why it could not be asked of a mail; null: it could, or nobody tried since its change
 )
 
-# The bindings a rule is for; none: it is for all of them.
+# How many mails each rule matched on each day, for people to see.
+rule_count = Table(
+    "rule_count",
+    metadata,
+    Column("rule", Id, ForeignKey("rule.id"), primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),  # since 1970, UTC
+    Column("mails", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The bindings a rule is for; none: it is for all of the organisation's.
 rule_binding = Table(
     "rule_binding",
     metadata,

@@ -5,7 +5,7 @@ messages that this scope may see.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Column, Row, and_, bindparam, func, or_, select, tuple_, update
@@ -30,6 +30,7 @@ class Arrived:
     people: str  # who wrote it
     snippet: str
     attachments: int
+    born_as: Mapping[str, Any] = field(default_factory=dict)  # what rules say of the ticket, where this makes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ def note(session: Session, arrivals: Sequence[Arrived], now: int) -> dict[int, d
     there = _there(session, by_ticket)
     digests: dict[int, dict[str, str | None]] = {}
     fresh = [_row(key, came, now) for key, came in by_ticket.items() if key not in there]
+    born: dict[str, Any] = {column: None for one in arrivals for column in one.born_as}
+    if born:  # rows of one statement name the same columns
+        for row, came in zip(fresh, (came for key, came in by_ticket.items() if key not in there), strict=True):
+            row.update(
+                born
+                | {"state": OPEN}
+                | {column: value for one in reversed(came) for column, value in one.born_as.items()}
+            )
     for row, id_ in zip(fresh, insert_counted(session, ticket, fresh), strict=True):
         digests.setdefault(row["last_message"], {})[str(id_)] = proof.digest("ticket", row)
     again = []

@@ -3,6 +3,7 @@
 import pytest
 
 from archive.commands.process import process
+from archive.commands.unrouted import unrouted
 from archive.commands.user import user
 
 from .conftest import House, Office
@@ -81,3 +82,23 @@ def test_a_process_that_cannot_be_is_a_sentence(office: Office, slug: str, addre
     assert said.code == 1
     assert says in said.err
     assert len(office.call(process, "list", "--json").lines) == 2
+
+
+def test_addresses_of_a_process_come_and_go(office: Office) -> None:
+    for arguments in (("add", "helpdesk", "*@Shop.example"), ("add", "helpdesk", "support@demo.example")):
+        assert office.call(process, "address", *arguments).code == 0
+    assert office.call(process, "address", "remove", "helpdesk", "support@demo.example").code == 0
+    listed = {one["slug"]: one for one in office.call(process, "list", "--json").lines}
+    assert "*@shop.example" in listed["helpdesk"]["addresses"]
+    assert "support@demo.example" not in listed["helpdesk"]["addresses"]
+    said = office.call(process, "address", "remove", "helpdesk", "support@demo.example")
+    assert (said.code, said.err) == (1, "support@demo.example is no address of helpdesk.")
+    assert office.call(process, "address", "add", "sales", "*@shop.example").code == 1
+    assert office.call(process, "address", "add", "nowhere", "x@shop.example").code == 1
+
+
+def test_mail_that_nothing_claims_has_a_desk(office: Office) -> None:
+    assert office.call(unrouted).code == 1
+    said = office.call(unrouted, "sales", "--hours", "4", "--json")
+    assert said.object == {"process": "sales", "hours": 4, "owners": ["bernd@demo.example"]}
+    assert office.call(unrouted, "--json").object == said.object

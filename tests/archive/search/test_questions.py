@@ -145,7 +145,7 @@ def _fill(home: Home, sizes: list[int], at: int = NOON, scope: str = "process:1"
             own = {"id": id_, "content_key": id_.to_bytes(32, "big"), "size": size}
             session.execute(insert(message).values({**(base or {}), **own}))
             words = Words(id_, "s", f"w{number % 3}@x", "", "", "many", "", full=True)
-            index.add(session, [(words, marks.of_new(scope, 1, size, 0))])
+            index.add(session, [(words, marks.of_new([scope], 1, size, 0))])
 
 
 class TestBest:

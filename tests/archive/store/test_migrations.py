@@ -181,7 +181,7 @@ _SINCE_0010 = [
         f'DROP TABLE "{name}"'
         for name in (
             *("comment", "watcher", "ticket_tag", "tag", "snooze", "reminder", "presence", "draft", "absence"),
-            *("hand_over", "restriction_member", "restriction", "answer", "rule_binding", "rule"),
+            *("hand_over", "restriction_member", "restriction", "answer", "rule_binding", "rule_count", "rule"),
             *("case_item", "case_participant", "case"),
         )
     ),

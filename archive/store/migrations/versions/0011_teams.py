@@ -40,7 +40,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("removed_at", sa.BigInteger(), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rule")),
+    )
+    op.create_table(
+        "rule_count",
+        sa.Column("rule", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("mails", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["rule"], ["rule.id"], name=op.f("fk_rule_count_rule_rule")),
+        sa.PrimaryKeyConstraint("rule", "day", name=op.f("pk_rule_count")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "tag",

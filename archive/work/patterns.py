@@ -1,0 +1,196 @@
+"""Patterns of rules: wildcards and regular expressions, in an engine whose time is linear (RE2), and what is wrong in
+them, in words. Pure; no pattern can hang, whoever wrote it and whatever mail it meets."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import re2
+
+LONGEST = 500  # characters of one pattern
+MOST = 200  # lines of one condition
+_MEMORY = 1 << 20  # bytes that one compiled pattern may take
+_LARGEST = 2000  # instructions of a compiled pattern
+# Time goes with the size of the pattern and of the text: what is looked at is bounded by both.
+_TEXT = 100_000  # characters
+_STEPS = 10_000_000  # characters times instructions
+_VALUE = 100  # characters of what a pattern captures
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with what somebody typed: a sentence with placeholders, for the catalogues, and what stands there.
+
+    `line` counts from 1 where it is about one line of several.
+    """
+
+    text: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """In English."""
+        said = self.text % self.values
+        return f"Line {self.line}: {said[:1].lower() + said[1:]}" if self.line is not None else said
+
+
+class Flawed(Exception):
+    """A pattern that cannot be used."""
+
+    def __init__(self, flaw: Flaw) -> None:
+        super().__init__(str(flaw))
+        self.flaw = flaw
+
+
+def _say(text: str) -> str:
+    """Marks a sentence for the catalogues."""
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One line, ready to be compared."""
+
+    typed: str
+    names: tuple[str, ...]  # of what it captures
+    _compiled: Any
+
+    def found(self, text: str) -> Mapping[str, str] | None:
+        """What it captures in a text, by name and tidied up; None where it is not found. The beginning of a long text
+        is looked at."""
+        match = self._compiled.search(text[: min(_TEXT, _STEPS // self._compiled.programsize)])
+        if match is None:
+            return None
+        return {name: tidy(value) for name, value in match.groupdict().items() if value} if self.names else {}
+
+
+def wildcard(typed: str, *, whole: bool) -> Pattern:
+    """`*` for anything, `?` for one character, upper and lower case alike; compared with the whole text, or found
+    anywhere in it. Flawed where it is too long."""
+    return _wildcard(_short(typed), whole)
+
+
+def regular(typed: str) -> Pattern:
+    """A regular expression as RE2 has it, found anywhere in the text. Flawed where it is none."""
+    return _regular(_short(typed))
+
+
+def tidy(value: str) -> str:
+    """What a mail says, fit to be put elsewhere: one line, nothing that steers, not too long."""
+    return " ".join("".join(one if one.isprintable() else " " for one in value).split())[:_VALUE].strip()
+
+
+def _short(typed: str) -> str:
+    if len(typed) > LONGEST:
+        raise Flawed(Flaw(_say("The pattern is too long: at most %(most)s characters."), {"most": str(LONGEST)}))
+    return typed
+
+
+@lru_cache(maxsize=1024)
+def _wildcard(typed: str, whole: bool) -> Pattern:
+    inside = "".join(".*" if one == "*" else "." if one == "?" else re2.escape(one) for one in typed)
+    return Pattern(typed, (), re2.compile(f"^(?:{inside})$" if whole else inside, _options(folded=True)))
+
+
+@lru_cache(maxsize=1024)
+def _regular(typed: str) -> Pattern:
+    try:
+        compiled = re2.compile(typed, _options(folded=False))
+    except re2.error as error:
+        raise Flawed(_explained(typed, error)) from None
+    if compiled.programsize > _LARGEST:
+        raise Flawed(Flaw(_SAID["pattern too large - compile failed"]))
+    return Pattern(typed, tuple(compiled.groupindex), compiled)
+
+
+def _options(*, folded: bool) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    options.case_sensitive = not folded
+    options.dot_nl = folded  # a wildcard's * goes over lines
+    return options
+
+
+# --- what is wrong, in words ---
+
+_REPEATS = "+*?"
+
+
+def _explained(typed: str, error: Exception) -> Flaw:
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    kind, _, rest = text.partition(": ")
+    known = {
+        "missing ]": _bracket,
+        "missing )": _parenthesis,
+        "missing argument to repetition operator": _nothing_repeated,
+        "no argument for repetition operator": _nothing_repeated,
+    }
+    if kind in known:
+        return known[kind](typed, rest)
+    if (kind == "invalid perl operator" and rest[:4] in ("(?=", "(?!", "(?<=", "(?<!")) or rest[:3] in ("(?=", "(?!"):
+        return Flaw(
+            _say("Looking ahead or behind, as in “%(what)s”, is not possible: it could take forever."), _what(rest)
+        )
+    if kind == "invalid escape sequence" and rest[1:2].isdigit():
+        return Flaw(_say("Referring back, as in “%(what)s”, is not possible: it could take forever."), _what(rest))
+    return Flaw(_SAID.get(kind, _say("This is no regular expression (%(what)s).")), _what(rest or text))
+
+
+_SAID = {
+    "unexpected )": _say("The parenthesis “)” closes nothing. Put a “(” before it, or write “\\)”."),
+    "bad repetition operator": _say("“%(what)s” repeats twice. One of them is enough."),
+    "invalid repetition size": _say("“%(what)s” repeats too often, or ends before it begins: at most 1000 times."),
+    "trailing \\": _say("The backslash at the end stands before nothing. Write “\\\\” for a backslash."),
+    "invalid character class range": _say("“%(what)s” is no range: its first character has to come before its last."),
+    "invalid escape sequence": _say("“%(what)s” means nothing here. Leave the backslash out."),
+    "invalid named capture group": _say("“%(what)s” gives no name: write (?P<name>…), with letters, digits and _."),
+    "invalid perl operator": _say("“%(what)s” means nothing here. Write “\\(” for a parenthesis."),
+    "duplicate capture group name": _say("“%(what)s” stands twice. Give each its own name."),
+    "pattern too large - compile failed": _say("The pattern is too large. Make its repetitions shorter."),
+}  # fmt: skip
+
+
+def _what(rest: str) -> dict[str, str]:
+    return {"what": rest[:40]}
+
+
+def _bracket(typed: str, rest: str) -> Flaw:
+    inside = rest.rstrip(_REPEATS)
+    last = inside[-1:] if len(inside) > 1 else ""
+    if not last:
+        return Flaw(_say("The bracket “[” is never closed. Write “\\[” for a bracket."))
+    return Flaw(_say("The bracket “[” is never closed. Add “]” after “%(last)s”."), {"last": last})
+
+
+def _parenthesis(typed: str, _rest: str) -> Flaw:
+    return Flaw(_say("The parenthesis “(” is never closed. Add “)” after “%(last)s”."), {"last": typed[-1:]})
+
+
+def _nothing_repeated(_typed: str, rest: str) -> Flaw:
+    return Flaw(_say("“%(what)s” repeats nothing. Put before it what is to be repeated."), _what(rest))
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """What stands on each line of a field, with its number; empty ones say nothing."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, line.strip()
+
+
+_NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,31})\}")
+
+
+def placeholders(text: str) -> list[str]:
+    """The names in braces in an action's text."""
+    return _NAME.findall(text)
+
+
+def fill(text: str, captured: Mapping[str, str]) -> str | None:
+    """A text with what was captured in place of the names; None where one was not."""
+    if any(name not in captured for name in placeholders(text)):
+        return None
+    return _NAME.sub(lambda found: captured[found[1]], text)
