@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 LONGEST = 500  # characters of one pattern
 MOST = 200  # lines of one condition
 _MEMORY = 1 << 20  # bytes that one compiled pattern may take
@@ -90,12 +88,16 @@ def _short(typed: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _wildcard(typed: str, whole: bool) -> Pattern:
+    import re2  # slow to load, and needed only where there are rules
+
     inside = "".join(".*" if one == "*" else "." if one == "?" else re2.escape(one) for one in typed)
     return Pattern(typed, (), re2.compile(f"^(?:{inside})$" if whole else inside, _options(folded=True)))
 
 
 @lru_cache(maxsize=1024)
 def _regular(typed: str) -> Pattern:
+    import re2
+
     try:
         compiled = re2.compile(typed, _options(folded=False))
     except re2.error as error:
@@ -106,6 +108,8 @@ def _regular(typed: str) -> Pattern:
 
 
 def _options(*, folded: bool) -> Any:
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MEMORY
