@@ -30,6 +30,7 @@ except ModuleNotFoundError as missing:
 COMMANDS = {
     "init": ("archive.commands.init", "Make an archive: data folder, key, database, first admin."),
     "user": ("archive.commands.user", "People who sign in."),
+    "case": ("archive.commands.case", "Cases: open, file, take out, close."),
     "process": ("archive.commands.process", "Matters people work on together."),
     "unrouted": ("archive.commands.unrouted", "Where mail goes that no address claims."),
     "mailbox": ("gateway.commands", "Accounts on mail servers."),
@@ -68,6 +69,7 @@ SENTENCES = (
     "archive.people.processes.ProcessTrouble",
     "archive.people.users.UserTrouble",
     "archive.post.bindings.BindingTrouble",
+    "archive.work.cases.CaseTrouble",
     "archive.store.keys.KeyTrouble",
     "archive.store.packs.Damaged",
     "archive.store.packs.NotReady",

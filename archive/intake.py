@@ -23,7 +23,7 @@ from .events import log, proof
 from .mail import cutting, facts, identity
 from .mail.cutting import Cut
 from .mail.facts import Facts
-from .post import conversations, receipts, sources
+from .post import answers, conversations, receipts, sources
 from .post.bindings import Binding
 from .post.messages import new_id
 from .reading import Reading
@@ -46,7 +46,7 @@ from .store.schema import (
     quarantine,
     receipt,
 )
-from .work import cases, rulebook, tickets
+from .work import cases, rulebook, sent, tickets
 from .work.rules import Decision, Handed
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
@@ -92,6 +92,10 @@ class Origin(Protocol):
     def handed_over_by(self) -> str | None:
         """Whose hand brought it to the scope; who keeps seeing it. As scopes and events name users."""
 
+    @property
+    def sent(self) -> bool:
+        """Whether it is ours: from a Sent folder, where it stays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
@@ -131,6 +135,11 @@ class Watched:
         """See `Origin.handed_over_by`: at a desk, the mailbox's owner."""
         return self.binding.hands_over
 
+    @property
+    def sent(self) -> bool:
+        """See `Origin.sent`."""
+        return self.binding.sent
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -167,6 +176,11 @@ class Imported:
     def handed_over_by(self) -> str | None:
         """See `Origin.handed_over_by`."""
         return None
+
+    @property
+    def sent(self) -> bool:
+        """See `Origin.sent`: what a file is called proves nothing."""
+        return False
 
 
 @dataclass(slots=True)
@@ -581,8 +595,11 @@ def record(
     coming = _coming([(one, id_) for one, _, id_ in listed], sorted_)
     reached = {scope: _deliver(session, origin, scope, some, numbers, made, now) for scope, some in coming.items()}
     _index(session, origin, ids, fresh, [one for one, _ in copies], coming)
-    brought = _note_tickets(session, reached, sorted_, made, now)
+    brought = _note_tickets(session, origin, reached, sorted_, made, now)
     log.write(session, _events(origin, copies, ids, fresh, sorted_, made), now)
+    if isinstance(origin, Watched):
+        _settle_sent(session, origin, [one.arrival.uid for one, _ in copies], now)
+        _note_answers(session, origin, {ids[one.content_key]: one for one, _ in copies}, now)
     if origin.handed_over_by is not None:
         log.write(session, _handed_over(origin, reached.get(origin.scope, {})), now)
     _file(session, origin, reached, now)
@@ -771,6 +788,7 @@ def _write_receipts(
             "trace": trace.place.blob,
             "received_at": one.arrival.received_at,
             "taken_at": now,
+            **({"settled_at": now, "settlement": receipts.SENT} if origin.sent else {}),
         }
         for one, trace, id_ in copies
     ]
@@ -863,6 +881,7 @@ def words(id_: int, facts: Facts) -> Words:
 
 def _note_tickets(
     session: Session,
+    origin: Origin,
     reached: Coming,
     sorted_: Sorted,
     made: Mapping[int, proof.Digests],
@@ -882,7 +901,12 @@ def _note_tickets(
             for id_, (one, handed) in sorted(some.items())
         ]
         arrived = [_arrived(scope, one, some[one.message][0], now) for one in brought]
-        for id_, digests in tickets.note(session, arrived, now).items():
+        if origin.sent:
+            before = {id_ for id_, (one, _) in some.items() if origin.import_mode(one.arrival.uid)}
+            noted = sent.note(session, arrived, before, origin.actor(0), now)
+        else:
+            noted = tickets.note(session, arrived, now)
+        for id_, digests in noted.items():
             made[some[id_][0].arrival.uid].setdefault("ticket", {}).update(digests)
         acting += brought
     return acting
@@ -925,6 +949,34 @@ def _events(
         if matched := sorted_.decisions[uid].matched:
             details["rules"] = [rule for rule, _ in matched]
         yield log.Event(kind, origin.actor(uid), f"message:{ids[one.content_key]}", details, made[uid])
+
+
+def _settle_sent(session: Session, origin: Watched, uids: Sequence[int], now: int) -> None:
+    """What is ours stays where it is: there is nothing more to do about it."""
+    if origin.sent and uids:
+        details = {"uidvalidity": origin.uidvalidity, "uids": sorted(uids), "how": receipts.SENT}
+        log.write(session, [log.Event("receipts.settled", origin.binding.actor, origin.binding.actor, details)], now)
+
+
+def _note_answers(session: Session, origin: Watched, brought: Mapping[int, Prepared], now: int) -> None:
+    """What is ours may answer something; what is not may have been answered before it came."""
+    if not origin.sent:
+        own = {id_: one.facts.message_id for id_, one in brought.items() if one.facts.message_id}
+        named = {id_: conversations.reference(name) for id_, name in own.items()}
+        answers.catch_up(session, named, origin.binding.actor, now)
+        return
+    written = [
+        answers.Written(
+            id_,
+            one.arrival.received_at,
+            one.facts.from_name,
+            one.facts.from_address,
+            conversations.claim(id_, one.facts.message_id, one.facts.references).references,
+            one.facts.really,
+        )
+        for id_, one in brought.items()
+    ]
+    answers.note(session, origin.scope, written, origin.binding.actor, now)
 
 
 def _handed_over(origin: Watched | Imported, reached: Mapping[int, tuple[Prepared, Handed]]) -> Iterator[log.Event]:

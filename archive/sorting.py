@@ -17,7 +17,7 @@ from .mail import hops, identity
 from .mail.facts import Facts
 from .mail.headers import Raw
 from .people.scopes import process_scope
-from .post import deliveries, receipts, routes, routing
+from .post import answers, deliveries, receipts, routes, routing
 from .post.bindings import Binding
 from .post.deliveries import WordsOf
 from .post.routes import Unclaimed, Unrouted
@@ -75,8 +75,10 @@ def header_block(content: Raw) -> bytes:
 def sorter(session: Session, binding: Binding | None, first: Sequence[str]) -> Sorter:
     """What was decided for mail of a binding (None: imported for a process) that would go to these scopes.
 
-    Private mail, and what somebody drags to a desk, is nobody's to route: no rule sees it.
+    Private mail, what somebody drags to a desk, and what is ours is nobody's to route: no rule sees it.
     """
+    if binding is not None and binding.sent:
+        return Sorter(tuple(Handed(scope, answers.SENT) for scope in first))
     handed = tuple(map(Handed, first))
     private = binding.mailbox.owner is not None or binding.user is not None if binding else first[0].startswith("user:")
     if private:

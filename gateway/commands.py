@@ -171,7 +171,7 @@ def test(front: Front, name: str, as_email: str | None, as_lines: bool) -> None:
     if as_email and (asking is None or box.owner != asking.id):
         raise BindingTrouble(f"{as_email} does not own the mailbox {name}; folder names are its owner's alone.")
     names_shown = box.owner is None or asking is not None
-    folders = [folder for one in given for folder in (one.folder, one.processed)]
+    folders = [folder for one in given for folder in (one.folder, one.processed) if folder]
     well = True
     for step in examination.examine(archive, box, folders, names_shown, app.configured().connecting):
         well = well and step.well
@@ -258,7 +258,8 @@ def binding() -> None:
 @click.option("--folder", required=True, help="The folder that is watched.")
 @click.option("--process", "slug", metavar="SLUG", help="The process its mail comes to; without it, its address says.")
 @click.option("--user", "email", metavar="EMAIL", help="The user its mail comes to, and nobody else.")
-@click.option("--processed", required=True, metavar="FOLDER", help="Where archived mail is moved; made where missing.")
+@click.option("--processed", metavar="FOLDER", help="Where archived mail is moved; made where missing.")
+@click.option("--sent", is_flag=True, help="It is the Sent folder of the process: only read, and nothing is moved.")
 @click.option("--every", default=60, show_default=True, type=click.IntRange(1, 86400), help="Seconds between polls.")
 @click.option(
     "--preview", is_flag=True, help="Only count what is there, until: postroom binding accept. Private folders always."
@@ -271,7 +272,8 @@ def add_binding(
     folder: str,
     slug: str | None,
     email: str | None,
-    processed: str,
+    processed: str | None,
+    sent: bool,
     every: int,
     preview: bool,
     as_lines: bool,
@@ -281,15 +283,23 @@ def add_binding(
     Without --process and --user each mail goes to the processes whose addresses it was sent to; what no address claims
     goes where `postroom unrouted` says.
 
+    With --sent it is where mail programs keep what was sent from an address of the process: so Postroom knows what was
+    answered there, and by whom.
+
     \b
     Example:
       postroom binding add --mailbox office --folder INBOX --process helpdesk --processed Processed
       postroom binding add --mailbox office --folder INBOX --processed Processed
+      postroom binding add --mailbox office --folder Sent --process helpdesk --sent
     """
     from . import app, credentials
 
     if slug is not None and email is not None:
         raise click.UsageError("Say for whom: --process SLUG, or --user EMAIL, or neither to go by the address.")
+    if sent and (slug is None or processed is not None or preview):
+        raise click.UsageError("A Sent folder is read for a process: --sent goes with --process SLUG only.")
+    if not sent and processed is None:
+        raise click.UsageError("Say where archived mail is moved: --processed FOLDER.")
     archive = front.archive()
     with archive.reading() as session:
         box = _mailbox(bindings.mailbox_by_name(session, mailbox_name), mailbox_name)
@@ -303,22 +313,23 @@ def add_binding(
         watched = opened.find_folder(folder)
         if watched is None:
             raise BindingTrouble(f'There is no folder "{folder}" in {mailbox_name}. Make it in a mail program first.')
-        target = opened.find_folder(processed)
+        target = opened.find_folder(processed) if processed else ""
         with archive.reading() as session:
-            bindings.check_new(session, box, watched, target or processed)
-        if target is None:
+            bindings.check_new(session, box, watched, target or processed or "")
+        if target is None and processed:
             target = opened.create_folder(processed)
     with archive.transaction() as session:
         id_ = bindings.add(
             session,
             box,
             watched,
-            target,
+            target or "",
             now(),
             process=process.id if process else None,
             user=user.id if user else None,
             every_seconds=every,
             preview=preview or None,
+            sent=sent,
         )
         made = bindings.get(session, id_)
     _tell_binding(made, as_lines)
@@ -340,8 +351,9 @@ def list_bindings(front: Front, as_lines: bool) -> None:
         if as_lines:
             _tell_binding(one, as_lines)
         else:
+            goes = "read only" if one.sent else f"to {plain(one.processed)}"
             how = "  routed by address" if one.routed else ""
-            click.echo(f"{plain(one.name)}  to {plain(one.processed)}  {plain(_state(one))}{how}")
+            click.echo(f"{plain(one.name)}  {goes}  {plain(_state(one))}{how}")
 
 
 def _tell_binding(one: bindings.Binding, as_lines: bool) -> None:
@@ -351,6 +363,7 @@ def _tell_binding(one: bindings.Binding, as_lines: bool) -> None:
                 "binding": one.name,
                 "folder": one.folder,
                 "processed": one.processed,
+                "sent": one.sent,
                 "every": one.every,
                 "routed": one.routed,
                 "trouble": one.trouble,

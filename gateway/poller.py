@@ -293,6 +293,7 @@ class _Visit:
         self.signed_in = False  # in this pass: what one signs in with is known to be right
         self.journal = self._journal(kept)
         self._began = 0.0  # monotonic
+        self._first = 1  # UID from which on the folder is looked at
         self._given = self._given_bytes = 0  # what has been given out to be taken
 
     def _journal(self, kept: Mailbox | None) -> Journal:
@@ -341,7 +342,8 @@ class _Visit:
         self.moving = mailbox.moving
         if self._binding.desk_of is not None:
             self._open_desk(mailbox)
-        selected = mailbox.select(self._binding.folder)
+        sent = self._binding.sent
+        selected = mailbox.select(self._binding.folder, readonly=sent)
         self._uidvalidity = selected.uidvalidity
         self._note_generation(selected.uidnext or max(mailbox.uids(), default=0) + 1)
         if self._binding.asked_at is not None:
@@ -349,13 +351,19 @@ class _Visit:
             return
         mover = Mover(self._archive, self._binding, mailbox, self._uidvalidity, self._poller.clock, self._fence)
         try:
-            self._settle_open(mailbox, mover)
+            if sent:
+                self._first = self._read_up_to()
+            else:
+                self._settle_open(mailbox, mover)
             while not (self._poller.stopping.is_set() or self.more) and (uids := self._to_take(mailbox)):
                 self._looked_at.update(uids)
                 self.outcome.seen += len(uids)
                 self._take(account, mailbox, mover, uids)
                 mover.flush()
-            self._move_returned(mailbox, mover)
+            if sent:
+                self._note_read(selected.uidnext)
+            else:
+                self._move_returned(mailbox, mover)
         except _CalledOff:
             mover.flush()
         finally:
@@ -366,6 +374,32 @@ class _Visit:
             some = ", ".join(map(str, self._withheld[:5])) + (" …" if len(self._withheld) > 5 else "")
             count, folder = len(self._withheld), self._binding.folder
             raise Unreachable("withheld", server=account.server, count=count, folder=folder, uids=some)
+
+    def _read_up_to(self) -> int:
+        """Of a Sent folder nothing is moved away: from which UID on there may be mail without an outcome."""
+        one = self._binding
+        if one.processed_uidvalidity != self._uidvalidity or one.processed_uidnext is None:
+            return 1
+        with self._archive.reading() as session:
+            listed = ledger.untaken(session, one.id, self._uidvalidity)
+            quarantined = receipts.in_quarantine(session, one.id, self._uidvalidity)
+        return 1 if listed or quarantined else one.processed_uidnext
+
+    def _note_read(self, uidnext: int | None) -> None:
+        """Everything below has an outcome. Written down only where it is news (invariant 7)."""
+        one = self._binding
+        if uidnext is None or self.more or self._withheld or self._poller.stopping.is_set():
+            return
+        if (one.processed_uidvalidity, one.processed_uidnext) != (self._uidvalidity, uidnext):
+            with self._archive.intake() as session:
+                bindings.about_to_move(session, one.id, self._uidvalidity, uidnext)
+
+    def _uids(self, mailbox: Mailbox) -> list[int]:
+        """What is in the folder, so far as it is looked at."""
+        if self._first == 1:
+            return mailbox.uids()
+        # "n:*" names the last mail even where that is older (RFC 9051 6.4.4).
+        return [uid for uid in mailbox.uids("UID", f"{self._first}:*") if uid >= self._first]
 
     def _open_desk(self, mailbox: Mailbox) -> None:
         """A desk is there for who may hand mail into its process; its folder is made where it is missing at first."""
@@ -433,9 +467,9 @@ class _Visit:
 
     def _to_take(self, mailbox: Mailbox) -> list[int]:
         """UIDs without an outcome yet."""
-        uids = mailbox.uids()
+        uids = self._uids(mailbox)
         fresh = [uid for uid in uids if uid not in self._looked_at]
-        deleted = set(mailbox.uids("DELETED")) if uids else set()
+        deleted = set(mailbox.uids("DELETED")) & set(uids) if uids else set()
         id_, uidvalidity = self._binding.id, self._uidvalidity
         with self._archive.reading() as session:
             known = receipts.known(session, id_, uidvalidity, uids)
@@ -478,7 +512,8 @@ class _Visit:
         def done(taken: Taken) -> None:
             self.outcome.add(taken)
             self._accounted.update(taken.to_move, taken.quarantined)
-            mover.add(taken.to_move)
+            if not self._binding.sent:
+                mover.add(taken.to_move)
             self._poller.told(self.outcome.archived + self.outcome.copies, total)
             if mover.waiting >= MOVE_AT or time.monotonic() - self._moved_at > MOVE_AFTER:
                 mover.flush()

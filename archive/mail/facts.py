@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import reader
+from .addresses import people
 from .headers import Raw
 
 SUBJECT = 1000  # characters kept for lists; the whole one is in the mail
@@ -12,6 +13,7 @@ PEOPLE = 200  # addresses kept for lists
 SNIPPET = 200
 _SNIPPET_FROM = 2000  # characters of the body looked at for a snippet
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_SENDERS = 4
 FATAL = "reading it ended the worker"
 
 
@@ -36,6 +38,7 @@ class Facts:
     reader: int
     encoded: tuple[tuple[int, int], ...]  # where base64 bodies stand in the content
     sizes: tuple[int, ...] = ()  # of the attachments, bytes; of encoded ones about
+    really: tuple[str, ...] = ()  # addresses of who sent it on behalf of somebody else: Sender, X-Sender
 
 
 def read(raw: Raw) -> Facts:
@@ -44,9 +47,9 @@ def read(raw: Raw) -> Facts:
         mail = reader.read(raw)
         body = reader.words(raw, mail)
         sender = mail.from_[0] if mail.from_ else reader.Address("", "")
-        people = {"to": mail.to, "cc": mail.cc, "reply_to": mail.reply_to}
+        addressed = {"to": mail.to, "cc": mail.cc, "reply_to": mail.reply_to}
         named = {
-            kind: [(_clean(one.name), _clean(one.address)) for one in some[:PEOPLE]] for kind, some in people.items()
+            kind: [(_clean(one.name), _clean(one.address)) for one in some[:PEOPLE]] for kind, some in addressed.items()
         }
         return Facts(
             subject=_clean(mail.subject)[:SUBJECT],
@@ -76,9 +79,15 @@ def read(raw: Raw) -> Facts:
                 for leaf in mail.leaves
                 if leaf.attachment
             ),
+            really=tuple(_clean(one.address)[:SUBJECT] for one in (*mail.sender, *_people(mail))[:_SENDERS]),
         )
     except Exception as error:  # whatever a hostile mail makes the reader do, the mail is kept
         return unread(type(error).__name__)
+
+
+def _people(mail: reader.Mail) -> tuple[reader.Address, ...]:
+    """Whom some mail programs and servers name as who was signed in."""
+    return tuple(one for name in ("X-Sender", "X-Authenticated-Sender") for one in people(mail.header(name) or "", 1))
 
 
 def unread(why: str) -> Facts:

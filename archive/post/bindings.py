@@ -77,6 +77,8 @@ class Binding:
     paused_by: str | None = None
     ended_at: int | None = None  # disconnected
     late_at: int | None = None  # when it was said that nothing could be taken for long
+    sent: bool = False  # a Sent folder: what is in it is ours, and nothing is ever moved
+    case: int | None = None  # of a desk: what is dragged there is filed under this case, and handed to it
 
     @property
     def name(self) -> str:
@@ -106,7 +108,8 @@ class Binding:
     @property
     def hands_over(self) -> str | None:
         """Of a desk: whose hand brings mail here, and who keeps seeing it; as events and scopes name users."""
-        return user_scope(self.mailbox.owner) if self.desk_of is not None and self.mailbox.owner else None
+        at_desk = self.desk_of is not None and self.case is None  # of a case it is filed, and stays the owner's
+        return user_scope(self.mailbox.owner) if at_desk and self.mailbox.owner else None
 
     def was_before(self, uidvalidity: int, uid: int) -> bool:
         """Whether a mail was there before the first pass, so that it never causes replies or notifications."""
@@ -214,6 +217,8 @@ def add(
     every_seconds: int = 60,
     preview: bool | None = None,
     desk_of: int | None = None,
+    sent: bool = False,
+    case: int | None = None,
     actor: str = log.OPERATOR,
 ) -> int:
     """A binding's id; it is due at once. BindingTrouble as `check_new`.
@@ -231,7 +236,7 @@ def add(
             )
     asks = preview if preview is not None else (user is not None or box.owner is not None) and desk_of is None
     row = {"processed": processed, "process": process, "user": user, "every": every_seconds, "next_at": now}
-    row |= {"asked_at": now if asks else None, "desk_of": desk_of}
+    row |= {"asked_at": now if asks else None, "desk_of": desk_of, "sent": sent or None, "case": case}
     ours = (binding.c.mailbox == box.id) & (binding.c.folder == folder)
     made = session.scalar(select(binding.c.id).where(ours))
     if made is None:
@@ -265,7 +270,7 @@ def _binding(row: Row[tuple[object, ...]]) -> Binding:
         json.loads(row.trouble_values) if row.trouble_values else {}, row.trouble_since, row.permanent, row.failures,
         row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving, row.before_uidnext,
         row.began_at, row.asked_at, row.from_now_at, row.desk_of, row.paused_at, row.paused_by, row.ended_at,
-        row.late_at,
+        row.late_at, bool(row.sent), row.case,
     )  # fmt: skip
 
 

@@ -161,6 +161,8 @@ def connect_again(session: Session, of: Binding, actor: str, now: int) -> None:
             "user": of.user,
             "every_seconds": of.every,
             "desk_of": of.desk_of,
+            "sent": of.sent,
+            "case": of.case,
             "actor": actor,
         }
         bindings.add(session, of.mailbox, of.folder, of.processed, now, **more)  # type: ignore[arg-type]

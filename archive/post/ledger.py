@@ -212,6 +212,7 @@ _SETTLEMENTS: Mapping[str | None, str] = {
     None: "Its original has not been moved yet.",
     receipts.MOVED: "Its original was moved.",
     receipts.LEFT: "Its original stays, marked: the server cannot move it.",
+    receipts.SENT: "It is ours and stays in the Sent folder.",
     receipts.TAKEN_AWAY: "Its original was taken away by someone else before it was moved.",
     receipts.NEW_GENERATION: "The folder was made anew before its original was moved; it goes by another number now.",
 }
@@ -322,7 +323,7 @@ def compare(some: Iterable[Line], uidvalidity: int, there: Iterable[int]) -> Com
         if line.message is not None:
             if not line.settled:
                 (found.to_move if here else found.open).append(line.uid)
-            elif here and line.reason != _SETTLEMENTS[receipts.LEFT]:
+            elif here and line.reason not in (_SETTLEMENTS[receipts.LEFT], _SETTLEMENTS[receipts.SENT]):
                 found.back.append(line.uid)
         elif line.outcome == GONE:
             if here:

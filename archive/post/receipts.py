@@ -14,6 +14,7 @@ MOVED = "moved"
 LEFT = "left"  # the server can neither MOVE nor expunge by UID: a marked copy stays
 TAKEN_AWAY = "taken away"  # by someone else, before we moved it (state S5)
 NEW_GENERATION = "new generation"  # UIDVALIDITY changed: the original goes by another UID now
+SENT = "sent"  # ours, found in a Sent folder, where it stays
 IMPORTED = "imported"  # from a file, which stays where it is
 
 
@@ -52,7 +53,7 @@ def met_again(session: Session, binding: int, uidvalidity: int, uids: Iterable[i
             receipt.c.binding == binding,
             receipt.c.uidvalidity == uidvalidity,
             receipt.c.uid.in_(some),
-            receipt.c.settlement != LEFT,
+            receipt.c.settlement.not_in((LEFT, SENT)),
         )
         found.update(session.scalars(query))
     return found

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from ..people.scopes import Viewer, process_scope, user_scope
+from ..people.scopes import Viewer, case_scope, process_scope, restricted_scope, user_scope
 from ..store.archive import Session
-from ..store.schema import binding, mailbox, process
+from ..store.schema import binding, case, mailbox, process
 from . import marks, words
 from .query import All, Mark, Node, Not, Note, Query, Some, Term
 
@@ -25,6 +25,7 @@ _COLUMNS = {
 _STEMS = {"": ("subject_stems", "stems"), "subject": ("subject_stems",), "body": ("stems",)}
 BEGINNINGS = ("beginnings",)
 _LAST = (1 << 63) - 1
+_CASES = 100  # that are asked for at once
 _NAME_PARTS = re.compile(r"[/.]")
 
 
@@ -185,8 +186,8 @@ class _Maker:
         """What is no word."""
         if mark.kind == "attachment":
             return Marked((marks.ATTACHMENT,))
-        found = self.process(mark.value) if mark.kind == "process" else self.folders(mark.value)
-        return Marked(tuple(found))
+        by_kind = {"process": self.process, "case": self.cases, "in": self.folders}
+        return Marked(tuple(by_kind[mark.kind](mark.value)))
 
     def process(self, typed: str) -> Sequence[str]:
         """The scope of a process by its slug or name."""
@@ -197,6 +198,19 @@ class _Maker:
                 return [scope]
         self.notes.append(Note("There is no process “%(typed)s” whose mail you may see.", {"typed": typed}))
         return []
+
+    def cases(self, typed: str) -> Sequence[str]:
+        """The scopes of the case of this reference, or else of those in whose reference these words stand together."""
+        wanted = words.without_accents(" ".join(words.tokens(words.fold(typed))))
+        query = select(case.c.id, case.c.restriction, case.c.folded).order_by(case.c.last_at.desc())
+        exact = self.session.execute(query.where(case.c.folded == wanted)).all()
+        named = (" " + case.c.folded + " ").like(f"% {wanted} %")
+        some = exact or (self.session.execute(query.where(named).limit(_CASES)).all() if wanted else [])
+        of = [case_scope(row.id) if row.restriction is None else restricted_scope(row.restriction) for row in some]
+        found = [scope for scope in of if self.viewer.sees(scope)]
+        if not found:
+            self.notes.append(Note("There is no case “%(typed)s” that you may see.", {"typed": typed}))
+        return found
 
     def folders(self, typed: str) -> Sequence[str]:
         """The watched folders of this name, the mailbox's name before it or not: of one's own bindings alone."""

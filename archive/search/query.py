@@ -6,7 +6,7 @@
     a OR b   (a b) OR c      one of them; OR binds closer than standing side by side
     inv*                     words that begin so
     from: to: cc: subject: body: filename:            where a word has to stand
-    has:attachment  is:unread  process:sales  in:Inbox
+    has:attachment  is:unread  process:sales  in:Inbox  case:"Order 2031"
     before:2026-11  after:7d  larger:5M  smaller:100K
 
 Pure, and never fails: what cannot be understood is searched for as words or left out, with a sentence that says so.
@@ -27,12 +27,13 @@ _IDEOGRAPHS = "\u2e80"  # Chinese, Japanese and Korean writing begins there
 _DEEPEST = 8  # brackets within brackets
 
 FIELDS = {"from": "from", "to": "to", "cc": "cc", "subject": "subject", "body": "body", "filename": "filename"}
-KINDS = ("has", "is", "process", "in", "before", "after", "larger", "smaller")
+KINDS = ("has", "is", "process", "in", "case", "before", "after", "larger", "smaller")
 OPERATORS = (*FIELDS, *KINDS)
 _EXAMPLES = {
     "from": "from:anna", "to": "to:sales", "cc": "cc:bernd", "subject": "subject:invoice", "body": "body:offer",
     "filename": "filename:pdf", "has": "has:attachment", "is": "is:unread", "process": "process:sales",
-    "in": "in:Inbox", "before": "before:2026-11", "after": "after:7d", "larger": "larger:5M", "smaller": "smaller:100K",
+    "case": "case:2031", "in": "in:Inbox",
+    "before": "before:2026-11", "after": "after:7d", "larger": "larger:5M", "smaller": "smaller:100K",
 }  # fmt: skip
 
 
@@ -62,7 +63,7 @@ class Term:
 class Mark:
     """What a message is beside its words."""
 
-    kind: str  # attachment, process, in
+    kind: str  # attachment, process, in, case
     value: str = ""
 
 
@@ -323,7 +324,7 @@ class _Reader:
                 self._limit("unread", (folded == "unread") != negated, nested, "is")
             else:
                 self._say("“is:%(value)s” is not known; there are is:unread and is:read.", value=value)
-        elif name in ("process", "in"):
+        elif name in ("process", "in", "case"):
             return Mark(name, value) if value else None
         elif name in ("before", "after"):
             self._day(name, value, negated, nested)

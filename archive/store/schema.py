@@ -247,7 +247,8 @@ binding = Table(
     Column("paused_at", Time),
     Column("paused_by", String(32)),  # user:3, operator
     Column("ended_at", Time),  # disconnected: what was archived remains
-    # The Sent folder of an address of the process: read, and nothing is ever moved.
+    # The Sent folder of an address of the process: read, and nothing is ever moved. In `processed_uidnext` stands up to
+    # where it has been read.
     Column("sent", Boolean),
     Column("case", Id),  # of a desk: what is dragged there is filed under this case
     # Passes that found nothing and sent the same commands each time, counted and not listed (`journal`).
@@ -416,7 +417,7 @@ receipt = Table(
     Column("received_at", Time, nullable=False),  # INTERNALDATE
     Column("taken_at", Time, nullable=False),
     Column("settled_at", Time),
-    Column("settlement", String(16)),  # moved, left, taken away, new generation, imported
+    Column("settlement", String(16)),  # moved, left, taken away, new generation, imported, sent
     UniqueConstraint("binding", "uidvalidity", "uid"),
     # With the hash: a file that was changed has other mail in the same place.
     Index(
