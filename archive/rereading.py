@@ -17,6 +17,7 @@ from .mail.second_reader import WHOLE_BELOW, SecondReader, disagreements
 from .post import contents
 from .post.contents import Content
 from .store.archive import Archive, Session
+from .store.dialects import among, hold
 from .store.packs import Damaged, Place
 from .store.schema import message, receipt
 
@@ -148,6 +149,13 @@ def _digests(raw: reader.Raw, mail: reader.Mail) -> Iterator[str]:
 
 
 def _record(session: Session, rows: Sequence[dict[str, Any]], now: int) -> None:
+    """Write what nobody else has read meanwhile."""
+    # In the order in which whoever puts them into the index holds them, or each waits for what the other has.
+    hold(session, message, [row["b_id"] for row in rows])
+    unread = _unread(session, [row["b_id"] for row in rows])
+    rows = [row for row in rows if row["b_id"] in unread]
+    if not rows:
+        return
     session.execute(
         update(message)
         .where(message.c.id == bindparam("b_id"))
@@ -171,3 +179,8 @@ def _record(session: Session, rows: Sequence[dict[str, Any]], now: int) -> None:
         details["version"] = row["b_version"]
         read.append(log.Event(kind, "reader:second", f"message:{row['b_id']}", details, digests))
     log.write(session, read, now)
+
+
+def _unread(session: Session, ids: Sequence[int]) -> set[int]:
+    unread = message.c.second_reader.is_(None) & among(message.c.id, ids, session)
+    return set(session.scalars(select(message.c.id).where(unread)))

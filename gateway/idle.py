@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from archive.front import now
+
 from .leases import Held
 from .mailbox import Mailbox
 
@@ -26,6 +28,7 @@ class Kept:
     every: float  # seconds until somebody has to look, whatever the server tells
     told: bool = False  # the server said something
     since: float = field(default_factory=time.monotonic)
+    woken_at: int = 0  # UTC ms; 0: it waits
 
     def give_up(self) -> None:
         """End the connection, give the lease back. Harmless to repeat."""
@@ -83,11 +86,18 @@ class Listening:
             return
         self._listen_to(one)  # what came together with the server's last answer makes nothing readable any more
 
+    def hasten(self, bindings: Collection[int], within: float) -> None:
+        """Let somebody look at these within so many seconds."""
+        with self._guard:
+            for binding in self._until.keys() & set(bindings):
+                self._until[binding] = min(self._until[binding], time.monotonic() + within * self._chance())
+
     def take(self, binding: int) -> Kept | None:
         """It waits no more; None where it is not here."""
         with self._guard:
             one = self._kept.pop(binding, None)
             if one is not None:
+                one.woken_at = now()
                 self._deaf(one)
                 del self._until[binding]
                 self._early.pop(binding, None)
@@ -131,12 +141,12 @@ class Listening:
                 else:
                     with contextlib.suppress(BlockingIOError):
                         os.read(self._bell, 4096)
-            now = time.monotonic()
+            at = time.monotonic()
             with self._guard:
-                over = [binding for binding, until in self._early.items() if until <= now]
-                if now - looked >= _LOOK:
-                    looked = now
-                    over += [binding for binding, until in self._until.items() if until <= now]
+                over = [binding for binding, until in self._early.items() if until <= at]
+                if at - looked >= _LOOK:
+                    looked = at
+                    over += [binding for binding, until in self._until.items() if until <= at]
             for binding in over:
                 if (one := self.take(binding)) is not None:
                     self._woken(one)

@@ -9,6 +9,8 @@ from enum import Enum
 SLOW = 2.0  # seconds to be let in; who takes longer holds no place that others could have
 MOST_SLOW = 128  # passes that wait for servers; as long as there are so many, nothing that failed is tried again
 AT_ONE_SERVER = 8  # passes of a lane on the way to it: after a restart thousands of mailboxes may have the same
+LOOKS = 10  # a second at most over connections whose server tells late
+LATE_LOOK = 15.0  # seconds between two of them over one connection, where there are few
 _ARRIVING = 4  # times as many may be on the way to their servers as may take mail in
 
 
@@ -60,6 +62,11 @@ def free(lane: Lane, at_once: int, under_way: Collection[Pass], now: float) -> i
         return 0
     busy = sum(one.lane is lane and not one.is_slow(now) for one in under_way)
     return max(0, places(lane, at_once) - busy)
+
+
+def look_within(late: int) -> float:
+    """Pure: seconds until a connection is looked over whose server tells late, where so many are."""
+    return max(LATE_LOOK, late / LOOKS)
 
 
 def crowded(lane: Lane, under_way: Collection[Pass], now: float) -> set[str]:

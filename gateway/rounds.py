@@ -23,7 +23,7 @@ from archive.store.archive import Archive
 
 from . import monitoring
 from .idle import Kept, Listening
-from .lanes import Lane, Pass, aside, crowded, free
+from .lanes import Lane, Pass, aside, crowded, free, look_within
 from .leases import PREFIX
 from .poller import Look, Outcome, Poller
 
@@ -31,6 +31,7 @@ MOST_OF_ONE = 5  # connections kept of one mailbox: some servers allow no more t
 _OTHERS_FIRST = 5_000  # ms: whoever holds its share of the connections lets others have what is due
 _AGAIN = 15.0  # seconds until a pass is tried again of which not even the failure could be written down
 _SPARE = 1.1  # times its share a gateway may hold before it gives some up
+_TARDY = 3600.0  # seconds for which a server is looked at more often that told late of something
 _ROUND = 0.1  # of what is too much, at a time
 
 _log = structlog.get_logger()
@@ -62,6 +63,7 @@ class Rounds:
         self._more: set[int] = set()  # bindings whose last slice left something
         self._unnoted: dict[int, float] = {}  # bindings whose rows say nothing of the last pass; when to look again
         self._untold: set[int] = set()  # bindings whose server does not tell of everything
+        self._tardy: dict[str, float] = {}  # servers that told late, and until when (monotonic) that counts
         self._mailbox_of: dict[int, int] = {}
         self._server_of: dict[int, str] = {}
         self._share = keep
@@ -198,6 +200,8 @@ class Rounds:
             look = poller.look(one.binding, kept, keep=self._may_keep(one), tells_all=one.binding not in self._untold)
             if kept is not None and not kept.told and look.outcome.seen:
                 self._untold.add(one.binding)
+            if look.tardy:
+                self._note_tardy(one.server)
             monitoring.count(look.outcome)
             self._report(look.outcome)
         except Exception:  # the archive itself: the next tick tries
@@ -220,6 +224,7 @@ class Rounds:
             if poller is not None:
                 poller.close()
             if look is not None and look.kept is not None:
+                look.kept.every = min(look.kept.every, self._within(one.server))
                 self._wait_for_news(look.kept)
             self._begin_heard()
             if not self._is_full():
@@ -238,6 +243,24 @@ class Rounds:
             yield
         finally:
             room.release()
+
+    def _within(self, server: str) -> float:
+        """Seconds at most until a connection to it is looked over."""
+        with self._guard:
+            if self._tardy.get(server, 0.0) < time.monotonic():
+                return math.inf
+            late = sum(self._server_of.get(binding) in self._tardy for binding in self._listening.bindings())
+        return look_within(late)
+
+    def _note_tardy(self, server: str) -> None:
+        """It tells, but late: of others in it we may not have heard yet either."""
+        with self._guard:
+            new = self._tardy.get(server, 0.0) < time.monotonic()
+            self._tardy[server] = time.monotonic() + _TARDY
+            others = [id_ for id_ in self._listening.bindings() if self._server_of.get(id_) == server]
+        if new:
+            _log.info("server tells late", server=server)
+            self._listening.hasten(others, self._within(server))
 
     def _may_keep(self, one: Pass) -> bool:
         held = self._listening.bindings()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, update
 
 from ..events import log
+from ..store import dialects
 from ..store.archive import Session
 from ..store.schema import binding
 from . import bindings
@@ -31,7 +32,9 @@ def late(session: Session, now: int) -> list[Late]:
 def note(session: Session, now: int) -> list[Late]:
     """Write down which have become late, each once until it goes well again (`binding.late`); returns these."""
     new = []
-    for one in late(session, now):
+    all_late = late(session, now)
+    dialects.hold(session, binding, [one.binding.id for one in all_late])
+    for one in all_late:
         unsaid = (binding.c.id == one.binding.id) & binding.c.late_at.is_(None)
         if session.execute(update(binding).where(unsaid).values(late_at=now)).rowcount:
             new.append(one)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
+from ..store import dialects
 from ..store.archive import Session
 from ..store.schema import binding, mailbox
 from . import bindings
@@ -59,7 +60,10 @@ def put(session: Session, id_: int, at: int) -> None:
 
 def bring_forward(session: Session, ids: Collection[int], now: int) -> None:
     """Look at these as soon as may be, unless they are due already."""
-    session.execute(update(binding).where(binding.c.id.in_(ids), binding.c.next_at > now).values(next_at=now))
+    later = session.scalars(select(binding.c.id).where(binding.c.id.in_(ids), binding.c.next_at > now)).all()
+    # Of two gateways that begin together each would wait for rows that the other has: these move while they are read.
+    dialects.hold(session, binding, later)
+    session.execute(update(binding).where(binding.c.id.in_(later), binding.c.next_at > now).values(next_at=now))
 
 
 def refuse(
@@ -70,8 +74,8 @@ def refuse(
     Servers lock accounts whose wrong password is tried again and again. A new password, or a person's wish, is tried
     at once.
     """
-    of_mailbox = select(binding.c.id).where(binding.c.mailbox == one.mailbox.id)
-    for id_ in session.scalars(of_mailbox).all():
+    of_mailbox = select(binding.c.id).where(binding.c.mailbox == one.mailbox.id).order_by(binding.c.id)
+    for id_ in session.scalars(of_mailbox).all():  # in this order, as whoever else writes more than one of them
         bindings.failed(
             session,
             bindings.get(session, id_),
@@ -88,7 +92,7 @@ def release(session: Session, one: Binding, now: int) -> None:
     """A pass over it went well: what was refused in other folders of its mailbox is to be tried again."""
     if one.trouble_kind in REFUSALS:
         others = (binding.c.mailbox == one.mailbox.id) & (binding.c.trouble_kind == one.trouble_kind)
-        session.execute(update(binding).where(others, binding.c.id != one.id).values(next_at=now))
+        bring_forward(session, session.scalars(select(binding.c.id).where(others)).all(), now)
 
 
 def is_refused(one: Binding, now: int) -> bool:

@@ -77,6 +77,8 @@ def give_back(archive: Archive, some: Collection[Lease]) -> None:
             [(one.name, one.number) for one in numbered[start : start + _AT_ONCE]]
         )
         with contextlib.suppress(SQLAlchemyError), archive.intake() as session:  # else they expire by themselves
+            # In one order, as whoever else gives back several: or each waits for what the other has.
+            session.execute(select(lease.c.name).where(ours).order_by(lease.c.name).with_for_update(key_share=True))
             session.execute(update(lease).where(ours).values(until=0))
     for one in some:
         one.end()

@@ -3,21 +3,25 @@
 import random
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Table, text
 
-from archive import installation
+from archive import installation, rereading
 from archive.events import sealer, verify
 from archive.intake import Arrival, Intake
+from archive.mail.second_reader import SecondReader
 from archive.people import users
-from archive.post import messages
+from archive.post import messages, timetable
 from archive.store import dialects
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
 from archive.store.packs import LocalPacks, NotReady
+from archive.store.schema import binding, message
 
 from ..servers.postgresql import PostgreSQL
 from ..world import copy_for, mail
@@ -48,13 +52,13 @@ def at_once(*work: Callable[[], object]) -> None:
 
 def worker(home: Home, name: str, uids: range, raws: Sequence[bytes]) -> Callable[[], object]:
     """An intake worker with a pack of its own that takes these mails of a binding."""
-    binding = home.binding(name)
+    watched = home.binding(name)
 
     def take() -> None:
         intake = Intake(home.archive)
         try:
             arrivals = [Arrival(uid, raw, NOON + uid) for uid, raw in zip(uids, raws, strict=True)]
-            taken = intake.take(binding, GENERATION, arrivals, home.clock)
+            taken = intake.take(watched, GENERATION, arrivals, home.clock)
             assert not taken.quarantined, home.rows("SELECT reason FROM quarantine")
         finally:
             intake.close()
@@ -149,6 +153,78 @@ def test_rights_of_copies_that_come_at_once_are_all_in_the_index(home: Home) -> 
         at_once(*(worker(home, name, uids, [copy_for(name, raw)]) for name in ("Sales", "Anna", "Clara")))
         for who in ("anna", "bernd", "clara"):
             assert len(home.find(who, "shared")) == turn + 1, who
+
+
+def in_between(home: Home, table: Table, low: int, high: int, work: Callable[[], object]) -> None:
+    """What others do while a transaction has the first of two rows and then takes the second: they have to wait."""
+
+    def holds() -> None:
+        with home.archive.intake() as session:
+            dialects.hold(session, table, [low])
+            holding.set()
+            until_somebody_waits(home)
+            dialects.hold(session, table, [high])
+
+    def works() -> None:
+        holding.wait(10)
+        work()
+
+    holding = threading.Event()
+    at_once(holds, works)
+
+
+def until_somebody_waits(home: Home) -> None:
+    end = time.monotonic() + 30
+    while not home.rows(
+        "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_the_second_reading_waits_for_the_index_and_not_crosswise(home: Home) -> None:
+    """What is read again goes from the newest mail to older ones, the index holds them by their numbers."""
+    with SecondReader() as second:
+        home.take("Helpdesk", mail(subject="Oldest"))
+        rereading.pass_(home.archive, 10, home.clock, second)  # it takes its time to start
+        for hour in (1, 2):
+            home.take("Helpdesk", mail(subject=f"Later {hour}"), at=NOON + hour * 3_600_000)
+        _, low, high = (id_ for (id_,) in home.rows("SELECT id FROM message ORDER BY id"))
+        in_between(home, message, low, high, lambda: rereading.pass_(home.archive, 10, home.clock, second))
+    assert home.rows("SELECT count(*) FROM message WHERE second_reader IS NULL") == [(0,)]
+    assert home.verify() == []
+
+
+def test_what_two_machines_read_again_at_once_is_on_record_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.take("Helpdesk", mail(subject="One"))
+    record = rereading._record
+
+    def after_another(*arguments: Any) -> None:
+        monkeypatch.setattr(rereading, "_record", record)
+        assert rereading.pass_(home.archive, 10, home.clock).read == 1
+        with home.archive.intake() as session:
+            record(session, *arguments[1:])
+
+    monkeypatch.setattr(rereading, "_record", after_another)
+    rereading.pass_(home.archive, 10, home.clock)
+    assert home.rows("SELECT count(*) FROM event WHERE kind = 'message.reread'") == [(1,)]
+    assert home.verify() == []
+
+
+def test_gateways_that_begin_together_do_not_wait_crosswise(home: Home) -> None:
+    """A row that was written stands behind the others, so that whoever writes all comes to it last."""
+    low, high = sorted(one for (one,) in home.rows("SELECT id FROM binding"))[:2]
+    with home.archive.intake() as session:
+        timetable.put(session, high, NOON + 1000)
+    with home.archive.intake() as session:
+        timetable.put(session, low, NOON + 1000)
+
+    def begin() -> None:
+        with home.archive.intake() as session:
+            timetable.bring_forward(session, [low, high], NOON)
+
+    in_between(home, binding, low, high, begin)
+    assert home.rows("SELECT count(*) FROM binding WHERE next_at = ?", NOON)[0][0] >= 2
 
 
 def test_a_reader_that_tries_to_write_is_refused(home: Home) -> None:

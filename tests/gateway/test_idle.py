@@ -1,9 +1,11 @@
 """Servers that tell of news by themselves: mail is taken at once, and nothing is lost whatever becomes of the line."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -11,6 +13,7 @@ from sqlalchemy import update
 from archive.front import now
 from archive.post import bindings
 from archive.store.schema import binding as binding_table
+from gateway import lanes, poller
 from gateway.clock import Clock
 from gateway.mailbox import Connecting
 from gateway.poller import Outcome, Poller
@@ -52,7 +55,7 @@ def at_work(
             with office.archive.reading() as session:
                 kinds.extend(one.trouble_kind or "" for one in bindings.in_trouble(session))
 
-    def poller() -> Poller:
+    def make() -> Poller:
         return Poller(
             office.archive,
             connecting or office.connecting,
@@ -62,7 +65,7 @@ def at_work(
             stopping=stopping,
         )
 
-    one = AtWork(Clock(office.archive, poller, at_once, stopping, report, keep=keep), outcomes, kinds)
+    one = AtWork(Clock(office.archive, make, at_once, stopping, report, keep=keep), outcomes, kinds)
     one.clock.start()
     try:
         yield one
@@ -190,6 +193,57 @@ def test_a_server_that_is_started_anew_is_soon_looked_at_again(office: Office, s
         with scripted.lock:
             scripted.folder("INBOX").add(mail())
         until(lambda: received(office) == 1 and office.binding(binding).trouble is None)
+
+
+def test_where_a_server_tells_late_all_its_folders_are_looked_at_more_often(
+    office: Office, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dovecot does when the system gives it no more notices of changed files: half a minute, and nobody is told why."""
+    monkeypatch.setattr(lanes, "LATE_LOOK", 0.5)
+    monkeypatch.setattr(poller, "TARDY_MS", (1_000, 60_000))
+    with scripted.lock:
+        scripted.folder("Other")
+    for folder in ("INBOX", "Other"):
+        office.watch(scripted, name="box", folder=folder)
+    every(office, 3600)
+    with at_work(office, look_every=3600) as gateway:
+        until(lambda: gateway.waiting == 2)
+        looks = len(gateway.outcomes)
+        scripted.tells_after = 2.5
+        bring(scripted, "INBOX", 1)
+        until(lambda: len(gateway.outcomes) == looks + 1)  # told, at last
+        assert received(office) == 1
+        scripted.tells_after = 3600
+        for number, folder in ((2, "Other"), (3, "INBOX")):
+            bring(scripted, folder, number)
+            until(lambda expected=number: received(office) == expected)  # type: ignore[misc]
+    assert scripted.offences == []
+
+
+def test_mail_that_was_brought_from_elsewhere_says_nothing_of_the_server(
+    office: Office, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps the time at which it first arrived."""
+    monkeypatch.setattr(lanes, "LATE_LOOK", 0.5)
+    office.watch(scripted)
+    every(office, 3600)
+    with at_work(office, look_every=3600) as gateway:
+        until(lambda: gateway.waiting == 1)
+        for number, age in enumerate((0, 120), 1):
+            bring(scripted, "INBOX", number, age)
+            until(lambda expected=number: received(office) == expected)  # type: ignore[misc]
+        until(lambda: gateway.waiting == 1)
+        looks = len(gateway.outcomes)
+        end = time.monotonic() + 2
+        until(lambda: time.monotonic() > end)
+        assert len(gateway.outcomes) == looks
+
+
+def bring(server: Scripted, folder: str, number: int, age: int = 0) -> None:
+    """A mail that first arrived so many seconds ago."""
+    at = datetime.now(UTC) - timedelta(seconds=age)
+    with server.lock:
+        server.folder(folder).add(mail(subject=f"Question {number}"), when=at)
 
 
 def test_a_server_that_does_not_idle_is_polled(office: Office) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
 from sqlalchemy import update
 
 from archive.front import now
@@ -200,6 +201,7 @@ def test_a_backlog_is_taken_in_slices_and_new_mail_elsewhere_comes_between(
     assert received(office) == count + 1
 
 
+@pytest.mark.timeout(900 if MANY else 300)
 def test_mailboxes_broken_in_ten_ways_do_not_delay_the_healthy(office: Office, dovecot: MakeAccount) -> None:
     with Broken() as broken:
         with office.archive.transaction() as session:

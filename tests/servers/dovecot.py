@@ -6,6 +6,7 @@ ordinary user, and ends when the program that started it ends, however that happ
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -26,7 +27,9 @@ from .ports import free_port, wait_for_greeting
 
 Format = Literal["maildir", "mdbox", "sdbox"]
 
-_MAIL_UID = 5000  # of mail processes when Dovecot runs as root; the id needs no account
+# Of mail processes when Dovecot runs as root; the ids need no accounts. One for each server: a user may have 128 of
+# what tells of changed files (inotify), and whoever comes later is told of new mail half a minute late.
+_MAIL_UIDS = range(50_000, 60_000)
 # Logs in with this before the user's name reach the same mail without being written down as a client's commands.
 _TESTER = "tester--"
 _START_SECONDS = 15.0
@@ -82,8 +85,9 @@ class Dovecot(ImapServer):
         self._keeper: subprocess.Popen[bytes] | None = None
         self._users: dict[str, str] = {}
         self._own_uid = os.geteuid()
-        self._uid = _MAIL_UID if self._own_uid == 0 else self._own_uid
-        self._gid = _MAIL_UID if self._own_uid == 0 else os.getegid()
+        mail_uid = random.choice(_MAIL_UIDS)
+        self._uid = mail_uid if self._own_uid == 0 else self._own_uid
+        self._gid = mail_uid if self._own_uid == 0 else os.getegid()
         self.certificate: Certificate | None = None
         if tls:
             self.certificate = certificate or Authority(self.folder / "tls").good()

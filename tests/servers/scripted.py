@@ -124,6 +124,7 @@ class Scripted:
         self.offences: list[str] = []
         self.withheld: dict[int, str] = {}  # UIDs of mails it does not give, and what it says instead ("OK": nothing)
         self.connections = 0
+        self.tells_after = 0.0  # seconds at least that an idling client waits for news
         self.in_pieces = False  # news that an idling client is told of comes in many small packets
         self.lock = threading.RLock()
         self.port = 0
@@ -707,6 +708,7 @@ class Session:
 
     def idle(self, words: list[Word]) -> None:
         self._connection.sendall(b"+ idling\r\n")
+        began = time.monotonic()
         while b"\n" not in self._received:
             # The lock is held by the caller; others must be able to bring mail meanwhile.
             self.server.lock.release()
@@ -716,7 +718,9 @@ class Session:
             finally:
                 self.server.lock.acquire()
             self._answer.clear()
-            self._tell_changes()
+            if time.monotonic() - began >= self.server.tells_after:
+                self._tell_changes()
+                began = time.monotonic()
             if self._answer:
                 self._tell(bytes(self._answer))
                 self._answer.clear()
