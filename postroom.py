@@ -31,6 +31,7 @@ COMMANDS = {
     "init": ("archive.commands.init", "Make an archive: data folder, key, database, first admin."),
     "user": ("archive.commands.user", "People who sign in."),
     "case": ("archive.commands.case", "Cases: open, file, take out, close."),
+    "restriction": ("archive.commands.restriction", "Conversations that only those see who are named."),
     "process": ("archive.commands.process", "Matters people work on together."),
     "unrouted": ("archive.commands.unrouted", "Where mail goes that no address claims."),
     "mailbox": ("gateway.commands", "Accounts on mail servers."),

@@ -18,7 +18,7 @@ from .front import when
 from .importing import mbox
 from .importing.finding import OURS
 from .mail import identity
-from .people.scopes import Viewer, process_scope, user_scope
+from .people.scopes import Viewer, process_scope, user_scope, visible_copy
 from .post import contents, messages, sources
 from .post.contents import Content
 from .search import hits
@@ -76,8 +76,7 @@ class _Form(Protocol):
 def expected(session: Session, visible_to: Viewer) -> int:
     """How many copies there are to write, quarantined ones not counted."""
     query = select(func.count()).select_from(receipt)
-    if visible_to.scopes is not None:
-        query = query.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
+    query = query.where(visible_copy(visible_to))
     return session.scalar(query) or 0
 
 
@@ -141,8 +140,7 @@ def _batches(archive: Archive, visible_to: Viewer, only: set[int] | None) -> Ite
         ]
     query = messages.with_origin(select(receipt, *messages.ORIGIN).select_from(receipt))
     query = query.order_by(receipt.c.id).limit(_BATCH)
-    if visible_to.scopes is not None:
-        query = query.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
+    query = query.where(visible_copy(visible_to))
     after = 0
     while True:
         with (

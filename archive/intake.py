@@ -23,12 +23,13 @@ from .events import log, proof
 from .mail import cutting, facts, identity
 from .mail.cutting import Cut
 from .mail.facts import Facts
+from .people.scopes import restricted_scope
 from .post import answers, conversations, receipts, sources
 from .post.bindings import Binding
 from .post.messages import new_id
 from .reading import Reading
 from .search import index, marks
-from .search.words import Words
+from .search.words import Words, at_once
 from .store.archive import Archive, Session
 from .store.claims import Claims, claiming
 from .store.dialects import Overtaken, hold, insert_counted, insert_rows
@@ -46,7 +47,7 @@ from .store.schema import (
     quarantine,
     receipt,
 )
-from .work import cases, rulebook, sent, tickets
+from .work import cases, restricting, rulebook, sent, tickets
 from .work.rules import Decision, Handed
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
@@ -593,13 +594,19 @@ def record(
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
     numbers = _write_receipts(session, origin, listed, sorted_, made, now)
     coming = _coming([(one, id_) for one, _, id_ in listed], sorted_)
-    reached = {scope: _deliver(session, origin, scope, some, numbers, made, now) for scope, some in coming.items()}
-    _index(session, origin, ids, fresh, [one for one, _ in copies], coming)
+    shut = restricting.of_messages(session, ids.values())
+    reached = {
+        scope: _deliver(session, origin, scope, some, numbers, _hidden(scope, some, shut), made, now)
+        for scope, some in coming.items()
+    }
+    _index(session, origin, ids, fresh, [one for one, _ in copies], coming, shut)
     brought = _note_tickets(session, origin, reached, sorted_, made, now)
     log.write(session, _events(origin, copies, ids, fresh, sorted_, made), now)
     if isinstance(origin, Watched):
         _settle_sent(session, origin, [one.arrival.uid for one, _ in copies], now)
         _note_answers(session, origin, {ids[one.content_key]: one for one, _ in copies}, now)
+    for scope, some in reached.items() if shut else ():
+        restricting.mark_new(session, scope, _hidden(scope, some, shut), origin.actor(uids[0]), now)
     if origin.handed_over_by is not None:
         log.write(session, _handed_over(origin, reached.get(origin.scope, {})), now)
     _file(session, origin, reached, now)
@@ -713,9 +720,11 @@ def _write_messages(
     actor = origin.actor(next(iter(fresh.values())).arrival.uid)
     places, joined = conversations.place(session, claims, actor, now)
     if joined:
+        restricted = restricting.before_joining(session, joined)
         apart = cases.filed_apart(session, joined)
         log.write(session, [log.Event("tickets.joined", actor, "archive", rows=tickets.join(session, joined))], now)
         cases.file_together(session, apart, actor, now)
+        restricting.after_joining(session, restricted, actor, now)
     messages, names, leaves = [], [], []
     for claim, (key, one) in zip(claims, fresh.items(), strict=True):
         place, facts = places[claim.message], one.facts
@@ -805,19 +814,29 @@ def _deliver(
     scope: str,
     coming: Mapping[int, tuple[Prepared, Handed]],
     receipt_of: Mapping[int, int],
+    hidden: Mapping[int, int],
     made: Mapping[int, proof.Digests],
     now: int,
 ) -> dict[int, tuple[Prepared, Handed]]:
-    """Hand messages to a scope that has not got them yet, and let it find them; returns those."""
+    """Hand messages to a scope that has not got them yet, and let it find them; returns those.
+
+    What is `hidden` by restrictions is found by those named there, and by the scope when that ends.
+    """
+    known = restricting.kept_for(session, scope, hidden)
     had: dict[int, set[str]] = {}
     for some in receipts.chunks(coming):
         query = select(message_scope).where(message_scope.c.message.in_(some))
         for row in session.execute(query):
             had.setdefault(row.message, set()).add(row.scope)
-    reached = {id_: one for id_, one in coming.items() if scope not in had.get(id_, ())}
+    reached = {
+        id_: one
+        for id_, one in coming.items()
+        if (id_ not in known if id_ in hidden else scope not in had.get(id_, ()))
+    }
     if not reached:
         return {}
-    insert_rows(session, message_scope, [{"message": id_, "scope": scope} for id_ in reached])
+    insert_rows(session, message_scope, [{"message": id_, "scope": scope} for id_ in reached if id_ not in hidden])
+    kept = restricting.keep_from(session, scope, {id_: hidden[id_] for id_ in reached if id_ in hidden})
     rows = [
         {
             "message": id_,
@@ -832,11 +851,20 @@ def _deliver(
         for id_, (one, handed) in reached.items()
     ]
     insert_rows(session, delivery, rows)
-    for (one, _), handed_row in zip(reached.values(), rows, strict=True):
+    for (id_, (one, _)), handed_row in zip(reached.items(), rows, strict=True):
         of_message, key = made[one.arrival.uid], f"{proof.SUBJECT}/{scope}"
-        of_message.setdefault("message_scope", {})[key] = proof.NOTHING_ELSE
+        for table, digests in kept.get(id_, {"message_scope": {key: proof.NOTHING_ELSE}}).items():
+            of_message.setdefault(table, {}).update(digests)
         of_message.setdefault("delivery", {})[key] = proof.digest("delivery", handed_row)
     return reached
+
+
+def _hidden(scope: str, messages: Iterable[int], shut: Mapping[int, int]) -> dict[int, int]:
+    """Which of these messages restrictions keep from a scope, and which do.
+
+    What comes to somebody's own mailbox is theirs, whatever is restricted.
+    """
+    return {} if not shut or scope.startswith("user:") else {id_: shut[id_] for id_ in messages if id_ in shut}
 
 
 def _index(
@@ -846,6 +874,7 @@ def _index(
     fresh: Mapping[bytes, Prepared],
     copies: Iterable[Prepared],
     coming: Coming,
+    shut: Mapping[int, int],
 ) -> None:
     """Let new messages be found, and known ones also by where else they came."""
     new = []
@@ -855,8 +884,12 @@ def _index(
             scopes.setdefault(id_, set()).add(scope)
     for key, one in fresh.items():
         binding = origin.place(one.arrival.uid).get("binding")
-        marked = marks.of_new(scopes[ids[key]], binding, len(one.arrival.raw), len(one.facts.attachments))
-        new.append((words(ids[key], one.facts), marked))
+        seen_by = {
+            restricted_scope(shut[ids[key]]) if _hidden(scope, [ids[key]], shut) else scope
+            for scope in scopes[ids[key]]
+        }
+        marked = marks.of_new(seen_by, binding, len(one.arrival.raw), len(one.facts.attachments))
+        new.append((at_once(ids[key], one.facts), marked))
     index.add(session, new)
     again = {ids[one.content_key]: one for one in copies if one.content_key not in fresh}
     read_by: dict[int, int] = {}
@@ -869,14 +902,8 @@ def _index(
 def _words_then(id_: int, now: Facts, read_by: int) -> Words | None:
     """The words a message was indexed by, as another copy yields them; None where that was read differently."""
     if not read_by:
-        return words(id_, facts.unread(""))
-    return words(id_, now) if now.reader == read_by else None
-
-
-def words(id_: int, facts: Facts) -> Words:
-    """What a message is found by at once."""
-    names = "\n".join(name for _, name, _ in facts.attachments)
-    return Words(id_, facts.subject, facts.sender, facts.to, facts.copied, facts.body, names)
+        return at_once(id_, facts.unread(""))
+    return at_once(id_, now) if now.reader == read_by else None
 
 
 def _note_tickets(

@@ -12,14 +12,14 @@ from mmap import ACCESS_READ, mmap
 
 from sqlalchemy import select
 
-from . import extraction, intake
+from . import extraction
 from .extraction import Extractor
 from .mail import facts, identity, reader
 from .post import contents
 from .post.contents import Content
 from .search import index, limited, marks, merging
 from .search.index import Enclosed, Row
-from .search.words import VERSION, Words
+from .search.words import VERSION, Words, at_once
 from .store.archive import Archive, Session
 from .store.dialects import hold
 from .store.packs import Damaged
@@ -142,13 +142,13 @@ def _made(
     archive: Archive, keys: Mapping[int, bytes], one: _One, extractor: Extractor, known: dict[bytes, Enclosed]
 ) -> _Made:
     if not one.reader:  # it ended a worker, or the reader stumbled: nobody reads it again
-        return _Made(one, replace(intake.words(one.message, facts.unread("")), full=True))
+        return _Made(one, replace(at_once(one.message, facts.unread("")), full=True))
     try:
         raw = _whole(archive, keys, one.content)
     except Damaged:
         return _Made(one)
     attached = _attached(archive, raw, extractor, known) if one.attachments else _Attached()
-    words = intake.words(one.message, facts.read(raw))
+    words = at_once(one.message, facts.read(raw))
     text = "\n".join(each.text for each in attached.texts)
     return _Made(one, replace(words, enclosed=text, full=True), attached)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, ColumnElement, cast, func, select
 
-from .people.scopes import Viewer, process_scope, user_scope, visible
+from .people.scopes import Viewer, process_scope, user_scope, visible, visible_copy
 from .post import messages
 from .store import dialects
 from .store.archive import Archive, Session
@@ -28,7 +28,7 @@ def count(archive: Archive, session: Session, visible_to: Viewer) -> Statistics:
     copies = select(func.count(), _sum(receipt.c.size))
     kept = select(func.count(), _sum(message.c.size))
     if visible_to.scopes is not None:
-        copies = copies.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
+        copies = copies.where(visible_copy(visible_to))
         kept = kept.where(visible(message.c.id, visible_to))
     copy_count, received = session.execute(copies.select_from(receipt)).one()
     message_count, once = session.execute(kept.select_from(message)).one()
@@ -65,6 +65,6 @@ def _on_disk(archive: Archive, session: Session) -> int:
 def _in_packs(session: Session, visible_to: Viewer) -> int:
     contents = select(_sum(blob.c.stored)).join(message, message.c.blob == blob.c.id)
     traces = select(_sum(blob.c.stored)).join(receipt, receipt.c.trace == blob.c.id)
-    traces = traces.where(receipt.c.scope.in_(sorted(visible_to.scopes or ())))
+    traces = traces.where(visible_copy(visible_to))
     contents = contents.where(visible(message.c.id, visible_to))
     return (session.scalar(contents) or 0) + (session.scalar(traces) or 0)

@@ -22,12 +22,14 @@ from config import settings
 
 from . import (
     assets,
+    audit,
     bindings,
     conversations,
     dashboards,
     drafts,
     errors,
     first_run,
+    handing,
     headers,
     health,
     language,
@@ -36,13 +38,16 @@ from . import (
     live,
     mail_frame,
     mailboxes,
+    members,
     messages,
     monitoring,
+    people,
     previews,
     processes,
     profile,
     quarantine,
     rail,
+    restricting,
     search,
     shortcuts,
     sign_in,
@@ -82,7 +87,7 @@ def create_app(
     monitoring.prepare(app, monitoring_token)  # first: whatever answers then is counted
     CSRFProtect(app)
     app.before_request(visit.recognise)
-    for part in (language, headers, assets, errors, rail, previews, shortcuts):
+    for part in (audit, language, headers, assets, errors, rail, previews, shortcuts, members):
         part.prepare(app)
     for noun in (
         sign_in,
@@ -90,6 +95,8 @@ def create_app(
         first_run,
         conversations,
         dashboards,
+        handing,
+        restricting,
         drafts,
         live,
         messages,
@@ -101,6 +108,8 @@ def create_app(
         quarantine,
         ledger,
         processes,
+        members,
+        people,
         profile,
         monitoring,
     ):

@@ -7,13 +7,16 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from archive.people import processes, users
+from archive.people.processes import Process
+from archive.people.roles import Role
+from archive.people.scopes import process_scope
 from archive.post import bindings, decisions, journal
 from archive.post.bindings import Binding, BindingTrouble
 from archive.post.journal import Entry
 from archive.store.archive import Session
 
 from . import health
-from .language import gettext
+from .language import gettext, in_order
 from .rail import may_look_after
 from .visit import Visitor, office, visitor
 
@@ -28,8 +31,7 @@ def may_steer(who: Visitor, one: Binding) -> bool:
     """Who may pause a folder, disconnect it, and see what was sent: of a private mailbox its owner alone."""
     if one.mailbox.owner is not None:
         return one.mailbox.owner == who.user.id
-    process = who.process_of(one.scope)
-    return who.user.admin or one.user == who.user.id or (process is not None and who.user.email in process.owners)
+    return who.user.admin or one.user == who.user.id or who.viewer.may(Role.MANAGES, one.scope)
 
 
 def _found(session: Session, id_: int, *, steers: bool = False) -> Binding:
@@ -64,7 +66,7 @@ def show(id_: int) -> ResponseReturnValue:
         preview=preview,
         kept=kept,
         desks=desks if steers else [],
-        free=[each for each in who.processes if each.id not in taken] if _may_have_desks(one, who) else [],
+        free=[each for each in _may_hand_to(who) if each.id not in taken] if _may_have_desks(one, who) else [],
         paused_by=paused_by,
         trouble=health.trouble(one),
         looked_at=office().now(),
@@ -73,6 +75,12 @@ def show(id_: int) -> ResponseReturnValue:
 
 def _may_have_desks(one: Binding, who: Visitor) -> bool:
     return one.mailbox.owner == who.user.id and one.desk_of is None and one.ended_at is None
+
+
+def _may_hand_to(who: Visitor) -> list[Process]:
+    """The processes one belongs to, also where one reads nothing."""
+    reads = [one for one in who.processes if who.viewer.belongs(process_scope(one.id))]
+    return in_order([*reads, *who.hands_in], "name")
 
 
 def _name(session: Session, actor: str | None) -> str:
@@ -122,7 +130,7 @@ def disconnect(id_: int) -> ResponseReturnValue:
 def set_up_desk(id_: int) -> ResponseReturnValue:
     """A folder below this one, from which mail goes to a process."""
     who = visitor()
-    wanted = next((one for one in who.processes if str(one.id) == request.form.get("process")), None)
+    wanted = next((one for one in _may_hand_to(who) if str(one.id) == request.form.get("process")), None)
     with office().archive.transaction() as session:
         one = _found(session, id_, steers=True)
         if wanted is None or not _may_have_desks(one, who):

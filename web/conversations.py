@@ -1,23 +1,24 @@
 """Lists of conversations, and a conversation."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from archive.people import processes, scopes
+from archive.people import members, names, processes, scopes
 from archive.people.processes import Process
 from archive.people.scopes import Viewer
 from archive.post import conversations, messages
 from archive.store.archive import Session
-from archive.work import tickets
+from archive.work import handing, restricting, tickets
 from archive.work.tickets import Cursor, Ticket
 
-from . import letters, mail_frame
-from .language import gettext
+from . import handed_over, letters, mail_frame
+from .handed_over import Handed
+from .language import gettext, in_order
 from .visit import Visitor, office, visitor
 
 blueprint = Blueprint("conversations", __name__)
@@ -41,7 +42,7 @@ def place(who: Visitor, key: str) -> Place | None:
     """The list of this key, where the visitor has it."""
     if key == "all":
         url = url_for("conversations.everything")
-        return Place("all", gettext("All mail"), url, tuple(sorted(who.viewer.scopes or ())))
+        return Place("all", gettext("All mail"), url, who.scopes)
     if key == "mine":
         return Place("mine", gettext("My mail"), url_for("conversations.mine"), (who.own_scope,))
     for one in who.processes:
@@ -60,6 +61,7 @@ class Listed:
     newest: int  # when anything last happened in the whole list, UTC ms
     after: Cursor | None  # this page begins after it; None: the first page
     older: Cursor | None  # the next page begins after it
+    shared: frozenset[int] = frozenset()  # conversations of one's own mail that others see, too
 
 
 def listed(session: Session, who: Visitor, where: Place) -> Listed:
@@ -68,7 +70,10 @@ def listed(session: Session, who: Visitor, where: Place) -> Listed:
     found = tickets.page(session, who.viewer, where.scopes, after, PAGE)
     last = found[PAGE - 1] if len(found) > PAGE else None
     newest = found[0].last_at if found and after is None else tickets.newest(session, who.viewer, where.scopes)
-    return Listed(where, found[:PAGE], newest, after, Cursor(last.last_at, last.id) if last else None)
+    private = {one.conversation for one in found if one.scope == who.own_scope}
+    shared = handing.shared(session, who.viewer, private) if private else ()
+    older = Cursor(last.last_at, last.id) if last else None
+    return Listed(where, found[:PAGE], newest, after, older, frozenset(shared))
 
 
 @blueprint.get("/")
@@ -96,9 +101,12 @@ def _list(key: str) -> ResponseReturnValue:
         abort(404)
     with office().archive.reading() as session:
         page = listed(session, who, where)
-        members = processes.members(session, [where.process.id] if where.process else [])
-    names = members.get(where.process.id, ()) if where.process else ()
-    return render_template("conversations/list.html", page=page, members=names)
+        of = [where.process.id] if where.process else []
+        some = processes.members(session, of)
+        assumed = members.assumed(session, of, office().now())
+    reads = some.get(where.process.id, ()) if where.process else ()
+    told = assumed.get(where.process.id, []) if where.process else []
+    return render_template("conversations/list.html", page=page, members=reads, assumed=told)
 
 
 @blueprint.get("/conversations/<number:id_>")
@@ -112,15 +120,20 @@ def show(id_: int) -> ResponseReturnValue:
         if now != id_:
             wanted: dict[str, Any] = {name: request.args[name] for name in _VIEW if name in request.args}
             return redirect(url_for("conversations.show", id_=now, **wanted), 301)
-        where = place(who, request.args.get("in", "")) or _natural_place(who, found)
+        where = place(who, request.args.get("in", "")) or natural_place(who, found)
         talk = _talk(session, who, id_, found)
     # What a browser fetches in advance nobody has read yet.
     if any(one.unread for one in found) and "prefetch" not in request.headers.get("Sec-Purpose", ""):
         with archive.transaction() as session:
-            tickets.mark_seen(session, who.user.id, found)
+            tickets.mark_seen(session, who.user.id, [one for one in found if _marks(who, one)])
     with archive.reading() as session:
         page = listed(session, who, where)
     return render_template("conversations/show.html", page=page, talk=talk)
+
+
+def _marks(who: Visitor, one: Ticket) -> bool:
+    """Whether reading it counts: what an auditor reads stays new to those whose it is, and to the auditor, too."""
+    return not who.viewer.auditor or who.viewer.belongs(one.scope)
 
 
 def worked_on(session: Session, viewer: Viewer, id_: int) -> tuple[int, list[Ticket]]:
@@ -133,11 +146,13 @@ def worked_on(session: Session, viewer: Viewer, id_: int) -> tuple[int, list[Tic
     return (id_, found) if into is None else (into, tickets.of_conversation(session, viewer, into))
 
 
-def _natural_place(who: Visitor, found: list[Ticket]) -> Place:
-    process = who.process_of(found[0].scope)
-    where = place(who, process.slug if process else "mine")
+def natural_place(who: Visitor, found: list[Ticket]) -> Place:
+    """The list where somebody would look for a conversation."""
+    scope = found[0].scope
+    process = who.process_of(scope)
+    where = place(who, process.slug if process else "mine" if scope == who.own_scope else "all")
     if where is None:
-        raise LookupError(found[0].scope)
+        raise LookupError(scope)
     return where
 
 
@@ -145,7 +160,9 @@ def _natural_place(who: Visitor, found: list[Ticket]) -> Place:
 class Reach:
     """Who sees mails of a conversation, and where those came from."""
 
-    process: Process | None  # None: the visitor alone
+    name: str  # of the process or case, or that it is the visitor, alone or not
+    private: bool  # nobody else sees it
+    process: Process | None
     members: tuple[str, ...]
     bindings: tuple[str, ...]
     import_mode: bool  # all of it was there before
@@ -176,6 +193,10 @@ class Talk:
     later: bool
     newest: int  # when anything last happened in it, UTC ms
     reach: list[Reach]
+    handed: list[Handed]  # so far as the visitor may know of it
+    may_hand_over: bool
+    restricted_to: list[str] | None  # the names of those who see it; None: it is not restricted
+    may_restrict: bool
 
 
 def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk:
@@ -189,6 +210,8 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
     seen = tickets.seen_until(session, who.user.id, found)
     at, as_text, pictures = number("at"), number("text"), number("pictures")
     everywhere = {one.scope for deliveries in reached.values() for one in deliveries}
+    handed = handed_over.of_conversation(session, who, id_, office().now())
+    called = _names(session, who, everywhere, handed)
     mails: list[Shown] = []
     some_new = False
     for one, letter in zip(some, letters.letters(office().archive, session, some), strict=True):
@@ -203,14 +226,21 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
                 one.id == as_text,
                 mail_frame.address(who.user.id, one.id, pictures=one.id == pictures),
                 one.id == pictures,
-                tuple(_name(who, delivery.scope) for delivery in came_to) if partly else (),
+                tuple(called.get(delivery.scope, "") for delivery in came_to) if partly else (),
             )
         )
         some_new = some_new or new
     count, newest = max(one.messages for one in found), max(one.last_at for one in found)
     subject = next((one.subject for one in found if one.subject), "")
-    reach = _reach(session, who, [one for deliveries in reached.values() for one in deliveries])
-    return Talk(id_, subject, max(count, len(mails)), mails, earlier, before is not None, newest, reach)
+    reach = _reach(session, who, [one for deliveries in reached.values() for one in deliveries], called)
+    may_hand_over = bool(handing.sources(session, who.viewer, id_))
+    count = max(count, len(mails))
+    there = restricting.of_conversation(session, who.viewer, id_)
+    named = names.of_scopes(session, map(scopes.user_scope, there.members)) if there else {}
+    return Talk(
+        id_, subject, count, mails, earlier, before is not None, newest, reach, handed, may_hand_over,
+        in_order(named.values()) if there else None, restricting.may_restrict(session, who.viewer, id_),
+    )  # fmt: skip
 
 
 def number(name: str) -> int | None:
@@ -220,21 +250,30 @@ def number(name: str) -> int | None:
     return int(text) if fine else None
 
 
-def _name(who: Visitor, scope: str) -> str:
-    process = who.process_of(scope)
-    return process.name if process else gettext("you alone")
+def _names(session: Session, who: Visitor, some: set[str], handed: list[Handed]) -> dict[str, str]:
+    """What scopes are called for the visitor."""
+    called = names.of_scopes(session, some)
+    shared = any(who.own_scope in (each.one.from_scope, each.one.to_scope) for each in handed)
+    called[who.own_scope] = gettext("you") if shared else gettext("you alone")
+    return called
 
 
-def _reach(session: Session, who: Visitor, deliveries: list[messages.Delivery]) -> list[Reach]:
+def _reach(
+    session: Session, who: Visitor, deliveries: list[messages.Delivery], called: Mapping[str, str]
+) -> list[Reach]:
     sources: dict[str, dict[str, None]] = {}
     for one in deliveries:
-        sources.setdefault(one.scope, {})[one.binding] = None
+        came_from = sources.setdefault(one.scope, {})
+        if one.hand_over is None:  # else whose mailbox it came from is nobody's business
+            came_from[one.binding] = None
     of_processes = {scope: who.process_of(scope) for scope in sources}
-    names = processes.members(session, [one.id for one in of_processes.values() if one])
+    reading = processes.members(session, [one.id for one in of_processes.values() if one])
     return [
         Reach(
+            called.get(scope, ""),
+            scope == who.own_scope and called[scope] == gettext("you alone"),
             process,
-            names.get(process.id, ()) if process else (),
+            reading.get(process.id, ()) if process else (),
             tuple(sources[scope]),
             all(one.import_mode for one in deliveries if one.scope == scope),
         )
@@ -263,7 +302,7 @@ def _mark(id_: int, done: str, mark: Callable[[Session, int, list[Ticket]], None
         mark(session, who.user.id, found)
     if not found:
         abort(404)
-    where = place(who, request.form.get("in", "")) or _natural_place(who, found)
+    where = place(who, request.form.get("in", "")) or natural_place(who, found)
     if "undo" not in request.form:  # what undoes it needs no undoing
         flash(json.dumps({"done": done, "id": str(now), "until": until, "in": where.key}), "marked")
     return redirect(where.url, 303)

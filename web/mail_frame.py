@@ -21,7 +21,7 @@ from archive.post.messages import Message
 from archive.store.archive import Session
 from archive.store.packs import Damaged
 
-from . import letters, safe_html
+from . import audit, letters, safe_html
 from .language import code, ngettext, speak
 from .safe_html import TooTangled
 from .visit import office, public
@@ -88,6 +88,7 @@ def show(id_: int) -> ResponseReturnValue:
     """The HTML, made harmless; its text where that cannot be done."""
     user, (pictures, language) = _said("mail frame", id_)
     speak(language)
+    audit.frame(user, id_)
     archive = office().archive
     try:
         with archive.reading() as session, _opened(session, id_, user) as (raw, mail):

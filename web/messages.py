@@ -89,13 +89,15 @@ def _fields(block: bytes) -> list[tuple[str, str]]:
 
 @blueprint.get("/messages/<number:id_>/source")
 def source(id_: int) -> ResponseReturnValue:
-    """The mail as it came, in letters."""
+    """The mail as it came, in letters; as it was written, where no copy may be seen."""
     with office().archive.reading() as session:
         found = _found(session, id_)
-        raw = _whole(session, found, _copies(session, id_))
+        copies = _copies(session, id_)
+        raw = _whole(session, found, copies)
     with raw:
         text = readable(raw.read(SOURCE_SHOWN))
-    return render_template("messages/source.html", message=found, text=text, cut=found.size > SOURCE_SHOWN)
+    cut = found.size > SOURCE_SHOWN
+    return render_template("messages/source.html", message=found, text=text, cut=cut, copied=bool(copies))
 
 
 def readable(begins: bytes) -> str:
@@ -127,7 +129,7 @@ def _whole(session: Session, found: Message, copies: list[Copy]) -> IO[bytes]:
     archive = office().archive
     file = tempfile.SpooledTemporaryFile(_SPOOLED)  # noqa: SIM115  closed by whoever reads it
     try:
-        pieces = messages.raw(archive, session, copies[0]) if copies else messages.content(archive, session, found.id)
+        pieces = messages.raw(archive, session, copies[0]) if copies else messages.written(archive, session, found.id)
         for piece in pieces:
             file.write(piece)
     except (Damaged, LookupError):

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from archive.people import processes
+from archive.people import members, processes
+from archive.people.members import Assumed
 from archive.people.processes import Process
 from archive.post import bindings
 from archive.post.bindings import Binding
 
+from .members import may_manage
 from .rail import may_look_after
 from .visit import office, visitor
 
@@ -23,7 +25,10 @@ class Shown:
     process: Process
     members: tuple[str, ...]
     bindings: tuple[Binding, ...]
-    mine: bool  # the visitor belongs to it, and may read its mail
+    mine: bool  # the visitor may read its mail
+    managed: bool  # and may say who belongs to it
+    hands_in: bool  # may hand mail to it, and reads none
+    assumed: tuple[Assumed, ...]  # roles that people gave to themselves lately; for those who belong to it
 
 
 @blueprint.get("/processes")
@@ -31,17 +36,21 @@ def show() -> ResponseReturnValue:
     """The processes one belongs to, and one's own mailboxes; for admins all, for none of them a mail more."""
     who = visitor()
     with office().archive.reading() as session:
-        every = processes.every(session) if who.user.admin else list(who.processes)
-        members = processes.members(session, [one.id for one in every])
+        every = processes.every(session) if who.user.admin else [*who.processes, *who.hands_in]
+        reading = processes.members(session, [one.id for one in every])
+        told = members.assumed(session, [one.id for one in every], office().now())
         watched = [one for one in bindings.every(session) if may_look_after(who, one)]
         boxes = [one for one in bindings.mailboxes(session) if who.user.admin or one.owner == who.user.id]
     mine = {one.id for one in who.processes}
     shown = [
         Shown(
             one,
-            members.get(one.id, ()),
+            reading.get(one.id, ()),
             tuple(binding for binding in watched if binding.process == one.id),
             one.id in mine,
+            may_manage(who, one),
+            one in who.hands_in,
+            tuple(told.get(one.id, ())) if one.id in mine or may_manage(who, one) else (),
         )
         for one in every
     ]

@@ -49,7 +49,7 @@ def rail() -> Rail | None:
     if visitor is None:
         return None
     with office().archive.reading() as session:
-        unread = tickets.unread_counts(session, visitor.viewer, sorted(visitor.viewer.scopes or ()), COUNTED)
+        unread = tickets.unread_counts(session, visitor.viewer, visitor.viewer.own_scopes, COUNTED)
         troubled = sum(1 for one in bindings.in_trouble(session) if may_look_after(visitor, one))
         late = tuple(one for one in lateness.late(session, office().now()) if may_look_after(visitor, one.binding))
     everything = Entry("all", gettext("All mail"), url_for("conversations.everything"), sum(unread.values()), 0)
@@ -78,4 +78,4 @@ def may_look_after(visitor: Visitor, one: bindings.Binding) -> bool:
     """
     if one.desk_of is not None:
         return visitor.user.admin or one.mailbox.owner == visitor.user.id
-    return visitor.user.admin or visitor.viewer.sees(one.scope) or one.mailbox.owner == visitor.user.id
+    return visitor.user.admin or visitor.viewer.belongs(one.scope) or one.mailbox.owner == visitor.user.id

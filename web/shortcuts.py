@@ -18,6 +18,7 @@ KEYS = {
     "next-mail": "n",
     "previous-mail": "p",
     "unread": "u",
+    "hand-over": "h",
     "undo": "z",
     "search": "/",
     "help": "?",
@@ -62,6 +63,7 @@ class Shortcuts:
                 [
                     (gettext("Next mail"), [keys["next-mail"]]),
                     (gettext("Previous mail"), [keys["previous-mail"]]),
+                    (gettext("Hand over"), [keys["hand-over"]]),
                     (gettext("One step back"), ["Esc"]),
                     (gettext("Undo"), [keys["undo"]]),
                 ],
@@ -91,6 +93,7 @@ def names() -> dict[str, str]:
         "next-mail": gettext("Next mail"),
         "previous-mail": gettext("Previous mail"),
         "unread": gettext("Mark as read or unread"),
+        "hand-over": gettext("Hand over"),
         "undo": gettext("Undo"),
         "search": gettext("Search"),
         "help": gettext("Keys"),

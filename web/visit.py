@@ -11,7 +11,7 @@ from archive.people import processes, scopes, sessions, users
 from archive.people.processes import Process
 from archive.people.scopes import Viewer
 from archive.people.users import User
-from archive.store.archive import Archive
+from archive.store.archive import Archive, Session
 
 from .laundry import Laundry
 
@@ -35,11 +35,18 @@ class Visitor:
 
     user: User
     viewer: Viewer
-    processes: tuple[Process, ...]
+    processes: tuple[Process, ...]  # whose mail one reads; of an auditor all
+    hands_in: tuple[Process, ...] = ()  # to which one hands mail, and reads none of it
+    watched: frozenset[str] = frozenset()  # of an auditor: the scopes of all processes and people
 
     def process_of(self, scope: str) -> Process | None:
         """The process of a scope, where this visitor belongs to it."""
         return next((one for one in self.processes if scopes.process_scope(one.id) == scope), None)
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes whose mail lists show."""
+        return tuple(sorted(self.viewer.own_scopes | self.watched))
 
     @property
     def own_scope(self) -> str:
@@ -93,12 +100,25 @@ def _find(token: str) -> Visitor | None:
         user = users.get(session, found.user) if found else None
         if found is None or user is None:
             return None
-        visitor = Visitor(user, scopes.viewer(session, user.id), tuple(processes.of_member(session, user.id)))
+        visitor = _visitor(session, user)
     # What a page asks by itself is no sign that anybody is there.
     if now - found.seen_at > sessions.SEEN_EVERY_MS and request.endpoint != "live.news":
         with archive.transaction() as session:
             sessions.touch(session, token, now)
     return visitor
+
+
+def _visitor(session: Session, user: User) -> Visitor:
+    viewer = scopes.viewer(session, user.id)
+    mine = processes.of_member(session, user.id)
+    reads = tuple(one for one in mine if viewer.belongs(scopes.process_scope(one.id)))
+    hands_in = tuple(one for one in mine if one not in reads)
+    if not viewer.auditor:
+        return Visitor(user, viewer, reads, hands_in)
+    every = tuple(processes.every(session))
+    people = {scopes.user_scope(one.id) for one in users.every(session)}
+    watched = people | {scopes.process_scope(one.id) for one in every}
+    return Visitor(user, viewer, every, hands_in, frozenset(watched))
 
 
 def visitor_or_none() -> Visitor | None:

@@ -3,8 +3,9 @@
 import click
 
 from ..events import log
-from ..front import Front, as_json, json_option, now, pass_front, plain
-from ..people import processes
+from ..front import Front, as_json, json_option, now, pass_front, plain, when
+from ..people import members, processes, users
+from ..people.roles import Role
 from ..store.archive import Session
 
 
@@ -100,11 +101,96 @@ def remove_address(front: Front, slug: str, address_: str) -> None:
         processes.remove_address(session, named(session, slug), address_, log.OPERATOR, now())
 
 
+ROLES = {"hands-in": Role.HANDS_IN, **{role.name.lower(): role for role in Role if role is not Role.HANDS_IN}}
+
+
+@process.group()
+def member() -> None:
+    """Who belongs to a process, and what they may do there.
+
+    \b
+    hands-in  hands mail to the process, and reads none of it
+    reads     reads its mail
+    works     on its tickets, too
+    sends     from its addresses, too
+    manages   its members, folders and rules, too
+
+    \b
+    Example:
+      postroom process member add helpdesk bernd@example.org --role works
+    """
+
+
+@member.command(name="add")
+@click.argument("slug")
+@click.argument("email")
+@click.option("--role", type=click.Choice(list(ROLES)), default="works", show_default=True, help="What they may do.")
+@pass_front
+def add_member(front: Front, slug: str, email: str, role: str) -> None:
+    """Add somebody to a process, or give a member another role.
+
+    \b
+    Example:
+      postroom process member add helpdesk bernd@example.org --role sends
+    """
+    with front.archive().transaction() as session:
+        of, who = named(session, slug), _user(session, email)
+        members.give(session, of.id, who.id, ROLES[role], log.OPERATOR, now())
+    click.echo(f"{who.email}  {role}  {of.slug}")
+
+
+@member.command(name="remove")
+@click.argument("slug")
+@click.argument("email")
+@pass_front
+def remove_member(front: Front, slug: str, email: str) -> None:
+    """Take somebody out of a process; what they did there stays.
+
+    \b
+    Example:
+      postroom process member remove helpdesk bernd@example.org
+    """
+    with front.archive().transaction() as session:
+        of = named(session, slug)
+        who = next((one for one in users.every(session) if one.email == email.strip().lower()), None)
+        if who is None or members.remove(session, of.id, who.id, log.OPERATOR, now()) is None:
+            raise processes.ProcessTrouble(f"{email} does not belong to {slug}.")
+    click.echo(f"{who.email} does not belong to {of.slug} any more.")
+
+
+@member.command(name="list")
+@click.argument("slug")
+@json_option
+@pass_front
+def list_members(front: Front, slug: str, as_lines: bool) -> None:
+    """List who belongs to a process.
+
+    \b
+    Example:
+      postroom process member list helpdesk --json
+    """
+    with front.archive().reading() as session:
+        found = members.every(session, named(session, slug).id)
+    names = {role: name for name, role in ROLES.items()}
+    for one in found:
+        if as_lines:
+            as_json({"email": one.email, "name": one.name, "role": names[one.role], "since": when(one.since)})
+        else:
+            click.echo(f"{one.email}  {plain(one.name)}  {names[one.role]}  since {when(one.since)}")
+
+
 def named(session: Session, slug: str) -> processes.Process:
     """The process of this slug; ProcessTrouble where there is none."""
     found = processes.by_slug(session, slug)
     if found is None:
         raise processes.ProcessTrouble(f"There is no process {slug}. See: postroom process list")
+    return found
+
+
+def _user(session: Session, email: str) -> users.User:
+    found = users.by_email(session, email)
+    if found is None:
+        raise users.UserTrouble(f"There is no user {email}. Add one first: postroom user add {email} --name NAME")
     return found
 
 

@@ -75,6 +75,7 @@ PROVED: Mapping[str, Proved] = {
     "process": Proved(schema.process, "id"),
     "process_address": Proved(schema.process_address, "process", ("address",)),
     "membership": Proved(schema.membership, "process", ("user",)),
+    "assumed_role": Proved(schema.assumed_role, "id"),
     "provider": Proved(schema.provider, "id"),
     "mailbox": Proved(schema.mailbox, "id"),
     "binding": Proved(schema.binding, "id", without=_OPERATION),
@@ -99,8 +100,10 @@ PROVED: Mapping[str, Proved] = {
     "reminder": Proved(schema.reminder, "id"),
     "absence": Proved(schema.absence, "id"),
     "hand_over": Proved(schema.hand_over, "id"),
+    "hand_over_message": Proved(schema.hand_over_message, "hand_over", ("message",)),
     "restriction": Proved(schema.restriction, "id"),
     "restriction_member": Proved(schema.restriction_member, "restriction", ("user",)),
+    "restriction_scope": Proved(schema.restriction_scope, "restriction", ("message", "scope")),
     "answer": Proved(schema.answer, "message", ("by_message",)),
     "rule": Proved(schema.rule, "id", without=frozenset({"trouble"})),  # true of the moment
     "rule_binding": Proved(schema.rule_binding, "rule", ("binding",)),

@@ -137,9 +137,14 @@ def _streamed_key(content: Raw, secret: bytes) -> bytes:
     return keyed_hash((content[start : start + _STEP] for start in range(0, len(content), _STEP)), secret)
 
 
+def hashing(secret: bytes) -> hmac.HMAC:
+    """A keyed hash that is given its bytes by and by (`update`, `digest`)."""
+    return hmac.new(secret, digestmod="sha256")
+
+
 def keyed_hash(pieces: Iterable[bytes], secret: bytes) -> bytes:
     """HMAC-SHA-256 of bytes in pieces: tells whether two are the same, useless without the key."""
-    digest = hmac.new(secret, digestmod="sha256")
+    digest = hashing(secret)
     for piece in pieces:
         digest.update(piece)
     return digest.digest()

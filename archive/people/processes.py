@@ -125,17 +125,21 @@ def by_slug(session: Session, slug: str) -> Process | None:
 
 
 def of_member(session: Session, user_id: int) -> list[Process]:
-    """The processes somebody belongs to, by name."""
+    """The processes somebody belongs to, by name; also where that one may only hand mail in."""
     mine = set(session.scalars(select(membership.c.process).where(membership.c.user == user_id)))
     return [one for one in every(session) if one.id in mine]
 
 
 def members(session: Session, processes: Iterable[int]) -> dict[int, tuple[str, ...]]:
-    """The names of those who belong to each of these processes."""
+    """The names of those who see the mail of each of these processes."""
     query = (
         select(membership.c.process, user.c.name)
         .join(user, user.c.id == membership.c.user)
-        .where(membership.c.process.in_(sorted(set(processes))), user.c.disabled_at.is_(None))
+        .where(
+            membership.c.process.in_(sorted(set(processes))),
+            membership.c.role.in_([role.value for role in Role if role >= Role.READS]),
+            user.c.disabled_at.is_(None),
+        )
     )
     found: dict[int, tuple[str, ...]] = {}
     for row in session.execute(query.order_by(user.c.name)):

@@ -8,11 +8,11 @@ from typing import cast
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from ..events import log, proof
 from ..store.archive import Session
-from ..store.schema import sign_in_link, sign_in_try, user
+from ..store.schema import sign_in_link, sign_in_try, user, web_session
 
 LINK_LIVES_MS = 7 * 24 * 3600 * 1000
 TRIES = 10  # failed sign-ins for one account, or 10 times as many from one address, within the window
@@ -41,6 +41,8 @@ class User:
     density: str | None = None
     shortcuts: str | None = None  # JSON, as the pages keep it
     tour: int | None = None  # the step of the first tour this user is at; 0: done with it; None: not begun
+    auditor: bool = False
+    disabled_at: int | None = None  # UTC ms
 
 
 def folded(email: str) -> str:
@@ -51,16 +53,26 @@ def folded(email: str) -> str:
     return email
 
 
-def add(session: Session, email: str, name: str, now: int, *, admin: bool = False, actor: str = log.OPERATOR) -> int:
+def add(
+    session: Session,
+    email: str,
+    name: str,
+    now: int,
+    *,
+    admin: bool = False,
+    auditor: bool = False,
+    actor: str = log.OPERATOR,
+) -> int:
     """A new user's id; UserTrouble where the address is taken or none."""
     email = folded(email)
     if not name.strip():
         raise UserTrouble("A user needs a name.")
     if session.scalar(select(user.c.id).where(user.c.email == email)):
         raise UserTrouble(f"There is a user {email} already.")
-    row = {"email": email, "name": name.strip(), "admin": admin, "created_at": now}
+    row = {"email": email, "name": name.strip(), "admin": admin, "auditor": auditor or None, "created_at": now}
     made = cast(int, session.scalar(insert(user).values(**row).returning(user.c.id)))
-    details, rows = {"email": email, "admin": admin}, proof.of_ids(session, "user", [made])
+    details = {"email": email, "admin": admin, **({"auditor": True} if auditor else {})}
+    rows = proof.of_ids(session, "user", [made])
     log.write(session, [log.Event("user.added", actor, f"user:{made}", details, rows)], now)
     return made
 
@@ -86,8 +98,55 @@ def by_email(session: Session, email: str) -> User | None:
 def _user(row: Row[tuple[object, ...]]) -> User:
     return User(
         row.id, row.email, row.name, row.admin, row.language, row.zone, row.password is not None,
-        row.theme, row.density, row.shortcuts, row.tour,
+        row.theme, row.density, row.shortcuts, row.tour, bool(row.auditor), row.disabled_at,
     )  # fmt: skip
+
+
+def set_auditor(session: Session, id_: int, auditor: bool, now: int, actor: str = log.OPERATOR) -> None:
+    """Let somebody read all mail of the house, each reading being an event; or no longer. UserTrouble as `_found`."""
+    before = _found(session, id_)
+    if before.auditor == auditor:
+        return
+    session.execute(update(user).where(user.c.id == id_).values(auditor=auditor or None))
+    kind = "user.auditor_made" if auditor else "user.auditor_ended"
+    _tell(session, kind, id_, actor, now)
+
+
+def disable(session: Session, id_: int, now: int, actor: str = log.OPERATOR) -> None:
+    """Nobody signs in as this user any more, and whoever is signed in is so no longer; what they did stays.
+
+    UserTrouble where it is the last admin, or there is no such user.
+    """
+    before = _found(session, id_)
+    if before.disabled_at is not None:
+        return
+    others = select(user.c.id).where(user.c.admin.is_(True), user.c.disabled_at.is_(None), user.c.id != id_)
+    if before.admin and session.scalar(others.limit(1)) is None:
+        raise UserTrouble(f"{before.email} is the last admin. Add another one first.")
+    session.execute(update(user).where(user.c.id == id_).values(disabled_at=now))
+    session.execute(delete(web_session).where(web_session.c.user == id_))
+    unused = sign_in_link.c.used_at.is_(None)
+    session.execute(update(sign_in_link).where(sign_in_link.c.user == id_, unused).values(used_at=now))
+    _tell(session, "user.disabled", id_, actor, now)
+
+
+def enable(session: Session, id_: int, now: int, actor: str = log.OPERATOR) -> None:
+    """Let somebody sign in again; UserTrouble where there is no such user."""
+    if _found(session, id_).disabled_at is None:
+        return
+    session.execute(update(user).where(user.c.id == id_).values(disabled_at=None))
+    _tell(session, "user.enabled", id_, actor, now)
+
+
+def _found(session: Session, id_: int) -> User:
+    row = session.execute(select(user).where(user.c.id == id_)).first()
+    if row is None:
+        raise UserTrouble("There is no such user.")
+    return _user(row)
+
+
+def _tell(session: Session, kind: str, id_: int, actor: str, now: int) -> None:
+    log.write(session, [log.Event(kind, actor, f"user:{id_}", rows=proof.of_ids(session, "user", [id_]))], now)
 
 
 def set_display(

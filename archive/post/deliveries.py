@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, select
 
 from ..events import proof
+from ..people.scopes import RESTRICTED
 from ..search import index
 from ..search.words import Words
 from ..store.archive import Session
@@ -43,12 +44,12 @@ def give(
     import_mode: bool = False,
     words: WordsOf = not_at_hand,
 ) -> tuple[list[int], proof.Digests]:
-    """Let a scope see messages, and give it a ticket for each conversation; UTC ms.
+    """Let a scope see messages, and give it a ticket for each conversation; UTC ms. Not what is restricted to others.
 
     Returns those it could not see before, and what the caller's event has to answer for.
     """
     wanted = sorted(set(messages))
-    had = set(having(session, wanted, scope))
+    had = {*having(session, wanted, scope), *_restricted(session, wanted)}
     reached = [id_ for id_ in wanted if id_ not in had]
     if not reached:
         return [], {}
@@ -100,6 +101,14 @@ def take_back(
     return taken, made
 
 
+def recount(session: Session, scope: str, conversation_: int, actor: str, now: int, details: Mapping[str, Any]) -> None:
+    """Let a scope's ticket show what the scope sees of a conversation now; `details` say why, in its history."""
+    of = session.execute(select(ticket).where(ticket.c.scope == scope, ticket.c.conversation == conversation_)).first()
+    shown = _shown(session, scope, conversation_)
+    if of is not None and shown:
+        changes.change(session, of.id, "recounted", actor, shown, now, details=details)
+
+
 def having(session: Session, messages: Iterable[int], scope: str) -> list[int]:
     """Which of these messages a scope sees."""
     wanted = sorted(set(messages))
@@ -108,6 +117,15 @@ def having(session: Session, messages: Iterable[int], scope: str) -> list[int]:
         some = message_scope.c.message.in_(wanted[start : start + _CHUNK])
         found += session.scalars(select(message_scope.c.message).where(some, message_scope.c.scope == scope))
     return sorted(found)
+
+
+def _restricted(session: Session, messages: Sequence[int]) -> list[int]:
+    found: list[int] = []
+    for start in range(0, len(messages), _CHUNK):
+        some = message_scope.c.message.in_(messages[start : start + _CHUNK])
+        restricted = message_scope.c.scope.like(f"{RESTRICTED}%")
+        found += session.scalars(select(message_scope.c.message).where(some, restricted))
+    return found
 
 
 def of_conversation(session: Session, conversation_: int, scope: str) -> list[int]:

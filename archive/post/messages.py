@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, select
 
 from ..mail import identity
-from ..people.scopes import Viewer, visible
+from ..people.scopes import Viewer, visible, visible_copy
 from ..store.archive import Archive, Session
 from ..store.packs import Damaged, Place
 from ..store.schema import attachment, binding, blob, delivery, mailbox, message, quarantine, receipt, source
@@ -178,6 +178,7 @@ class Delivery:
     at: int
     origin: Origin
     import_mode: bool = False  # it was there before: whoever sends or notifies leaves it alone
+    hand_over: int | None = None  # by which it was handed over; then it came from nobody else's mailbox
 
     @property
     def binding(self) -> str:
@@ -195,7 +196,7 @@ def deliveries(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict
     found: dict[int, list[Delivery]] = {}
     for row in session.execute(query):
         if visible_to.sees(row.scope):
-            one = Delivery(row.message, row.scope, row.at, origin(row), bool(row.import_mode))
+            one = Delivery(row.message, row.scope, row.at, origin(row), bool(row.import_mode), row.hand_over)
             found.setdefault(row.message, []).append(one)
     return found
 
@@ -248,8 +249,7 @@ def _copies(
     query = _COPIES.where(condition)
     if limit is not None:
         query = query.limit(limit)
-    if visible_to.scopes is not None:
-        query = query.where(receipt.c.scope.in_(sorted(visible_to.scopes)))
+    query = query.where(visible_copy(visible_to))
     for row in session.execute(query):
         yield Copy(
             row.id, row.message, row.scope, origin(row), row.sha256, row.size, row.trace, row.received_at,
@@ -332,6 +332,20 @@ def content(archive: Archive, session: Session, id_: int) -> Iterator[bytes]:
     if found is None:
         raise LookupError(f"message {id_}")
     return contents.read(archive, archive.keys.get(found.blobs), found)
+
+
+def written(archive: Archive, session: Session, id_: int) -> Iterator[bytes]:
+    """A message as its author wrote it, for whoever may see no copy: without anything transport added. Damaged, at the
+    latest after the last piece, where it is not what its content key says; LookupError."""
+    row = session.execute(select(message.c.content_key).where(message.c.id == id_)).first()
+    if row is None:
+        raise LookupError(f"message {id_}")
+    digest = identity.hashing(archive.key.content_hash_key)
+    for piece in content(archive, session, id_):
+        digest.update(piece)
+        yield piece
+    if digest.digest() != row.content_key:
+        raise Damaged(f"Message {id_}: its content is not what was received.")
 
 
 def trace(archive: Archive, session: Session, of: Copy) -> bytes:

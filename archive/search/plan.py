@@ -239,7 +239,7 @@ def narrowed(planned: Plan, visible_to: Viewer, id_: str) -> tuple[list[str], di
     if planned.unread is not None:
         conditions.append(("" if planned.unread else "NOT ") + _UNREAD.format(id_))
         values["user"] = visible_to.user
-        values["scopes"] = sorted(visible_to.scopes or ())
+        values["scopes"] = sorted(visible_to.own_scopes)
     if planned.unsure and visible_to.scopes is not None:
         conditions.append(f"EXISTS (SELECT 1 FROM message_scope WHERE message = {id_} AND scope IN :scopes)")  # noqa: S608
         values["scopes"] = sorted(visible_to.scopes)

@@ -18,6 +18,7 @@ import snowballstemmer  # type: ignore[import-untyped]
 
 from .. import extraction
 from ..mail import reader
+from ..mail.facts import Facts
 
 LANGUAGES = {"en": "english", "cs": "czech", "pl": "polish", "es": "spanish", "ru": "russian"}
 PREPARED = (3, 4)  # letters: a beginning of so many is a token of its own
@@ -58,6 +59,12 @@ class Words:
     names: str  # of attachments
     enclosed: str = ""  # text of attachments
     full: bool = False
+
+
+def at_once(id_: int, facts: Facts) -> Words:
+    """What a message is found by at once, of what our reader says of it."""
+    names = "\n".join(name for _, name, _ in facts.attachments)
+    return Words(id_, facts.subject, facts.sender, facts.to, facts.copied, facts.body, names)
 
 
 def fold(text: str) -> str:

@@ -129,6 +129,18 @@ membership = Table(
     Column("since", Time, nullable=False),
 )
 
+# A role that somebody gave to themselves: the others of the process are told of it, also when it has been given up.
+assumed_role = Table(
+    "assumed_role",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("process", Id, ForeignKey("process.id"), nullable=False, index=True),
+    Column("user", Id, ForeignKey("user.id"), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("at", Time, nullable=False),
+    Column("ended_at", Time),
+)
+
 # --- mailboxes ------------------------------------------------------------------------------------------------
 
 # Who gives tokens for mailboxes without a password (OAuth 2.0, RFC 6749), and as what we are known there.
@@ -571,6 +583,12 @@ ticket = Table(
         sqlite_where=text("done_at IS NOT NULL"),
         postgresql_where=text("done_at IS NOT NULL"),
     ),
+    Index(
+        "ix_ticket_restriction",
+        "restriction",
+        sqlite_where=text("restriction IS NOT NULL"),
+        postgresql_where=text("restriction IS NOT NULL"),
+    ),
     # What comes back by itself.
     Index(
         "ix_ticket_waiting_until",
@@ -704,6 +722,15 @@ hand_over = Table(
     Index(None, "to_scope", "at"),
 )
 
+# What was handed over, also of it what the other had already.
+hand_over_message = Table(
+    "hand_over_message",
+    metadata,
+    Column("hand_over", Id, ForeignKey("hand_over.id"), primary_key=True),
+    Column("message", Id, ForeignKey("message.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
 # A conversation or case that only those see who are named: its mail has the scope restricted:ID and no other.
 restriction = Table(
     "restriction",
@@ -722,6 +749,16 @@ restriction_member = Table(
     metadata,
     Column("restriction", Id, ForeignKey("restriction.id"), primary_key=True),
     Column("user", Id, ForeignKey("user.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
+# The scopes that mail under a restriction had before, and gets back.
+restriction_scope = Table(
+    "restriction_scope",
+    metadata,
+    Column("restriction", Id, ForeignKey("restriction.id"), primary_key=True),
+    Column("message", Id, ForeignKey("message.id"), primary_key=True),
+    Column("scope", String(32), primary_key=True),
     sqlite_with_rowid=False,
 )
 

@@ -376,7 +376,7 @@ def take_out(
         return False
     gone: proof.Digests = {"case_item": {f"{of.id}/{kind}/{item}": None}}
     given = _messages_of(session, kind, item) or _seen_by(session, of)  # of a ticket that is no more: what is left over
-    left = set(given) - held(session, of, given)
+    left = set(given) - held(session, of.id, given)
     taken, digests = deliveries.take_back(session, left, of.scope, by, now, words=words)
     _touch(session, of, now)
     details = {"kind": kind, "item": item, "messages": [str(one) for one in taken]}
@@ -392,10 +392,10 @@ def _seen_by(session: Session, of: Case) -> list[int]:
     return list(session.scalars(select(message_scope.c.message).where(message_scope.c.scope == of.scope)))
 
 
-def held(session: Session, of: Case, messages: Iterable[int]) -> set[int]:
+def held(session: Session, id_: int, messages: Iterable[int]) -> set[int]:
     """Which of these messages a case sees for something that is filed, or was handed over to it and not withdrawn."""
     wanted = sorted(set(messages))
-    items = case_item.c.case == of.id
+    items = case_item.c.case == id_
     found = {
         int(one.partition("/")[0])
         for one in session.scalars(select(case_item.c.item).where(items, case_item.c.kind.in_((MESSAGE, ATTACHMENT))))
@@ -416,7 +416,7 @@ def held(session: Session, of: Case, messages: Iterable[int]) -> set[int]:
         handed = (
             select(message.c.id)
             .join(hand_over, hand_over.c.conversation == message.c.conversation)
-            .where(message.c.id.in_(some), hand_over.c.to_scope == of.scope, hand_over.c.withdrawn_at.is_(None))
+            .where(message.c.id.in_(some), hand_over.c.to_scope == case_scope(id_), hand_over.c.withdrawn_at.is_(None))
         )
         found |= set(session.scalars(handed))
     return found & set(wanted)

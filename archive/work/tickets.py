@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Row, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, Row, and_, bindparam, func, or_, select, tuple_, update
 
 from ..events import proof
-from ..people.scopes import Viewer
+from ..people.scopes import Viewer, restriction_of, visible_ticket
 from ..store.archive import Session
 from ..store.dialects import insert_counted, insert_missing
 from ..store.schema import seen, ticket
@@ -213,24 +213,33 @@ def page(
         if not visible_to.sees(scope):
             continue
         # Scope by scope, so that each is a walk along the index, however many tickets there are.
-        query = _tickets(visible_to).where(ticket.c.scope == scope)
+        query = _tickets(visible_to).where(_of(scope))
         if after is not None:
             query = query.where(tuple_(ticket.c.last_at, ticket.c.id) < tuple_(after.last_at, after.id))
         query = query.order_by(ticket.c.last_at.desc(), ticket.c.id.desc()).limit(limit + 1)
         found.extend(_ticket(row) for row in session.execute(query))
-    found.sort(key=lambda one: (one.last_at, one.id), reverse=True)
-    return found[: limit + 1]
+    once = {one.id: one for one in found}  # under a restriction, and in the list of a process besides
+    return sorted(once.values(), key=lambda one: (one.last_at, one.id), reverse=True)[: limit + 1]
+
+
+def _of(scope: str) -> ColumnElement[bool]:
+    """The tickets of a scope; of a restriction, those it is on, whosever they are."""
+    restriction = restriction_of(scope)
+    return ticket.c.scope == scope if restriction is None else ticket.c.restriction == restriction
 
 
 def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> list[Ticket]:
     """The tickets on a conversation that may be seen."""
     query = _tickets(visible_to).where(ticket.c.conversation == conversation).order_by(ticket.c.scope)
-    return [one for one in map(_ticket, session.execute(query)) if visible_to.sees(one.scope)]
+    named = visible_to.restrictions
+    rows = session.execute(query)
+    return [_ticket(row) for row in rows if visible_to.sees(row.scope) or row.restriction in named]
 
 
 def _tickets(visible_to: Viewer):  # type: ignore[no-untyped-def]
     mine = and_(seen.c.ticket == ticket.c.id, seen.c.user == (visible_to.user or 0))
-    return select(ticket, or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at).label("unread")).outerjoin(seen, mine)
+    unread = or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at).label("unread")
+    return select(ticket, unread).outerjoin(seen, mine).where(visible_ticket(visible_to))
 
 
 def _ticket(row: Row[tuple[object, ...]]) -> Ticket:
@@ -245,9 +254,7 @@ def unread_counts(session: Session, visible_to: Viewer, scopes: Iterable[str], a
     found: dict[str, int] = {}
     for scope in scopes:
         if visible_to.sees(scope):
-            some = _tickets(visible_to).where(
-                ticket.c.scope == scope, or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at)
-            )
+            some = _tickets(visible_to).where(_of(scope), or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at))
             found[scope] = session.scalar(select(func.count()).select_from(some.limit(at_most).subquery())) or 0
     return found
 
@@ -284,11 +291,9 @@ def mark_unread(session: Session, user: int, tickets: Sequence[Ticket], until: i
 
 def newest(session: Session, visible_to: Viewer, scopes: Iterable[str]) -> int:
     """When anything last happened to tickets of these scopes, UTC ms; 0 where there are none."""
-    latest = (
-        session.scalar(select(func.max(ticket.c.last_at)).where(ticket.c.scope == scope))
-        for scope in set(scopes)
-        if visible_to.sees(scope)
-    )
+    # Not max(): with a second condition SQLite would look at all of them.
+    last = select(ticket.c.last_at).where(visible_ticket(visible_to)).order_by(ticket.c.last_at.desc()).limit(1)
+    latest = (session.scalar(last.where(_of(scope))) for scope in set(scopes) if visible_to.sees(scope))
     return max((one or 0 for one in latest), default=0)
 
 
@@ -299,6 +304,6 @@ def active_since(
     found: set[int] = set()
     for scope in set(scopes):
         if visible_to.sees(scope):
-            some = select(ticket.c.conversation).where(ticket.c.scope == scope, ticket.c.last_at > since)
+            some = select(ticket.c.conversation).where(_of(scope), ticket.c.last_at > since, visible_ticket(visible_to))
             found.update(session.scalars(some.limit(at_most)))
     return found

@@ -1,17 +1,21 @@
-"""Who gets which page: owner, colleague, stranger, admin and somebody who is not signed in, for every route."""
+"""Who gets which page, for every route: owner, colleague, stranger, admin, somebody who was just removed, somebody who
+only hands in, an auditor, and somebody who is not signed in."""
 
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select
 
+from archive.people import members, processes, scopes, users
+from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
-from archive.store.schema import ticket
+from archive.store.schema import event, ticket
+from archive.work import handing
 from web import mail_frame
 
 from .. import world
-from .conftest import NOW, Office
+from .conftest import NOW, Office, _hashed
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 
@@ -25,7 +29,13 @@ class Mail:
         (self.message,) = office.take("helpdesk", raw)
         self.conversation = office.conversation(self.message)
         self.held = office.quarantine("helpdesk", b"Subject: held\r\n\r\n")
+        (given,) = office.take("anna", world.mail(subject="given"))
         anna, at = office.users["anna"], "https://login.example"
+        with office.archive.transaction() as session:
+            self.handed = handing.hand(
+                office.archive, session, scopes.viewer(session, anna), office.conversation(given),
+                scopes.user_scope(anna), scopes.user_scope(office.users["bernd"]), "", NOW,
+            )  # fmt: skip
         ends = providers.Endpoints(f"{at}/authorize", f"{at}/token", None, "mail", None)
         with office.archive.transaction() as session:
             self.ticket = session.scalar(select(ticket.c.id).where(ticket.c.conversation == self.conversation))
@@ -45,10 +55,35 @@ class Mail:
             return mail_frame._inline_address(self.office.users.get(name, 0), self.message, "2")
 
 
+# Egon worked at Helpdesk until just now; Hana hands mail in there and reads none; Petra is the auditor.
+OTHERS = ("egon", "hana", "petra")
+SEES = {"anna", "dana", "petra"}  # whose pages may show the mail
+
+
+def hire(office: Office) -> None:
+    """Let there be the others. Egon is a member still."""
+    with office.archive.transaction() as session:
+        helpdesk = processes.by_slug(session, "helpdesk")
+        assert helpdesk
+        for name in OTHERS:
+            office.users[name] = users.add(session, f"{name}@demo.example", name.title(), NOW, auditor=name == "petra")
+            users.set_password(session, office.users[name], _hashed, NOW, "operator")
+        members.give(session, helpdesk.id, office.users["egon"], Role.MANAGES, "operator", NOW)
+        members.give(session, helpdesk.id, office.users["hana"], Role.HANDS_IN, "operator", NOW)
+
+
+def dismiss(office: Office) -> None:
+    """Egon belongs to Helpdesk no more."""
+    with office.archive.transaction() as session:
+        helpdesk = processes.by_slug(session, "helpdesk")
+        assert helpdesk
+        members.remove(session, helpdesk.id, office.users["egon"], "operator", NOW)
+
+
 Address = Callable[[Mail, str], str]
 SIGNED_IN, MEMBERS, LOOKS_AFTER, BY_TOKEN, PUBLIC = "signed in", "members", "looks after", "by token", "public"
 ADMINS, MONITORS, OWNER = "admins", "monitors", "owner"
-STEERS, NOBODY = "may decide", "nobody"
+STEERS, NOBODY, WORKERS, MANAGERS = "may decide", "nobody", "workers", "managers"
 
 # Every route needs an entry: method, for whom, and its address (of a mail, for a person).
 ENTRIES: dict[str, tuple[str, str, Address]] = {
@@ -57,6 +92,13 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "conversations.of_process": ("GET", MEMBERS, lambda m, _: "/processes/helpdesk"),
     "conversations.show": ("GET", MEMBERS, lambda m, _: f"/conversations/{m.conversation}"),
     "conversations.unread": ("POST", MEMBERS, lambda m, _: f"/conversations/{m.conversation}/unread"),
+    "handing.ask": ("GET", WORKERS, lambda m, _: f"/conversations/{m.conversation}/hand-over"),
+    "handing.hand": ("POST", WORKERS, lambda m, _: f"/conversations/{m.conversation}/hand-over"),
+    "handing.take_back": ("POST", OWNER, lambda m, _: f"/hand-overs/{m.handed}/take-back"),
+    "restricting.show": ("GET", MANAGERS, lambda m, _: f"/conversations/{m.conversation}/restriction"),
+    "restricting.decide": ("POST", NOBODY, lambda m, _: "/conversations/1/restriction"),  # would hide it from the rest
+    "restricting.end": ("POST", NOBODY, lambda m, _: "/restrictions/1/end"),
+    "handing.own": ("GET", SIGNED_IN, lambda m, _: "/handed-over"),
     "messages.show": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}"),
     "messages.header": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/headers"),
     "messages.source": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/source"),
@@ -95,6 +137,13 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "conversations.read": ("POST", MEMBERS, lambda m, _: f"/conversations/{m.conversation}/read"),
     "live.news": ("GET", SIGNED_IN, lambda m, _: f"/live?in=helpdesk&since=0&talk={m.conversation}&talk_since=0"),
     "processes.show": ("GET", SIGNED_IN, lambda m, _: "/processes"),
+    "members.show": ("GET", STEERS, lambda m, _: "/processes/helpdesk/members"),
+    "members.give": ("POST", STEERS, lambda m, _: "/processes/helpdesk/members"),
+    "people.show": ("GET", ADMINS, lambda m, _: "/people"),
+    "people.invite": ("POST", ADMINS, lambda m, _: "/people"),
+    "people.link": ("POST", NOBODY, lambda m, _: f"/people/{m.office.users['bernd']}/link"),  # he has a password
+    "people.disable": ("POST", ADMINS, lambda m, _: f"/people/{m.office.users['hana']}/disable"),
+    "people.enable": ("POST", ADMINS, lambda m, _: f"/people/{m.office.users['hana']}/enable"),
     "profile.show": ("GET", SIGNED_IN, lambda m, _: "/profile"),
     "profile.keys": ("GET", SIGNED_IN, lambda m, _: "/keys"),
     "profile.display": ("POST", SIGNED_IN, lambda m, _: "/profile/display"),
@@ -117,16 +166,18 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "static": ("GET", PUBLIC, lambda m, _: "/static/postroom.css"),
 }
 ALLOWED = {
-    SIGNED_IN: {"anna", "dana", "bernd", "clara"},
-    MEMBERS: {"anna", "dana"},
+    SIGNED_IN: {"anna", "dana", "bernd", "clara", *OTHERS},
+    MEMBERS: {"anna", "dana", "petra"},
+    WORKERS: {"anna", "dana"},
+    MANAGERS: {"anna"},
     STEERS: {"anna", "clara"},
     NOBODY: set(),
     LOOKS_AFTER: {"anna", "dana", "clara"},
-    BY_TOKEN: {"anna", "dana"},
+    BY_TOKEN: {"anna", "dana", "petra"},
     ADMINS: {"clara"},
     OWNER: {"anna"},  # of a private mailbox; not even admins
     MONITORS: set(),
-    PUBLIC: {"anna", "dana", "bernd", "clara", ""},
+    PUBLIC: {"anna", "dana", "bernd", "clara", *OTHERS, ""},
 }
 
 
@@ -137,9 +188,13 @@ def test_every_route_has_an_entry(office: Office) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["anna", "dana", "bernd", "clara", ""])
+@pytest.mark.parametrize("name", ["anna", "dana", "bernd", "clara", *OTHERS, ""])
 def test_who_gets_in(office: Office, name: str) -> None:
+    hire(office)
     mail, browser = Mail(office), office.browser(name or None)
+    if name == "egon":  # with the page open that he was just reading
+        assert "Leak" in browser.get(f"/conversations/{mail.conversation}").text
+    dismiss(office)
     for endpoint, (method, whom, address) in ENTRIES.items():  # signing out comes late
         at = address(mail, name)
         if method == "GET":
@@ -149,6 +204,7 @@ def test_who_gets_in(office: Office, name: str) -> None:
         else:
             answer = browser.post(at, page="/sign-in")
         where = f"{endpoint} for {name or 'nobody'}: {answer.status_code}"
+        assert name in SEES or "Leak" not in answer.text, where
         if name in ALLOWED[whom]:
             assert answer.status_code in (200, 302, 303, 401, 410, 422), where
             assert not answer.headers.get("Location", "").startswith("/sign-in?"), where
@@ -161,7 +217,38 @@ def test_who_gets_in(office: Office, name: str) -> None:
         assert "Leak" not in answer.text, where
 
 
+def test_what_an_auditor_reads_is_written_down_and_said(office: Office) -> None:
+    hire(office)
+    mail, browser = Mail(office), office.browser("petra")
+    petra = f"user:{office.users['petra']}"
+    for endpoint, (method, whom, address) in ENTRIES.items():
+        if method == "GET" and whom in (MEMBERS, BY_TOKEN) and endpoint != "mail_frame.inline":
+            before = events(office, petra)
+            answer = browser.get(address(mail, "petra"))
+            assert answer.status_code in (200, 302), endpoint
+            (made,) = events(office, petra)[len(before) :]
+            assert made[0] == "archive.read"
+            numbers = {"conversation": mail.conversation, "message": mail.message, "quarantine": mail.held}
+            kind, _, number = made[1].partition(":")
+            assert kind == "archive" or number == str(numbers[kind]), endpoint
+    before = events(office, petra)
+    browser.get("/search?q=leak")
+    assert "You read as auditor; it is logged." in browser.get("/").text
+    assert len(events(office, petra)) == len(before) + 2
+    browser.get("/live?in=all&since=0")
+    browser.get("/profile")
+    assert len(events(office, petra)) == len(before) + 2
+    assert "is logged" not in office.browser("anna").get("/").text
+
+
+def events(office: Office, actor: str) -> list[tuple[str, str]]:
+    with office.archive.reading() as session:
+        query = select(event.c.kind, event.c.subject).where(event.c.actor == actor, event.c.kind == "archive.read")
+        return [(row.kind, row.subject) for row in session.execute(query.order_by(event.c.id))]
+
+
 def test_a_post_without_a_token_is_refused(office: Office) -> None:
+    hire(office)
     mail, browser = Mail(office), office.browser("anna")
     for endpoint, (method, _, address) in ENTRIES.items():
         if method == "POST":

@@ -102,3 +102,29 @@ def test_mail_that_nothing_claims_has_a_desk(office: Office) -> None:
     said = office.call(unrouted, "sales", "--hours", "4", "--json")
     assert said.object == {"process": "sales", "hours": 4, "owners": ["bernd@demo.example"]}
     assert office.call(unrouted, "--json").object == said.object
+
+
+def test_members_are_added_listed_and_removed(office: Office) -> None:
+    assert office.call(process, "member", "add", "helpdesk", "bernd@demo.example", "--role", "hands-in").code == 0
+    listed = {one["email"]: one["role"] for one in office.call(process, "member", "list", "helpdesk", "--json").lines}
+    assert listed == {"anna@demo.example": "manages", "bernd@demo.example": "hands-in"}
+    assert office.call(process, "member", "remove", "helpdesk", "bernd@demo.example").code == 0
+    said = office.call(process, "member", "remove", "helpdesk", "bernd@demo.example")
+    assert (said.code, said.err) == (1, "bernd@demo.example does not belong to helpdesk.")
+    said = office.call(process, "member", "remove", "helpdesk", "anna@demo.example")
+    assert (said.code, said.err) == (1, "Nobody else manages Helpdesk. Let somebody else manage it first.")
+    assert office.call(process, "member", "add", "nowhere", "anna@demo.example").code == 1
+
+
+def test_auditors_are_made_and_users_disabled(office: Office) -> None:
+    assert office.call(user, "add", "petra@demo.example", "--name", "Petra", "--auditor").code == 0
+    assert office.call(user, "auditor", "bernd@demo.example", "on").code == 0
+    assert office.call(user, "auditor", "petra@demo.example", "off").code == 0
+    assert office.call(user, "disable", "petra@demo.example").code == 0
+    listed = {one["email"]: one for one in office.call(user, "list", "--json").lines}
+    assert listed["bernd@demo.example"]["auditor"] is True
+    assert "auditor" not in listed["petra@demo.example"]
+    assert "disabled" in listed["petra@demo.example"]
+    assert office.call(user, "link", "petra@demo.example").code == 1
+    assert office.call(user, "enable", "petra@demo.example").code == 0
+    assert office.call(user, "link", "petra@demo.example").code == 0

@@ -181,11 +181,22 @@ _SINCE_0010 = [
         f'DROP TABLE "{name}"'
         for name in (
             *("comment", "watcher", "ticket_tag", "tag", "snooze", "reminder", "presence", "draft", "absence"),
-            *("hand_over", "restriction_member", "restriction", "answer", "rule_binding", "rule_count", "rule"),
+            *(
+                "hand_over_message",
+                "hand_over",
+                "restriction_member",
+                "restriction_scope",
+                "restriction",
+                "assumed_role",
+                "answer",
+                "rule_binding",
+                "rule_count",
+                "rule",
+            ),
             *("case_item", "case_participant", "case"),
         )
     ),
-    *(f"DROP INDEX ix_ticket_{name}" for name in ("not_done", "assigned", "waiting_until", "done_at")),
+    *(f"DROP INDEX ix_ticket_{name}" for name in ("not_done", "assigned", "restriction", "waiting_until", "done_at")),
     *(
         f"ALTER TABLE ticket DROP COLUMN {name}"
         for name in (

@@ -243,6 +243,41 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("rule", "binding", name=op.f("pk_rule_binding")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "hand_over_message",
+        sa.Column("hand_over", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("message", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["hand_over"], ["hand_over.id"], name=op.f("fk_hand_over_message_hand_over_hand_over")),
+        sa.ForeignKeyConstraint(["message"], ["message.id"], name=op.f("fk_hand_over_message_message_message")),
+        sa.PrimaryKeyConstraint("hand_over", "message", name=op.f("pk_hand_over_message")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_hand_over_message_message"), "hand_over_message", ["message"], unique=False)
+    op.create_table(
+        "restriction_scope",
+        sa.Column("restriction", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("message", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("scope", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["restriction"], ["restriction.id"], name=op.f("fk_restriction_scope_restriction_restriction")
+        ),
+        sa.ForeignKeyConstraint(["message"], ["message.id"], name=op.f("fk_restriction_scope_message_message")),
+        sa.PrimaryKeyConstraint("restriction", "message", "scope", name=op.f("pk_restriction_scope")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "assumed_role",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("process", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["process"], ["process.id"], name=op.f("fk_assumed_role_process_process")),
+        sa.ForeignKeyConstraint(["user"], ["user.id"], name=op.f("fk_assumed_role_user_user")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_assumed_role")),
+    )
+    op.create_index(op.f("ix_assumed_role_process"), "assumed_role", ["process"], unique=False)
     op.add_column("binding", sa.Column("sent", sa.Boolean(), nullable=True))
     op.add_column("binding", sa.Column("case", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
     op.add_column("delivery", sa.Column("reason", sa.String(length=16), nullable=True))
@@ -296,6 +331,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("done_at IS NOT NULL"),
         postgresql_where=sa.text("done_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_ticket_restriction",
+        "ticket",
+        ["restriction"],
+        unique=False,
+        sqlite_where=sa.text("restriction IS NOT NULL"),
+        postgresql_where=sa.text("restriction IS NOT NULL"),
     )
     op.create_index(
         "ix_ticket_waiting_until",
