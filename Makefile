@@ -3,7 +3,7 @@
 # checkout is touched, except that `make test` and `make bench-ingest` run as root may install packages by apt.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proof proof-crash proof-xss proof-imap proof-many shots lint \
+.PHONY: help demo test proof proof-crash proof-xss proof-imap proof-many proof-outbox shots lint \
   bench-ingest bench-search bench-web bench-disk \
   bench-idle bench-verify bench-growth bench-memory messages clean
 
@@ -27,6 +27,7 @@ help:
 	@echo 'make proof-crash     killed or failing at every system call of a pass, full disks, power cuts, as a table'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
 	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 12 minutes)'
+	@echo 'make proof-outbox    a sender that is killed sixty times: nothing lost, doubled only in the one window (10 minutes)'
 	@echo 'make proof-many      490 broken mailboxes beside ten healthy ones; gateways that are killed for a minute (10 minutes)'
 	@echo 'make bench-idle      measure how soon mail is there, what waiting costs, a backlog (CONNECTIONS=2000, BACKLOG=100000)'
 	@echo 'make shots           pictures of every page, to be looked at, into shots/'
@@ -69,6 +70,9 @@ proof-imap: $(VENV)/.test
 proof-many: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd postgresql
 	PROOF_MANY=1 $(BIN)/python -m pytest -n 0 -s tests/gateway/test_rounds.py tests/gateway/test_gateways.py
+
+proof-outbox: $(VENV)/.test
+	KILLS=60 $(BIN)/python -m pytest tests/gateway/test_sending.py -k killed -p no:xdist
 
 shots: $(VENV)/.test
 	@tests/setup/packages chromium

@@ -184,6 +184,50 @@ class Imported:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A mail of ours that somebody has got: a message of the archive from now on."""
+
+    scope: str
+    author: str  # who sent it, as events name users
+    source: int  # the address it went out from
+    outgoing: int
+    now: int  # UTC ms
+    became: Callable[[Session, int], None]  # written in the same transaction, with the message's id
+
+    def actor(self, _uid: int) -> str:
+        """See `Origin.actor`."""
+        return self.author
+
+    def known(self, session: Session, prepared: "Sequence[Prepared]") -> set[int]:
+        """See `Origin.known`."""
+        wanted = {one.arrival.uid: (self.source, str(self.outgoing), one.sha256) for one in prepared}
+        there = sources.receipted(session, wanted.values())
+        return {uid for uid, place in wanted.items() if place in there}
+
+    def place(self, _uid: int) -> Mapping[str, Any]:
+        """See `Origin.place`."""
+        return {"source": self.source, "place": str(self.outgoing)}
+
+    def told(self, _uid: int) -> Mapping[str, Any]:
+        """See `Origin.told`."""
+        return {"outgoing": self.outgoing}
+
+    def import_mode(self, _uid: int) -> bool:
+        """See `Origin.import_mode`."""
+        return False
+
+    @property
+    def handed_over_by(self) -> str | None:
+        """See `Origin.handed_over_by`."""
+        return None
+
+    @property
+    def sent(self) -> bool:
+        """See `Origin.sent`."""
+        return True
+
+
 @dataclass(slots=True)
 class Taken:
     """What became of a batch, by UID."""
@@ -326,6 +370,26 @@ class Intake:
         """
         return self._take_all(origin, arrivals, clock, read, turn)
 
+    @contextmanager
+    def keeping(self, raw: bytes, now: int) -> Iterator[Sealed]:
+        """Bytes kept durably, whole, for a row that is written before the block ends. One of ARCHIVE_FAULTS."""
+        with self._sound():
+            writer = self.writer(now)
+            sealed = writer.add([memoryview(raw)], len(raw))
+            writer.sync()
+            self._keep_keys([sealed])
+            yield sealed
+
+    def take_ours(self, origin: Ours, raw: bytes, clock: Callable[[], int]) -> None:
+        """A mail of ours becomes a message, with whatever `origin.became` writes, or nothing does."""
+        arrival = Arrival(origin.outgoing, raw, origin.now)
+        try:
+            self._take(origin, [arrival], clock, True, lambda: None)
+        except ARCHIVE_FAULTS:
+            raise
+        except Exception:
+            self._take(origin, [arrival], clock, False, lambda: None)
+
     def _take_all(
         self,
         origin: Watched | Imported,
@@ -365,7 +429,7 @@ class Intake:
 
     def _take(
         self,
-        origin: Watched | Imported,
+        origin: Watched | Imported | Ours,
         arrivals: Sequence[Arrival],
         clock: Callable[[], int],
         read: bool,
@@ -387,11 +451,13 @@ class Intake:
             self.archive.keys.destroy(unused)
         return taken
 
-    def _sort(self, origin: Watched | Imported, prepared: Sequence[Prepared]) -> "Sorted":
+    def _sort(self, origin: Watched | Imported | Ours, prepared: Sequence[Prepared]) -> "Sorted":
         """Where each mail goes, decided before anything is locked."""
         first = [origin.scope, *filter(None, [origin.handed_over_by])]
         with self.archive.reading() as session:
-            by = sorting.sorter(session, origin.binding if isinstance(origin, Watched) else None, first)
+            binding = origin.binding if isinstance(origin, Watched) else None
+            ours = isinstance(origin, Ours)
+            by = sorting.ours(first) if ours else sorting.sorter(session, binding, first)
         return Sorted(
             {
                 one.arrival.uid: by.decide(
@@ -572,7 +638,7 @@ class Intake:
 
 def record(
     session: Session,
-    origin: Watched | Imported,
+    origin: Watched | Imported | Ours,
     prepared: Sequence[Prepared],
     kept: Kept,
     sorted_: Sorted,
@@ -616,6 +682,8 @@ def record(
     sorting.act(session, brought, origin.actor(uids[0]), now, partial(_words_of, session, at_hand))
     rulebook.note_troubles(session, sorted_.troubles(), now)
     rulebook.note_matches(session, sorted_.matches(one.arrival.uid for one, _ in copies), now)
+    if isinstance(origin, Ours):
+        origin.became(session, ids[prepared[0].content_key])
 
     first = {one.arrival.uid for one in fresh.values()}
     taken = Taken(
@@ -869,7 +937,7 @@ def _hidden(scope: str, messages: Iterable[int], shut: Mapping[int, int]) -> dic
 
 def _index(
     session: Session,
-    origin: Watched | Imported,
+    origin: Watched | Imported | Ours,
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
     copies: Iterable[Prepared],
@@ -1006,7 +1074,9 @@ def _note_answers(session: Session, origin: Watched, brought: Mapping[int, Prepa
     answers.note(session, origin.scope, written, origin.binding.actor, now)
 
 
-def _handed_over(origin: Watched | Imported, reached: Mapping[int, tuple[Prepared, Handed]]) -> Iterator[log.Event]:
+def _handed_over(
+    origin: Watched | Imported | Ours, reached: Mapping[int, tuple[Prepared, Handed]]
+) -> Iterator[log.Event]:
     """Dragging a mail to a desk is its owner's deed."""
     for id_, (one, _) in reached.items():
         details = {"by": origin.actor(one.arrival.uid), "to": origin.scope}
@@ -1015,7 +1085,7 @@ def _handed_over(origin: Watched | Imported, reached: Mapping[int, tuple[Prepare
 
 def _file(
     session: Session,
-    origin: Watched | Imported,
+    origin: Watched | Imported | Ours,
     reached: Coming,
     now: int,
 ) -> None:
@@ -1028,7 +1098,8 @@ def _file(
         for scope, some in reached.items()
         for id_, (one, _) in sorted(some.items())
     ]
-    cases.arrived(session, came, origin.binding.actor, now, partial(_words_of, session, brought))
+    actor = origin.author if isinstance(origin, Ours) else origin.binding.actor
+    cases.arrived(session, came, actor, now, partial(_words_of, session, brought))
 
 
 def _words_of(session: Session, brought: Mapping[int, Prepared], id_: int) -> Words | None:

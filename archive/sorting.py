@@ -78,7 +78,7 @@ def sorter(session: Session, binding: Binding | None, first: Sequence[str]) -> S
     Private mail, what somebody drags to a desk, and what is ours is nobody's to route: no rule sees it.
     """
     if binding is not None and binding.sent:
-        return Sorter(tuple(Handed(scope, answers.SENT) for scope in first))
+        return ours(first)
     handed = tuple(map(Handed, first))
     private = binding.mailbox.owner is not None or binding.user is not None if binding else first[0].startswith("user:")
     if private:
@@ -96,6 +96,11 @@ def sorter(session: Session, binding: Binding | None, first: Sequence[str]) -> S
         installation.get(session, installation.ZONE) or "UTC" if some else "UTC",
         routes.trusted(session) if some else (),
     )
+
+
+def ours(first: Sequence[str]) -> Sorter:
+    """For mail that we wrote: no rule sees it."""
+    return Sorter(tuple(Handed(scope, answers.SENT) for scope in first))
 
 
 # --- acted on, in intake's transaction ---

@@ -14,6 +14,8 @@ from config import settings
 from .attempts import Attempts
 from .mailbox import Connecting
 from .poller import Outcome, Poller, Slice
+from .sender import Sender
+from .sender import log as sender_log
 from .watch import Watch
 from .workers import Workers
 
@@ -81,7 +83,8 @@ def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clo
         )
 
     attempts = Attempts(front.archive(), decided.connecting, decided.own_servers, now)
-    return Clock(front.archive(), make, decided.at_once, stopping, report, reading, attempts, decided.kept)
+    sender = Sender(front.archive(), decided.connecting, now, stopping, reading, report=sender_log)
+    return Clock(front.archive(), make, decided.at_once, stopping, report, reading, attempts, decided.kept, sender)
 
 
 def listener(front: Front, ticking: "Clock") -> "Listener | None":

@@ -24,6 +24,7 @@ from .poller import Outcome, Poller
 from .reindexing import Reindexing
 from .rereading import Rereading
 from .rounds import Rounds
+from .sender import Sender
 
 TICK = 1  # seconds between looks at what is due
 STANDS_STILL = 60.0  # seconds without a look: the clock does not tick any more
@@ -49,6 +50,7 @@ class Clock:
         reading: Reading | None = None,
         attempts: Attempts | None = None,
         keep: int = 0,
+        sender: Sender | None = None,
     ) -> None:
         """At most `keep` connections wait for news."""
         self._archive = archive
@@ -71,6 +73,9 @@ class Clock:
         self._scheduler.add_job(self._say_what_is_late, "interval", seconds=LATE_EVERY, id="late")
         if attempts is not None:
             self._scheduler.add_job(attempts.work, "interval", seconds=TICK, id="attempts")
+        self._sender = sender
+        if sender is not None:
+            self._scheduler.add_job(sender.work, "interval", seconds=TICK, id="send")
         if reading is not None:
             self._scheduler.add_job(reading.rest, "interval", seconds=REST_EVERY, id="rest")
 
@@ -103,7 +108,10 @@ class Clock:
         """Finish the mail in hand and stop; what is not done after so many seconds is left to the next start."""
         self._stopping.set()
         self._scheduler.shutdown(wait=False)
+        until = time.monotonic() + within
         self._rounds.end(within)
+        if self._sender is not None:
+            self._sender.end(max(until - time.monotonic(), 0))
         if self._reading is not None:
             self._reading.close()
 

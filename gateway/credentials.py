@@ -14,6 +14,7 @@ from archive.store.keys import KeyTrouble
 from .accounts import Account, parse
 from .journal import Journal
 from .mailbox import Connecting, Mailbox
+from .smtp import AFTER_THE_DOT, Outward
 from .trouble import Refused, Trouble, Unreachable
 
 MARGIN_MS = 5 * 60 * 1000  # a token that has less to live is renewed first
@@ -34,6 +35,19 @@ def open_mailbox(
         if trouble.kind != "token" or not _forget(archive, box, account.password, clock()):
             raise
     return Mailbox(of(archive, box, connecting, clock), connecting, journal)
+
+
+def open_outward(
+    archive: Archive, box: Box, connecting: Connecting, clock: Callable[[], int], after_the_dot: float = AFTER_THE_DOT
+) -> Outward:
+    """Sign in to where a mailbox sends; as `open_mailbox`."""
+    account = of(archive, box, connecting, clock, "smtp")
+    try:
+        return Outward(account, connecting, after_the_dot)
+    except Refused as trouble:
+        if trouble.kind != "token" or not _forget(archive, box, account.password, clock()):
+            raise
+    return Outward(of(archive, box, connecting, clock, "smtp"), connecting, after_the_dot)
 
 
 def of(archive: Archive, box: Box, connecting: Connecting, clock: Callable[[], int], protocol: str = "imap") -> Account:

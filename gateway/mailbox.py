@@ -657,6 +657,23 @@ class Mailbox:
             self._client._imap.wake()
         self._idles = False
 
+    # --- our own mails ------------------------------------------------------------------------------------------
+
+    def holds(self, folder: str, message_id: str) -> bool:
+        """Whether a given folder has a mail with this Message-ID, one of ours: plain ASCII without quotes."""
+        self.select(folder, readonly=True)
+        return bool(self.uids("HEADER", "Message-ID", f'"{message_id}"'))
+
+    def append(self, folder: str, raw: bytes, sent_at: int) -> None:
+        """Put a mail of ours into a given folder, as one that was read; `sent_at` in UTC ms."""
+        with self._answers("APPEND"):
+            try:
+                self._client.append(folder, raw, (b"\\Seen",), datetime.fromtimestamp(sent_at / 1000, UTC))
+            except imaplib.IMAP4.abort:
+                raise
+            except imaplib.IMAP4.error as error:
+                raise _folder_trouble(self.account.server, "APPEND", folder, error) from None
+
     # --- moving -------------------------------------------------------------------------------------------------
 
     def move(self, uids: Iterable[int], to: str) -> Moved:

@@ -1,34 +1,99 @@
 """A mail server's sending side: all of smtplib lives here."""
 
+import re
 import smtplib
 import socket
 import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Self
+
+from archive.outgoing.outbox import DEFERRED, FAILED, SENT, Result
 
 from .accounts import Account
 from .mailbox import Connecting, certificate_trouble, initial_response, tls_context
-from .trouble import Refused, Trouble, Unreachable
+from .trouble import Refused, Trouble, Unreachable, quoted
+
+AFTER_THE_DOT = 600.0  # seconds: the server may be at work on the mail (RFC 5321 4.5.3.2.6)
+_LONGEST_LINE = 8192  # bytes of an answer's line
+_LONGEST_ANSWER = 200  # lines
+_PIECE = 1 << 16
+_FAREWELL = 5.0  # seconds
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
-def check(account: Account, connecting: Connecting) -> str:
-    """Connect, encrypt, sign in; returns what the server offers. Trouble, a sentence, where it does not."""
+class _Bounded(smtplib.SMTP):
+    """Answers come within a time and a size, whatever the server does."""
+
+    patience = 60.0  # seconds for one answer, all of it
+    _ahead = b""
+
+    def getreply(self) -> tuple[int, bytes]:
+        end = time.monotonic() + self.patience
+        said: list[bytes] = []
+        while True:
+            line = self._line(end)
+            code, more = line[:3], line[3:4]
+            if not (code.isdigit() and len(code) == 3 and more in (b"-", b" ", b"")):
+                self.close()
+                raise smtplib.SMTPServerDisconnected(f"This is no answer: {quoted(line)}")
+            said.append(line[4:].strip(b" \t"))
+            if more != b"-":
+                return int(code), b"\n".join(said)
+            if len(said) > _LONGEST_ANSWER:
+                self.close()
+                raise smtplib.SMTPServerDisconnected("The answer has no end.")
+
+    def _line(self, end: float) -> bytes:
+        while b"\n" not in self._ahead:
+            left = end - time.monotonic()
+            if left <= 0:
+                self.close()
+                raise TimeoutError
+            if self.sock is None:
+                raise smtplib.SMTPServerDisconnected("The connection is closed.")
+            self.sock.settimeout(left)
+            some = self.sock.recv(4096)
+            if not some or len(self._ahead) > _LONGEST_LINE:
+                self.close()
+                raise smtplib.SMTPServerDisconnected("The connection was closed." if not some else "A line has no end.")
+            self._ahead += some
+        line, _, self._ahead = self._ahead.partition(b"\n")
+        return line.rstrip(b"\r")
+
+    def starttls(self, **options: Any) -> tuple[int, bytes]:  # type: ignore[override]
+        answered = super().starttls(**options)
+        if self._ahead:  # said before it was encrypted, by whoever stands in between
+            self.close()
+            raise smtplib.SMTPServerDisconnected("The server spoke before the connection was encrypted.")
+        return answered
+
+    def send(self, s: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(self.patience)
+        super().send(s)
+
+    def give(self, data: bytes) -> None:
+        """Send bytes; a piece that is not taken in time is TimeoutError."""
+        for start in range(0, len(data), _PIECE):
+            if self.sock is None:
+                raise smtplib.SMTPServerDisconnected("The connection is closed.")
+            self.sock.settimeout(self.patience)
+            self.sock.sendall(data[start : start + _PIECE])
+
+
+class _BoundedTls(_Bounded, smtplib.SMTP_SSL):
+    """Encrypted from the start."""
+
+
+@contextmanager
+def _troubles(account: Account) -> Iterator[None]:
+    """Turn whatever keeps us from signing in into one Trouble."""
     server = account.server
     try:
-        context = None if account.security == "plain" else tls_context(connecting.ca_file)
-        if account.security == "tls":
-            client: smtplib.SMTP = smtplib.SMTP_SSL(
-                account.host, account.port, timeout=connecting.timeout, context=context
-            )
-        else:
-            client = smtplib.SMTP(account.host, account.port, timeout=connecting.timeout)
-        with client:
-            client.ehlo()
-            if account.security == "starttls":
-                client.starttls(context=context)
-                client.ehlo()
-            if account.user:
-                sign_in(client, account)
-            offered = sorted(name.upper() for name in client.esmtp_features)
-            return f"{server} takes mail ({', '.join(offered) or 'no extensions'})."
+        yield
     except socket.gaierror:
         raise Unreachable("host", host=account.host) from None
     except smtplib.SMTPAuthenticationError as error:
@@ -38,7 +103,179 @@ def check(account: Account, connecting: Connecting) -> str:
     except ssl.SSLCertVerificationError as error:
         raise certificate_trouble(server, error) from None
     except (OSError, smtplib.SMTPException) as error:
-        raise Unreachable("smtp", server=server, answer=error) from None
+        raise Unreachable("smtp", server=server, answer=_said(error)) from None
+
+
+def _said(error: Exception) -> str:
+    return "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+
+
+def check(account: Account, connecting: Connecting) -> str:
+    """Connect, encrypt, sign in; returns what the server offers. Trouble, a sentence, where it does not."""
+    with Outward(account, connecting) as line:
+        return f"{account.server} takes mail ({', '.join(line.offered) or 'no extensions'})."
+
+
+class Outward:
+    """One signed-in connection on which mails leave, one after the other. Not for two threads at once."""
+
+    def __init__(self, account: Account, connecting: Connecting, after_the_dot: float = AFTER_THE_DOT) -> None:
+        """Connect, encrypt, sign in. Trouble where that fails; what was to be encrypted is never sent otherwise."""
+        self.account = account
+        self._after_the_dot = max(after_the_dot, connecting.timeout)
+        context = None if account.security == "plain" else tls_context(connecting.ca_file)
+        client: Any = (
+            _BoundedTls(timeout=connecting.timeout, context=context)
+            if account.security == "tls"
+            else _Bounded(timeout=connecting.timeout)
+        )
+        client.patience = connecting.timeout
+        # Whose certificate it has to be; smtplib knows only where it connects at once.
+        client._host = account.host
+        self._client = client
+        with _troubles(account):
+            try:
+                self._sign_in(context)
+            except BaseException:
+                self._client.close()
+                raise
+
+    def _sign_in(self, context: ssl.SSLContext | None) -> None:
+        client = self._client
+        code, said = client.connect(self.account.host, self.account.port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, said)
+        client.ehlo_or_helo_if_needed()
+        if self.account.security == "starttls":
+            client.starttls(context=context)
+            client.ehlo_or_helo_if_needed()
+        if self.account.user:
+            sign_in(client, self.account)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Say good-bye. Harmless to repeat."""
+        if self._client.sock is not None:
+            self._client.patience = min(_FAREWELL, self._client.patience)
+            with suppress(Exception):
+                self._client.quit()
+        self._client.close()
+
+    @property
+    def offered(self) -> list[str]:
+        """What the server can do, by name."""
+        return sorted(name.upper() for name in self._client.esmtp_features)
+
+    @property
+    def alive(self) -> bool:
+        """Whether another mail may be tried on it."""
+        return self._client.sock is not None
+
+    def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> dict[str, Result]:
+        """Give a mail to the server, for these recipients; what it said of each.
+
+        Of whom it said nothing, because the connection broke before, nothing is said here: they have not got it, unless
+        the mail had been handed over and the answer did not come. Then they may have, and are to be tried again all the
+        same, with the same Message-ID.
+        """
+        wide = not all(one.isascii() for one in (sender, *recipients)) or not raw.isascii()
+        refusal = self._unable(sender, recipients, raw)
+        if refusal is not None:
+            return dict.fromkeys(recipients, refusal)
+        self._client.command_encoding = "utf-8" if wide else "ascii"
+        results: dict[str, Result] = {}
+        try:
+            self._transact(sender, recipients, raw, self._options(raw, wide), results)
+        except (OSError, smtplib.SMTPException) as error:
+            self._client.close()
+            said = Result(DEFERRED, None, quoted(_said(error)))
+            return {one: results.get(one, said) for one in recipients}
+        return results
+
+    def _unable(self, sender: str, recipients: Sequence[str], raw: bytes) -> Result | None:
+        """What is known before the attempt: the server says how much it takes, and what it does not understand."""
+        features = self._client.esmtp_features
+        limit = features.get("size", "")
+        if limit.isdigit() and 0 < int(limit) < len(raw):
+            return Result(FAILED, 552, f"{self.account.server} takes mails of {limit} bytes, this one has {len(raw)}")
+        if not all(one.isascii() for one in (sender, *recipients)) and "smtputf8" not in features:
+            return Result(FAILED, 553, f"{self.account.server} knows no addresses with other letters than a to z")
+        if not raw.isascii() and "8bitmime" not in features:
+            return Result(FAILED, 554, f"{self.account.server} takes mails of seven bits only")
+        return None
+
+    def _options(self, raw: bytes, wide: bool) -> str:
+        features = self._client.esmtp_features
+        said = f" SIZE={len(raw)}" if "size" in features else ""
+        if not raw.isascii():
+            said += " BODY=8BITMIME"
+        return said + (" SMTPUTF8" if wide and "smtputf8" in features else "")
+
+    def _transact(
+        self, sender: str, recipients: Sequence[str], raw: bytes, options: str, results: dict[str, Result]
+    ) -> None:
+        code, said = self._client.docmd("MAIL", f"FROM:<{sender}>{options}")
+        if code != 250:
+            results.update(dict.fromkeys(recipients, _result(code, said)))
+            self._forget(code)
+            return
+        taken = []
+        for one in recipients:
+            code, said = self._client.docmd("RCPT", f"TO:<{one}>")
+            if code in (250, 251, 252):
+                taken.append(one)
+                continue
+            # Too many at once, to many servers (RFC 5321 4.5.3.1.10): the next try has fewer.
+            results[one] = Result(DEFERRED, code, quoted(said)) if code == 552 and taken else _result(code, said)
+            if code == 421:
+                self._client.close()
+                results.update({other: _result(code, said) for other in recipients if other not in results})
+                return
+        if not taken:
+            self._forget(0)
+            return
+        code, said = self._client.docmd("DATA")
+        if code != 354:
+            results.update(dict.fromkeys(taken, _result(code, said)))
+            self._forget(code)
+            return
+        self._client.give(on_the_wire(raw))
+        before, self._client.patience = self._client.patience, self._after_the_dot
+        try:
+            code, said = self._client.getreply()
+        finally:
+            self._client.patience = before
+        results.update(dict.fromkeys(taken, _result(code, said)))
+        if code == 421:
+            self._client.close()
+
+    def _forget(self, code: int) -> None:
+        """The next mail begins anew."""
+        if code == 421:
+            self._client.close()
+        else:
+            self._client.rset()
+
+
+def _result(code: int, said: bytes) -> Result:
+    """2xx has it, 5xx refuses for good; anything else may go better another time (RFC 5321 4.2.1)."""
+    state = SENT if 200 <= code < 300 else FAILED if 500 <= code < 600 else DEFERRED
+    return Result(state, code, quoted(said))
+
+
+def on_the_wire(raw: bytes) -> bytes:
+    """A mail as DATA carries it: every line ends in CRLF, none is the end but the last.
+
+    No bare CR or LF is left that another server might take for a line's end (SMTP smuggling).
+    """
+    text = _LINE_END.sub(b"\r\n", raw)
+    stuffed = _DOT.sub(b"..", text)
+    return stuffed + (b"" if stuffed.endswith(b"\r\n") else b"\r\n") + b".\r\n"
 
 
 def sign_in(client: smtplib.SMTP, account: Account) -> None:

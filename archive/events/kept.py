@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
 from ..mail import cutting, identity
 from ..post import contents
@@ -16,7 +16,7 @@ from ..post.contents import Content
 from ..store.archive import Archive, Session
 from ..store.keys import KeyTrouble
 from ..store.packs import HEADER, Damaged, Place, header_of
-from ..store.schema import blob, message, pack, quarantine, receipt, stretch
+from ..store.schema import blob, message, pack, receipt, stretch
 
 WHOLE = 16 << 20  # bytes up to which a content is held in memory while its copies are read
 _STEP = 128 << 10
@@ -150,14 +150,14 @@ def read_copies(archive: Archive, messages: Sequence[int]) -> Read:
     return looked.result()
 
 
-def read_quarantined(archive: Archive, ids: Sequence[int]) -> Read:
-    """Mails in quarantine byte for byte: the SHA-256 of each."""
+def read_whole(archive: Archive, table: Table, ids: Sequence[int]) -> Read:
+    """Mails kept in one piece (in quarantine, or ours) byte for byte: the SHA-256 of each."""
     with archive.reading() as session:
-        rows = _chosen(session, quarantine, quarantine.c.id, ids)
+        rows = _chosen(session, table, table.c.id, ids)
         places = contents.places(session, [row.blob for row in rows])
     looked = _Looked(archive, {}, list(places))
     for row in rows:
-        looked.quarantined(row, places.get(row.blob))
+        looked.whole(table.name, row, places.get(row.blob))
     return looked.result()
 
 
@@ -256,9 +256,9 @@ class _Looked:
         except _FAULTS as error:
             self.found.append(Finding(where, str(error)))
 
-    def quarantined(self, row: Any, place: Place | None) -> None:
-        """One mail in quarantine."""
-        where = f"quarantine {row.id}"
+    def whole(self, of: str, row: Any, place: Place | None) -> None:
+        """One mail that is kept in one piece."""
+        where = f"{of} {row.id}"
         if place is None:
             self.found.append(Finding(where, "There is no row of its blob."))
             return

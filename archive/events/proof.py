@@ -69,6 +69,13 @@ _OPERATION = frozenset(
         "before_uidnext", "began_at", "looks", "looks_since", "looks_like",
     }
 )  # fmt: skip
+# Where a mail of ours is on its way is true of the moment; what became of it, for whom, is not.
+_ON_ITS_WAY = frozenset(
+    {
+        "next_at", "began_at", "tries", "claimed_until", "claim", "trouble_kind", "trouble_values", "sent_copy",
+        "copy_at", "copy_tries",
+    }
+)  # fmt: skip
 
 PROVED: Mapping[str, Proved] = {
     "user": Proved(schema.user, "id", without=_DISPLAY),
@@ -110,6 +117,10 @@ PROVED: Mapping[str, Proved] = {
     "case": Proved(schema.case, "id"),
     "case_participant": Proved(schema.case_participant, "case", ("scope",)),
     "case_item": Proved(schema.case_item, "case", ("kind", "item")),
+    "identity": Proved(schema.identity, "id"),
+    "identity_right": Proved(schema.identity_right, "identity", ("user",)),
+    "outgoing": Proved(schema.outgoing, "id", without=_ON_ITS_WAY),
+    "outgoing_recipient": Proved(schema.outgoing_recipient, "outgoing", ("address",)),
 }
 _COVERED = {name: proved.covered for name, proved in PROVED.items()}
 _BOOLEAN = {

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..store.archive import Archive, Session
 from ..store.dialects import unsound
 from ..store.keys import InstallationKey
-from ..store.schema import blob, event, event_detail, message, quarantine, seal, stretch
+from ..store.schema import blob, event, event_detail, message, outgoing, quarantine, seal, stretch
 from . import chain, heads, kept, proof, sealer
 from .chain import LEAF, START, Seal
 from .kept import Finding, Read
@@ -91,10 +91,11 @@ def verify(
             pieces = list(_packs(session, sample))
             done.unsealed_bytes = sum(end - start for _, start, end in sealer.grown(session))
             messages = _messages(session, sample) if contents else []
-            held = list(session.scalars(select(quarantine.c.id))) if contents and sample is None else []
+            whole = {"quarantined": quarantine, "outgoing": outgoing} if contents and sample is None else {}
+            held = {kind: list(session.scalars(select(table.c.id))) for kind, table in whole.items()}
         work: list[_Piece] = [("pack", *piece) for piece in pieces]
         work += [("copies", some, None) for some in _cut(messages, _COPIES)]
-        work += [("quarantined", some, None) for some in _cut(held, _COPIES)]
+        work += [(kind, some, None) for kind, ids in held.items() for some in _cut(ids, _COPIES)]
         done.packs = len(pieces)
         _read(archive, work, len(messages), workers, done, told)
     finally:
@@ -426,7 +427,7 @@ def _do(archive: Archive, piece: _Piece) -> Read:
     try:
         if kind == "pack":
             return kept.read_pack(archive, what, only)
-        return kept.read_copies(archive, what) if kind == "copies" else kept.read_quarantined(archive, what)
+        return kept.read_copies(archive, what) if kind == "copies" else kept.read_whole(archive, _WHOLE[kind], what)
     except Exception as error:  # whatever an altered row leads to is a finding
         if kind == "pack" or len(what) == 1:
             where = f"{_NAMES[kind]} {what if kind == 'pack' else what[0]}"
@@ -436,4 +437,5 @@ def _do(archive: Archive, piece: _Piece) -> Read:
     return Read(sum(part.bytes for part in parts), sum(part.copies for part in parts), findings)
 
 
-_NAMES = {"pack": "pack", "copies": "message", "quarantined": "quarantine"}
+_WHOLE = {"quarantined": quarantine, "outgoing": outgoing}  # mails kept in one piece
+_NAMES = {"pack": "pack", "copies": "message", "quarantined": "quarantine", "outgoing": "outgoing"}

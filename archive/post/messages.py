@@ -98,7 +98,7 @@ def origin(row: Any) -> Origin:
         return Origin(sources.BINDING, name, None, row.uidvalidity, row.uid, False)
     if row.source_kind == sources.BINDING:
         return Origin(sources.BINDING, row.source_name, None, *sources.numbers(row.place), True)
-    return Origin(row.source_kind, row.source_name, row.place, None, None, True)
+    return Origin(row.source_kind, row.source_name, row.place, None, None, row.source_kind != sources.OUTBOX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ MOVED = "moved"
 LEFT = "left"  # the server can neither MOVE nor expunge by UID: a marked copy stays
 TAKEN_AWAY = "taken away"  # by someone else, before we moved it (state S5)
 NEW_GENERATION = "new generation"  # UIDVALIDITY changed: the original goes by another UID now
-SENT = "sent"  # ours, found in a Sent folder, where it stays
+SENT = "sent"  # ours: sent from here, or found in a Sent folder, where it stays
 IMPORTED = "imported"  # from a file, which stays where it is
 
 

@@ -15,7 +15,8 @@ MBOXRD = "mboxrd"  # the quoting of an mbox undone, as whoever wrote it says it 
 MAILDIR = "maildir"
 FOLDER = "folder"  # of files with one mail each
 BINDING = "binding"  # of another archive, told of by an export
-KINDS = (MBOX, MBOXRD, MAILDIR, FOLDER, BINDING)
+OUTBOX = "outbox"  # what we sent ourselves; its name is the address it went out from
+KINDS = (MBOX, MBOXRD, MAILDIR, FOLDER, BINDING, OUTBOX)
 
 Place = tuple[int, str, bytes]  # source, place in it, SHA-256 of what was there
 
@@ -94,4 +95,4 @@ def numbers(place: str) -> tuple[int, int]:
 
 def title(kind: str, name: str) -> str:
     """A source as people are told of it: a binding by its name, a file by its own, without the folders above it."""
-    return name if kind == BINDING else PurePath(name).name or name
+    return name if kind in (BINDING, OUTBOX) else PurePath(name).name or name

@@ -178,6 +178,7 @@ KINDS: Mapping[str, Kind] = {
     "reading": Kind(_say("Mail cannot be read here just now: %(answer)s."), _WAITS),
     "stumbled": Kind(_say("Postroom stumbled over this binding; its log tells more."), _WAITS),
     # sending
+    "own fault": Kind(_say("The mail cannot be read here: %(answer)s."), _KEEPER),
     "smtp": Kind(_say("%(server)s takes no mail: %(answer)s."), _PATIENCE),
     "smtp unable": Kind(_say("%(server)s cannot do what was asked: %(answer)s."), _ASK),
 }

@@ -853,6 +853,91 @@ case_item = Table(
     sqlite_with_rowid=False,
 )
 
+# --- sending --------------------------------------------------------------------------------------------------
+
+# An address of ours that mail goes out from: whose it is, through which mailbox, and where its copies are kept.
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("address", String(320), nullable=False, unique=True),  # folded to lower case
+    Column("name", Text, nullable=False),  # as recipients see it
+    Column("signature", Text),
+    Column("mailbox", Id, ForeignKey("mailbox.id"), nullable=False),
+    Column("sent_folder", Text),  # null: no copy is put anywhere
+    Column("process", Id, ForeignKey("process.id")),  # whoever sends for it; or else
+    Column("user", Id, ForeignKey("user.id")),  # this person's own
+    Column("languages", Text),  # JSON list; null: any
+    Column("created_at", Time, nullable=False),
+    Column("removed_at", Time),
+)
+
+# Who else may send from an address, person by person.
+identity_right = Table(
+    "identity_right",
+    metadata,
+    Column("identity", Id, ForeignKey("identity.id"), primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), primary_key=True, index=True),
+    Column("since", Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Mails of ours: bytes and Message-ID are fixed when they are queued (`archive.outgoing.outbox`).
+outgoing = Table(
+    "outgoing",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("identity", Id, ForeignKey("identity.id"), nullable=False),
+    Column("author", String(32), nullable=False),  # user:3, operator
+    Column("scope", String(32), nullable=False),  # whose it is, before it is a message and afterwards
+    Column("kind", String(16), nullable=False),  # new, reply, forward
+    Column("answers", Id, ForeignKey("message.id"), index=True),  # what is answered or forwarded
+    Column("conversation", Id, index=True),  # of that, as it was then
+    Column("message_id", String(320), nullable=False, unique=True),
+    Column("sender", String(320), nullable=False),  # the envelope's
+    Column("subject", Text, nullable=False),
+    Column("blob", Id, ForeignKey("blob.id"), nullable=False),  # the whole mail
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("written", Text, nullable=False),  # JSON: what was typed, to go on with it
+    Column("queued_at", Time, nullable=False),
+    Column("not_before", Time, nullable=False),
+    Column("unless_answered", Boolean),  # not sent any more when they write first
+    Column("state", String(16), nullable=False),  # queued, deferred, sent, failed, cancelled
+    Column("ended_at", Time),
+    Column("message", Id),  # what it became in the archive
+    # Where it is on its way.
+    Column("next_at", Time),  # null: nothing is left to do
+    Column("began_at", Time),  # somebody may have got it since then
+    Column("tries", Integer, nullable=False),
+    Column("claimed_until", Time),
+    Column("claim", LargeBinary(16)),  # drawn by whoever sends it now
+    Column("trouble_kind", String(32)),  # of `archive.post.troubles`: what keeps it from being tried at all
+    Column("trouble_values", Text),
+    Column("sent_copy", String(16)),  # in the Sent folder: waiting, there, given up; null: none is wanted
+    Column("copy_at", Time),  # when that is tried next
+    Column("copy_tries", Integer),
+    Index("ix_outgoing_next", "next_at", sqlite_where=text("next_at IS NOT NULL"),
+          postgresql_where=text("next_at IS NOT NULL")),
+    Index("ix_outgoing_copy", "copy_at", sqlite_where=text("copy_at IS NOT NULL"),
+          postgresql_where=text("copy_at IS NOT NULL")),
+    Index(None, "scope", "id"),
+)  # fmt: skip
+
+outgoing_recipient = Table(
+    "outgoing_recipient",
+    metadata,
+    Column("outgoing", Id, ForeignKey("outgoing.id"), primary_key=True),
+    Column("address", String(320), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", String(8), nullable=False),  # to, cc, bcc
+    Column("state", String(16), nullable=False),  # queued, deferred, sent, failed
+    Column("code", Integer),  # as the server answered last
+    Column("answer", Text),
+    Column("at", Time),
+    sqlite_with_rowid=False,
+)
+
 # --- search -----------------------------------------------------------------------------------------------------
 
 # How each message stands in the search index (`archive.search.index`); one that is not here is not there.

@@ -31,6 +31,7 @@ class Smtp:
     An answer is a line such as "550 no such user", or a function of the argument (sender, recipient, or the mail's
     bytes) that returns such a line or None to accept. `accepted` is every mail taken, in order. `stall` is how many
     seconds to wait before the answer to DATA after the mail has been kept: the window in which a sender can only guess.
+    `cut` ends the connection in that window so many times. `limit` is the size of a mail it says it takes.
     """
 
     def __init__(
@@ -44,6 +45,10 @@ class Smtp:
         self.accepted: list[Received] = []
         self.answers: dict[str, str | Callable[[Any], str | None]] = {}
         self.stall = 0.0
+        self.cut = 0
+        self.limit: int | None = None
+        self.connections = 0
+        self.without: set[str] = set()  # extensions that are not offered
         self.port = 0
         self._certificate = certificate
         self.implicit_tls = implicit_tls
@@ -73,7 +78,9 @@ class Smtp:
         if self._certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._certificate.certificate, self._certificate.key)
-        options: dict[str, Any] = {"enable_SMTPUTF8": True, "decode_data": False}
+        options: dict[str, Any] = {"enable_SMTPUTF8": "SMTPUTF8" not in self.without, "decode_data": False}
+        if self.limit is not None:
+            options["data_size_limit"] = self.limit
         if self._user:
             options |= {
                 "authenticator": self._authenticate,
@@ -122,6 +129,13 @@ class _Keeper:
     def __init__(self, owner: Smtp) -> None:
         self._owner = owner
 
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        self._owner.connections += not session.host_name
+        session.host_name = hostname
+        return responses
+
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
@@ -156,6 +170,11 @@ class _Keeper:
                 self._owner.implicit_tls or session.ssl is not None,
             )
         )
+        if self._owner.cut:
+            self._owner.cut -= 1
+            transport = server.transport
+            assert isinstance(transport, asyncio.WriteTransport)
+            transport.abort()
         if self._owner.stall:
             await asyncio.sleep(self._owner.stall)
         return "250 taken"

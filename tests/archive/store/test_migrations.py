@@ -176,7 +176,9 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
+_SINCE_0011 = [f"DROP TABLE {name}" for name in ("outgoing_recipient", "outgoing", "identity_right", "identity")]
 _SINCE_0010 = [
+    *_SINCE_0011,
     *(
         f'DROP TABLE "{name}"'
         for name in (
@@ -243,6 +245,7 @@ SINCE = {
     "0005": _SINCE_0005,
     "0006": _SINCE_0006,
     "0010": _SINCE_0010,
+    "0011": _SINCE_0011,
 }
 
 

@@ -1,0 +1,1 @@
+"""Mail of ours: from whom, composed, queued, and what became of it."""

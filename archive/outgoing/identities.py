@@ -1,0 +1,185 @@
+"""Identities: the addresses mail goes out from, whose they are, and who may use them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Row, insert, select, update
+
+from ..events import log, proof
+from ..people.roles import Role
+from ..people.scopes import Viewer, process_scope, user_scope
+from ..post import sources
+from ..post.bindings import Mailbox
+from ..store.archive import Session
+from ..store.schema import identity, identity_right, process_address, user
+from . import composing
+
+
+class IdentityTrouble(Exception):
+    """What was asked of an identity cannot be; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An address of ours."""
+
+    id: int
+    address: str
+    name: str
+    signature: str
+    mailbox: int
+    sent_folder: str | None  # None: no copy is put anywhere
+    process: int | None
+    user: int | None
+    languages: tuple[str, ...]
+    removed_at: int | None
+
+    @property
+    def scope(self) -> str:
+        """Whose it is."""
+        return process_scope(self.process) if self.process is not None else user_scope(self.user or 0)
+
+    @property
+    def shown(self) -> str:
+        """As people see it."""
+        return f"{self.name} <{self.address}>" if self.name else self.address
+
+
+def add(
+    session: Session,
+    address: str,
+    box: Mailbox,
+    now: int,
+    *,
+    name: str = "",
+    signature: str = "",
+    sent_folder: str | None = None,
+    process: int | None = None,
+    user: int | None = None,
+    languages: Sequence[str] = (),
+    actor: str = log.OPERATOR,
+) -> int:
+    """A new identity's id, of a process or a person; one that was removed comes back as it is said now.
+
+    IdentityTrouble where the address will not do or is there, or where the mailbox does not go with it.
+    """
+    try:
+        address = composing.checked(address).lower()
+    except composing.Unwritable as error:
+        raise IdentityTrouble(str(error)) from None
+    if not box.smtp:
+        raise IdentityTrouble(f"Nothing can be sent through {box.name}: it has no SMTP server.")
+    if (process is None) == (user is None):
+        raise IdentityTrouble("Say whose address it is: a process's or a person's.")
+    if box.owner is not None and box.owner != user:
+        raise IdentityTrouble(f"{box.name} is a private mailbox; only its owner sends through it.")
+    there = session.execute(select(identity).where(identity.c.address == address)).first()
+    if there is not None and there.removed_at is None:
+        raise IdentityTrouble(f"There is {address} already.")
+    if user is not None and session.scalar(
+        select(process_address.c.process).where(process_address.c.address == address)
+    ):
+        raise IdentityTrouble(f"{address} is an address of a process.")
+    row = {
+        "address": address, "name": composing.clean(name)[:200], "signature": signature.strip() or None,
+        "mailbox": box.id, "sent_folder": sent_folder or None, "process": process, "user": user,
+        "languages": json.dumps(list(languages)) if languages else None, "created_at": now, "removed_at": None,
+    }  # fmt: skip
+    if there is not None:
+        session.execute(update(identity).where(identity.c.id == there.id).values(**row))
+        made: int = there.id
+    else:
+        made = cast(int, session.scalar(insert(identity).values(**row).returning(identity.c.id)))
+    # What is sent from it has receipts that name it.
+    sources.at(session, sources.OUTBOX, address, process_scope(process) if process else user_scope(user or 0), now)
+    rows = proof.of_ids(session, "identity", [made])
+    details = {"address": address, "mailbox": box.name}
+    log.write(session, [log.Event("identity.added", actor, f"identity:{made}", details, rows)], now)
+    return made
+
+
+def remove(session: Session, id_: int, now: int, actor: str = log.OPERATOR) -> bool:
+    """Nothing is sent from it any more but what waits already; False where there is none."""
+    done = session.execute(
+        update(identity).where(identity.c.id == id_, identity.c.removed_at.is_(None)).values(removed_at=now)
+    )
+    if done.rowcount:
+        rows = proof.of_ids(session, "identity", [id_])
+        log.write(session, [log.Event("identity.removed", actor, f"identity:{id_}", rows=rows)], now)
+    return bool(done.rowcount)
+
+
+def permit(session: Session, id_: int, person: int, allowed: bool, now: int, actor: str = log.OPERATOR) -> bool:
+    """A person may send from an address that is not theirs, or may no more; False where that was so already."""
+    here = (identity_right.c.identity == id_) & (identity_right.c.user == person)
+    there = session.scalar(select(identity_right.c.user).where(here)) is not None
+    if there == allowed:
+        return False
+    if allowed:
+        session.execute(insert(identity_right).values(identity=id_, user=person, since=now))
+        rows = proof.stored(session, "identity_right", here)
+    else:
+        session.execute(identity_right.delete().where(here))
+        rows = {"identity_right": {f"{id_}/{person}": None}}
+    kind = "identity.permitted" if allowed else "identity.withdrawn"
+    log.write(session, [log.Event(kind, actor, f"identity:{id_}", {"user": f"user:{person}"}, rows)], now)
+    return True
+
+
+def get(session: Session, id_: int) -> Identity:
+    """The identity of this id, removed or not; LookupError where there is none."""
+    row = session.execute(select(identity).where(identity.c.id == id_)).first()
+    if row is None:
+        raise LookupError(f"identity {id_}")
+    return _identity(row)
+
+
+def by_address(session: Session, address: str) -> Identity | None:
+    """The identity of this address, unless it was removed."""
+    query = select(identity).where(identity.c.address == address.strip().lower(), identity.c.removed_at.is_(None))
+    row = session.execute(query).first()
+    return _identity(row) if row is not None else None
+
+
+def every(session: Session) -> list[Identity]:
+    """All that were not removed, by address."""
+    query = select(identity).where(identity.c.removed_at.is_(None)).order_by(identity.c.address)
+    return [_identity(row) for row in session.execute(query)]
+
+
+def permitted(session: Session, id_: int) -> list[str]:
+    """The addresses of those who may send from it person by person."""
+    query = select(user.c.email).join(identity_right, identity_right.c.user == user.c.id)
+    return list(session.scalars(query.where(identity_right.c.identity == id_).order_by(user.c.email)))
+
+
+def usable(session: Session, by: Viewer) -> list[Identity]:
+    """Those this one may send from now, by address."""
+    given: set[int] = set()
+    if by.user is not None:
+        query = select(identity_right.c.identity).where(identity_right.c.user == by.user)
+        given = set(session.scalars(query))
+    return [one for one in every(session) if one.id in given or by.may(Role.SENDS, one.scope)]
+
+
+def choose(usable: Sequence[Identity], written_to: Iterable[str], scope: str | None = None) -> Identity | None:
+    """Pure: the one an answer goes out from unless another is chosen: what the mail was written to, else whose it is.
+
+    `written_to` in the order of the mail's recipients.
+    """
+    by_name = {one.address: one for one in usable}
+    for address in written_to:
+        if found := by_name.get(address.lower()):
+            return found
+    of_scope = [one for one in usable if one.scope == scope]
+    own = [one for one in usable if one.user is not None]
+    return next(iter([*of_scope, *own, *usable]), None)
+
+
+def _identity(row: Row[Any]) -> Identity:
+    return Identity(
+        row.id, row.address, row.name, row.signature or "", row.mailbox, row.sent_folder, row.process, row.user,
+        tuple(json.loads(row.languages)) if row.languages else (), row.removed_at,
+    )  # fmt: skip

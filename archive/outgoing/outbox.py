@@ -1,0 +1,583 @@
+"""Mails of ours that wait to be sent, and what became of those that were.
+
+```
+            claim                accepted by all that are left
+  queued ──────────▶ (on its way) ─────────────────────────────▶ sent
+    │  ▲                  │    │
+    │  └── nothing was ───┘    ├── some later ──▶ deferred ──▶ (claimed again, at growing intervals, for five days)
+    │      tried: queued       │
+    ▼                          └── refused for good, by all, or given up ──▶ failed
+ cancelled   only before it began
+```
+
+Bytes and Message-ID are fixed when a mail is queued. Who claims it is told by one UPDATE. It may be sent twice in one
+place only: accepted, and we die before that is committed; then with the same Message-ID.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Row, exists, func, insert, or_, select, update
+
+from .. import installation
+from ..events import log, proof
+from ..people.scopes import Viewer
+from ..post import answers, sources
+from ..store.archive import Session
+from ..store.dialects import hold, insert_missing, insert_rows
+from ..store.packs import Place, Sealed
+from ..store.schema import (
+    answer,
+    blob,
+    identity,
+    message,
+    outgoing,
+    outgoing_recipient,
+    pack,
+    seen,
+    source,
+    ticket,
+    user,
+)
+from ..work import changes, tickets
+from . import retries
+from .composing import Person
+from .identities import Identity
+
+QUEUED, DEFERRED, SENT, FAILED, CANCELLED = "queued", "deferred", "sent", "failed", "cancelled"
+TO, CC, BCC = "to", "cc", "bcc"
+NEW, REPLY, FORWARD = "new", "reply", "forward"
+WAITING, THERE, GIVEN_UP = "waiting", "there", "given up"  # a copy in the Sent folder
+
+UNDO = 8_000  # ms in which a mail can be taken back
+LONGEST_UNDO = 60_000
+CLAIMED_FOR = 20 * 60_000  # ms; the longest wait for one answer is ten minutes
+COPY_AFTER = 20_000  # ms; many servers put a copy there themselves
+_LEFT = (QUEUED, DEFERRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What is to be queued."""
+
+    identity: Identity
+    author: str  # user:3, operator
+    scope: str
+    kind: str
+    message_id: str
+    subject: str
+    recipients: Sequence[tuple[str, Person]]  # to, cc or bcc
+    written: Mapping[str, Any]  # what was typed, to go on with it
+    not_before: int
+    answers: int | None = None
+    conversation: int | None = None
+    unless_answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One of a mail's recipients, and what the server said last."""
+
+    address: str
+    name: str
+    kind: str
+    state: str
+    code: int | None
+    answer: str
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A mail of ours."""
+
+    id: int
+    identity: int
+    address: str  # it goes out from
+    author: str
+    author_name: str
+    scope: str
+    kind: str
+    answers: int | None
+    conversation: int | None
+    message_id: str
+    subject: str
+    blob: int
+    size: int
+    written: Mapping[str, Any]
+    queued_at: int
+    not_before: int
+    unless_answered: bool
+    state: str
+    ended_at: int | None
+    message: int | None
+    next_at: int | None
+    began_at: int | None
+    tries: int
+    claimed_until: int | None
+    trouble_kind: str | None
+    trouble_values: Mapping[str, str]
+    sent_copy: str | None
+    recipients: tuple[Recipient, ...]
+
+    @property
+    def can_be_taken_back(self) -> bool:
+        """Whether nobody can have got it."""
+        return self.state == QUEUED and self.began_at is None
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody still is to get it."""
+        return self.state in _LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A mail that is ours to send now, to those who have not got it."""
+
+    id: int
+    claim: bytes
+    identity: int
+    author: str
+    scope: str
+    sender: str
+    message_id: str
+    blob: int
+    size: int
+    queued_at: int
+    tries: int
+    message: int | None
+    conversation: int | None
+    recipients: tuple[str, ...]
+    began_before: int | None  # somebody may have got it since then, as was known before this claim
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a server said of one recipient."""
+
+    state: str  # sent, deferred, failed
+    code: int | None = None
+    answer: str = ""
+
+
+def queue(session: Session, mail: Mail, raw: bytes, kept: Sealed, now: int) -> int:
+    """A new mail in the outbox; `kept` are its bytes, durable by now. Rights are the caller's."""
+    hold(session, pack, [kept.place.pack])  # whoever sweeps it waits for the end of this
+    row = _blob_row(kept.place)
+    insert_rows(session, blob, [row])
+    values = {
+        "identity": mail.identity.id, "author": mail.author, "scope": mail.scope, "kind": mail.kind,
+        "answers": mail.answers, "conversation": mail.conversation, "message_id": mail.message_id,
+        "sender": mail.identity.address, "subject": mail.subject, "blob": kept.place.blob,
+        "sha256": hashlib.sha256(raw).digest(), "size": len(raw), "queued_at": now,
+        "written": json.dumps(mail.written, ensure_ascii=False, sort_keys=True), "not_before": mail.not_before,
+        "unless_answered": True if mail.unless_answered else None, "state": QUEUED,
+        "next_at": max(mail.not_before, now), "tries": 0,
+    }  # fmt: skip
+    made = cast(int, session.scalar(insert(outgoing).values(**values).returning(outgoing.c.id)))
+    people = [
+        {"outgoing": made, "address": one.address, "name": one.name, "kind": kind, "state": QUEUED}
+        for kind, one in mail.recipients
+    ]
+    insert_rows(session, outgoing_recipient, people)
+    rows = proof.joined(_rows(session, made), {"blob": {str(kept.place.blob): proof.digest("blob", row)}})
+    details = {"from": mail.identity.address, "message_id": mail.message_id, "recipients": len(people)}
+    log.write(session, [log.Event("outgoing.queued", mail.author, f"outgoing:{made}", details, rows)], now)
+    return made
+
+
+def _blob_row(place: Place) -> dict[str, Any]:
+    return {"id": place.blob, "hash": None, "size": place.size, "stored": place.stored, "position": place.position}
+
+
+def _rows(session: Session, id_: int) -> proof.Digests:
+    return proof.joined(
+        proof.of_ids(session, "outgoing", [id_]),
+        proof.stored(session, "outgoing_recipient", outgoing_recipient.c.outgoing == id_),
+    )
+
+
+# --- what people do with it -----------------------------------------------------------------------------------
+
+
+def cancel(session: Session, id_: int, actor: str, now: int) -> bool:
+    """Take a mail back; False where it is on its way, or was. Rights are the caller's."""
+    return _cancel(session, id_, actor, "outgoing.cancelled", now)
+
+
+def _cancel(session: Session, id_: int, actor: str, kind: str, now: int) -> bool:
+    done = session.execute(
+        update(outgoing)
+        .where(outgoing.c.id == id_, outgoing.c.state == QUEUED, outgoing.c.began_at.is_(None))
+        .values(state=CANCELLED, ended_at=now, next_at=None, claim=None, claimed_until=None)
+    )
+    if done.rowcount:
+        log.write(session, [log.Event(kind, actor, f"outgoing:{id_}", rows=_rows(session, id_))], now)
+    return bool(done.rowcount)
+
+
+def give_up(session: Session, id_: int, actor: str, now: int) -> bool:
+    """Those who have not got a mail by now will not; False where nothing is left to do, or it is on its way."""
+    free = or_(outgoing.c.claimed_until.is_(None), outgoing.c.claimed_until < now)
+    mine = update(outgoing).where(outgoing.c.id == id_, outgoing.c.state.in_(_LEFT), outgoing.c.began_at.is_not(None))
+    if not session.execute(mine.where(free).values(next_at=None, claim=None, claimed_until=None)).rowcount:
+        return False
+    _settle_recipients(session, id_, {}, now, give_up=True)
+    _conclude(session, id_, actor, None, now)
+    return True
+
+
+def hurry(session: Session, id_: int, actor: str, now: int) -> bool:
+    """Try at once what waits for another try; False where nothing does."""
+    waiting = update(outgoing).where(outgoing.c.id == id_, outgoing.c.state.in_(_LEFT), outgoing.c.next_at > now)
+    done = session.execute(waiting.values(next_at=now))
+    if done.rowcount:
+        log.write(session, [log.Event("outgoing.hurried", actor, f"outgoing:{id_}")], now)
+    return bool(done.rowcount)
+
+
+# --- sending --------------------------------------------------------------------------------------------------
+
+
+def forget_claims(session: Session) -> None:
+    """Whoever claimed anything is dead: the caller holds the lease without which nobody sends."""
+    session.execute(update(outgoing).where(outgoing.c.claim.is_not(None)).values(claim=None, claimed_until=None))
+
+
+def claimed(session: Session) -> bool:
+    """Whether somebody has claimed anything, dead or alive."""
+    return (
+        session.scalar(select(outgoing.c.id).where(outgoing.c.next_at.is_not(None), outgoing.c.claim.is_not(None)))
+        is not None
+    )
+
+
+def unclaim(session: Session, some: Iterable[Claimed]) -> None:
+    """Nothing was tried of these: as if they had not been claimed."""
+    for one in some:
+        mine = update(outgoing).where(outgoing.c.id == one.id, outgoing.c.claim == one.claim)
+        session.execute(mine.values(claim=None, claimed_until=None, began_at=one.began_before, tries=one.tries - 1))
+
+
+def due(session: Session, now: int) -> list[int]:
+    """The mailboxes through which something is to be sent now; none while everything is held."""
+    if installation.held(session) is not None:
+        return []
+    query = select(identity.c.mailbox).join(outgoing, outgoing.c.identity == identity.c.id).where(_due(now)).distinct()
+    return list(session.scalars(query))
+
+
+def _due(now: int) -> ColumnElement[bool]:
+    return (
+        (outgoing.c.next_at <= now)
+        & outgoing.c.state.in_(_LEFT)
+        & or_(outgoing.c.claimed_until.is_(None), outgoing.c.claimed_until < now)
+    )
+
+
+def claim(session: Session, mailbox: int, by: bytes, now: int, limit: int) -> list[Claimed]:
+    """Mails of this mailbox that are ours to send from now on, the oldest first.
+
+    One that was to go only if nobody answers first is cancelled where somebody has.
+    """
+    if installation.held(session) is not None:
+        return []
+    ours = select(identity.c.id).where(identity.c.mailbox == mailbox)
+    query = select(outgoing).where(outgoing.c.identity.in_(ours), _due(now))
+    claimed = []
+    for row in session.execute(query.order_by(outgoing.c.next_at, outgoing.c.id).limit(limit)).all():
+        if row.unless_answered and row.began_at is None and _answered(session, row):
+            _cancel(session, row.id, "answer", "outgoing.answered_first", now)
+            continue
+        done = session.execute(
+            update(outgoing)
+            .where(outgoing.c.id == row.id, _due(now))
+            .values(
+                claim=by,
+                claimed_until=now + CLAIMED_FOR,
+                began_at=func.coalesce(outgoing.c.began_at, now),
+                tries=outgoing.c.tries + 1,
+            )
+        )
+        if not done.rowcount:
+            continue
+        waiting = outgoing_recipient.c.state.in_(_LEFT)
+        left = select(outgoing_recipient.c.address).where(outgoing_recipient.c.outgoing == row.id, waiting)
+        addresses = tuple(session.scalars(left.order_by(outgoing_recipient.c.address)))
+        claimed.append(
+            Claimed(
+                row.id,
+                by,
+                row.identity,
+                row.author,
+                row.scope,
+                row.sender,
+                row.message_id,
+                row.blob,
+                row.size,
+                row.queued_at,
+                row.tries + 1,
+                row.message,
+                row.conversation,
+                addresses,
+                row.began_at,
+            )
+        )
+    return claimed
+
+
+def _answered(session: Session, row: Row[Any]) -> bool:
+    """Whether one of its recipients has written into the conversation since it was queued."""
+    if row.conversation is None:
+        return False
+    theirs = select(outgoing_recipient.c.address).where(outgoing_recipient.c.outgoing == row.id)
+    came = (message.c.conversation == row.conversation) & (message.c.arrived_at > row.queued_at)
+    return bool(session.scalar(select(exists().where(came, func.lower(message.c.from_address).in_(theirs)))))
+
+
+def put_back(session: Session, some: Iterable[Claimed], trouble: tuple[str, Mapping[str, str]], now: int) -> None:
+    """Nothing was tried, for the server was not reached or did not let us in: later, all of them."""
+    for one in some:
+        next_at = retries.next_try(one.tries, one.queued_at, now, _chance(one))
+        if next_at is None:
+            settle(session, one, {}, now)
+            continue
+        mine = update(outgoing).where(outgoing.c.id == one.id, outgoing.c.claim == one.claim)
+        session.execute(
+            mine.values(
+                next_at=next_at,
+                claim=None,
+                claimed_until=None,
+                trouble_kind=trouble[0],
+                trouble_values=json.dumps(dict(trouble[1]), ensure_ascii=False, sort_keys=True),
+                began_at=one.began_before,
+            )
+        )
+
+
+def _chance(one: Claimed) -> float:
+    """From 0 to 1, another for each mail and each try."""
+    return hashlib.sha256(f"{one.message_id} {one.tries}".encode()).digest()[0] / 255
+
+
+def settle(session: Session, one: Claimed, results: Mapping[str, Result], now: int) -> bool:
+    """Write down what the server said of each recipient; those it said nothing of are tried again.
+
+    False where the claim was lost: then nothing is written.
+    """
+    mine = update(outgoing).where(outgoing.c.id == one.id, outgoing.c.claim == one.claim)
+    next_at = retries.next_try(one.tries, one.queued_at, now, _chance(one))
+    done = session.execute(
+        mine.values(claim=None, claimed_until=None, next_at=next_at, trouble_kind=None, trouble_values=None)
+    )
+    if not done.rowcount:
+        return False
+    _settle_recipients(session, one.id, results, now, give_up=next_at is None)
+    _conclude(session, one.id, "gateway", next_at, now)
+    return True
+
+
+def _settle_recipients(session: Session, id_: int, results: Mapping[str, Result], now: int, *, give_up: bool) -> None:
+    here = select(outgoing_recipient).where(outgoing_recipient.c.outgoing == id_)
+    for row in session.execute(here.where(outgoing_recipient.c.state.in_(_LEFT))).all():
+        result = results.get(row.address) or Result(DEFERRED, row.code, row.answer or "")
+        state = FAILED if give_up and result.state == DEFERRED else result.state
+        session.execute(
+            update(outgoing_recipient)
+            .where(outgoing_recipient.c.outgoing == id_, outgoing_recipient.c.address == row.address)
+            .values(state=state, code=result.code, answer=result.answer[:500] or None, at=now)
+        )
+
+
+def _conclude(session: Session, id_: int, actor: str, next_at: int | None, now: int) -> None:
+    """The state of the whole follows from its recipients'."""
+    states = set(
+        session.scalars(select(outgoing_recipient.c.state).where(outgoing_recipient.c.outgoing == id_).distinct())
+    )
+    before = session.execute(select(outgoing).where(outgoing.c.id == id_)).one()
+    if states & set(_LEFT):
+        values: dict[str, Any] = {"state": DEFERRED, "next_at": next_at}
+    else:
+        values = {"state": SENT if SENT in states else FAILED, "ended_at": now, "next_at": None}
+    session.execute(update(outgoing).where(outgoing.c.id == id_).values(**values))
+    said = {one.address: [one.state, one.code, one.answer] for one in _recipients(session, [id_]).get(id_, ())}
+    event = log.Event(f"outgoing.{values['state']}", actor, f"outgoing:{id_}", {"said": said}, _rows(session, id_))
+    log.write(session, [event], now)
+    if FAILED in states and values["state"] != DEFERRED and before.conversation is not None:
+        _call_back(session, before, now)
+
+
+def _call_back(session: Session, row: Row[Any], now: int) -> None:
+    """Somebody has not got an answer and will not: the ticket is to be looked at again."""
+    found = session.execute(
+        select(ticket).where(ticket.c.scope == row.scope, ticket.c.conversation == row.conversation)
+    ).first()
+    if found is not None:
+        values = {"last_at": now, "state": tickets.OPEN}
+        changes.change(session, found.id, "answer_failed", "gateway", values, now, details={"outgoing": row.id})
+
+
+def became(session: Session, one: Claimed, id_: int, now: int) -> None:
+    """A mail that somebody has got is a message of the archive from now on; its ticket says that it was answered."""
+    session.execute(update(outgoing).where(outgoing.c.id == one.id).values(message=id_))
+    row = session.execute(select(outgoing).where(outgoing.c.id == one.id)).one()
+    of = session.execute(select(identity).where(identity.c.id == row.identity)).one()
+    if of.sent_folder is not None:
+        mine = update(outgoing).where(outgoing.c.id == one.id)
+        session.execute(mine.values(sent_copy=WAITING, copy_at=now + COPY_AFTER, copy_tries=0))
+    conversation = session.scalar(select(message.c.conversation).where(message.c.id == id_))
+    made = proof.of_ids(session, "outgoing", [one.id])
+    person = int(row.author.removeprefix("user:")) if row.author.startswith("user:") else None
+    if row.kind == REPLY and row.answers is not None and not answers.of_ours(session, [row.answers]):
+        said = {
+            "message": row.answers, "by_message": id_, "at": now, "user": person,
+            "name": of.name, "address": row.sender,
+        }  # fmt: skip
+        insert_missing(session, answer, [said])
+        here = (answer.c.message == row.answers) & (answer.c.by_message == id_)
+        made = proof.joined(made, proof.stored(session, "answer", here))
+    details = {"message": str(id_), "answers": str(row.answers) if row.answers else None}
+    log.write(session, [log.Event("outgoing.accepted", "gateway", f"outgoing:{one.id}", details, made)], now)
+    answers.refresh(session, [conversation] if conversation else [], row.author, now)
+    if person is not None:
+        _read_by_who_wrote(session, row.scope, conversation, person)
+
+
+def _read_by_who_wrote(session: Session, scope: str, conversation: int | None, person: int) -> None:
+    """What one wrote oneself is nothing new to oneself."""
+    here = select(ticket).where(ticket.c.scope == scope, ticket.c.conversation == conversation)
+    for one in session.execute(here).all():
+        row = {"user": person, "ticket": one.id, "at": one.last_at}
+        if not insert_missing(session, seen, [row]):
+            older = (seen.c.user == person) & (seen.c.ticket == one.id) & (seen.c.at < one.last_at)
+            session.execute(update(seen).where(older).values(at=one.last_at))
+
+
+# --- copies in the Sent folder --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SentCopy:
+    """A mail whose copy is to be put into its identity's Sent folder."""
+
+    id: int
+    mailbox: int
+    folder: str
+    message_id: str
+    blob: int
+    sent_at: int
+    tries: int
+
+
+def copies_due(session: Session, now: int, limit: int = 100) -> list[SentCopy]:
+    """Copies to put into Sent folders now; none while everything is held."""
+    if installation.held(session) is not None:
+        return []
+    query = (
+        select(outgoing, identity.c.mailbox, identity.c.sent_folder)
+        .join(identity, identity.c.id == outgoing.c.identity)
+        .where(outgoing.c.copy_at <= now, identity.c.sent_folder.is_not(None))
+        .order_by(outgoing.c.copy_at, outgoing.c.id)
+        .limit(limit)
+    )
+    return [
+        SentCopy(
+            row.id,
+            row.mailbox,
+            row.sent_folder,
+            row.message_id,
+            row.blob,
+            row.began_at or row.queued_at,
+            row.copy_tries or 0,
+        )
+        for row in session.execute(query)
+    ]
+
+
+def copied(session: Session, one: SentCopy) -> None:
+    """It is there."""
+    session.execute(update(outgoing).where(outgoing.c.id == one.id).values(sent_copy=THERE, copy_at=None))
+
+
+def not_copied(session: Session, one: SentCopy, now: int) -> None:
+    """It could not be put there: later again, for five days. What was put there meanwhile stays so."""
+    next_at = retries.next_try(one.tries + 1, one.sent_at, now, 0.5)
+    values = {"copy_at": next_at, "copy_tries": one.tries + 1, "sent_copy": WAITING if next_at else GIVEN_UP}
+    here = update(outgoing).where(outgoing.c.id == one.id, outgoing.c.sent_copy == WAITING)
+    session.execute(here.values(**values))
+
+
+# --- looking --------------------------------------------------------------------------------------------------
+
+
+def get(session: Session, id_: int, visible_to: Viewer) -> Outgoing | None:
+    """The mail of this id, where there is one that may be seen."""
+    return next(iter(_found(session, visible_to, outgoing.c.id == id_, 1)), None)
+
+
+def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> list[Outgoing]:
+    """Mails of a conversation that are not in it yet, or that somebody did not get, the oldest first."""
+    here = outgoing.c.conversation == conversation
+    failed = exists().where(outgoing_recipient.c.outgoing == outgoing.c.id, outgoing_recipient.c.state == FAILED)
+    return _found(session, visible_to, here & or_(outgoing.c.state.in_(_LEFT), failed), 100)[::-1]
+
+
+def page(
+    session: Session, visible_to: Viewer, states: Sequence[str] = (), before: int | None = None, limit: int = 50
+) -> list[Outgoing]:
+    """Mails by number, the newest first; `limit` + 1 tells that there are more."""
+    condition = outgoing.c.state.in_(states) if states else outgoing.c.id > 0
+    if before is not None:
+        condition &= outgoing.c.id < before
+    return _found(session, visible_to, condition, limit + 1)
+
+
+def _found(session: Session, visible_to: Viewer, condition: ColumnElement[bool], limit: int) -> list[Outgoing]:
+    query = (
+        select(outgoing, identity.c.address.label("from_address"))
+        .join(identity, identity.c.id == outgoing.c.identity)
+        .where(condition)
+        .order_by(outgoing.c.id.desc())
+        .limit(limit)
+    )
+    if visible_to.scopes is not None:
+        query = query.where(outgoing.c.scope.in_(sorted(visible_to.scopes)))
+    rows = session.execute(query).all()
+    people = _recipients(session, [row.id for row in rows])
+    names = _names(session, {row.author for row in rows})
+    return [_outgoing(row, people.get(row.id, ()), names.get(row.author, "")) for row in rows]
+
+
+def _recipients(session: Session, ids: Sequence[int]) -> dict[int, tuple[Recipient, ...]]:
+    order = {TO: 0, CC: 1, BCC: 2}
+    found: dict[int, list[Recipient]] = {}
+    for row in session.execute(select(outgoing_recipient).where(outgoing_recipient.c.outgoing.in_(ids))):
+        one = Recipient(row.address, row.name, row.kind, row.state, row.code, row.answer or "", row.at)
+        found.setdefault(row.outgoing, []).append(one)
+    return {id_: tuple(sorted(some, key=lambda one: (order[one.kind], one.address))) for id_, some in found.items()}
+
+
+def _names(session: Session, actors: Iterable[str]) -> dict[str, str]:
+    ids = [int(one.removeprefix("user:")) for one in actors if one.startswith("user:")]
+    rows = session.execute(select(user.c.id, user.c.name).where(user.c.id.in_(ids)))
+    return {f"user:{row.id}": row.name for row in rows}
+
+
+def _outgoing(row: Row[Any], recipients: tuple[Recipient, ...], author_name: str) -> Outgoing:
+    return Outgoing(
+        row.id, row.identity, row.from_address, row.author, author_name, row.scope, row.kind, row.answers,
+        row.conversation, row.message_id, row.subject, row.blob, row.size, json.loads(row.written), row.queued_at,
+        row.not_before, bool(row.unless_answered), row.state, row.ended_at, row.message, row.next_at, row.began_at,
+        row.tries, row.claimed_until, row.trouble_kind, json.loads(row.trouble_values) if row.trouble_values else {},
+        row.sent_copy, recipients,
+    )  # fmt: skip
+
+
+def source_of(session: Session, one: Claimed) -> int:
+    """The source that receipts of what went out from an identity name; `identities.add` makes it."""
+    here = (source.c.kind == sources.OUTBOX) & (source.c.name == one.sender)
+    return cast(int, session.scalar(select(source.c.id).where(here)))

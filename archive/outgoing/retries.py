@@ -1,0 +1,21 @@
+"""When a mail that could not be delivered is tried again. Pure: chance is handed in."""
+
+MINUTE = 60_000  # ms
+FOR = 5 * 24 * 60 * MINUTE  # ms; after that it is given up (RFC 5321 4.5.4.1: four to five days)
+LONGEST = 4 * 60 * MINUTE  # ms between two tries
+
+_FIRST = MINUTE
+_GROWS = 2.0
+_SPREAD = 0.25  # of an interval: those that failed together do not come back together
+
+
+def next_try(tries: int, queued_at: int, now: int, chance: float) -> int | None:
+    """When to try again after so many tries (UTC ms), with a `chance` from 0 to 1; None: it is given up.
+
+    The last try is made when the time is over, and not before.
+    """
+    if now - queued_at >= FOR:
+        return None
+    interval = min(_FIRST * _GROWS ** max(min(tries, 20) - 1, 0), LONGEST)
+    spread = interval * _SPREAD * (2 * chance - 1)
+    return min(now + int(interval + spread), queued_at + FOR)

@@ -1,0 +1,252 @@
+"""From what a person wrote to a mail in the outbox: rights, composing, bytes durable, then the row.
+
+The pages and `postroom reply` go this one way.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from .intake import Intake
+from .mail import addresses
+from .mail import identity as mail_identity
+from .mail.reader import read
+from .outgoing import composing, identities, outbox
+from .outgoing.composing import Attachment, Person, Unwritable, Written
+from .outgoing.identities import Identity
+from .people.roles import Role
+from .people.scopes import Viewer
+from .post import contents, messages
+from .post.messages import Message
+from .store.archive import Archive, Session
+from .store.packs import Place
+from .store.schema import blob, message_scope
+
+MOST_BYTES = 50 << 20  # of a mail; servers take less
+_HEADER = 1 << 20  # bytes of a mail's header that are looked at
+_PURPOSE = "message-id"  # of the key that marks our Message-IDs
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail as somebody wrote it, addresses as they were typed."""
+
+    identity: int
+    kind: str  # outbox.NEW, REPLY, FORWARD
+    to: str
+    subject: str
+    text: str
+    cc: str = ""
+    bcc: str = ""
+    quote: str = ""
+    markdown: bool = True
+    attachments: Sequence[Attachment] = ()
+    answers: int | None = None  # the message that is answered or forwarded
+    scope: str | None = None  # on whose behalf that one is answered; None: the identity's own
+    undo: int = outbox.UNDO  # ms in which it can be taken back
+    not_before: int | None = None  # UTC ms
+    unless_answered: bool = False
+
+    def as_typed(self) -> dict[str, Any]:
+        """What is needed to go on with it; files stand in the mail itself."""
+        typed = {name: getattr(self, name) for name in ("to", "cc", "bcc", "subject", "text", "quote", "markdown")}
+        return {**typed, "attachments": [one.name for one in self.attachments]}
+
+
+def secret(archive: Archive) -> bytes:
+    """The key of this installation's Message-IDs."""
+    return archive.key.derive(_PURPOSE)
+
+
+def send(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now: int) -> int:
+    """Queue a letter; its number in the outbox. `by` says on whose behalf, as things stand in a transaction.
+
+    Unwritable, a sentence, where it cannot be sent as it is; LookupError where the identity, the message or the right
+    to either is not there.
+    """
+    with archive.reading() as session:
+        answered = _allowed(session, by(session), letter)[1]
+    recipients = parsed(letter)
+    with archive.reading() as session:
+        mail, raw = _composed(session, archive, by(session), letter, answered, recipients, now)
+    if len(raw) > MOST_BYTES:
+        raise Unwritable(f"A mail of more than {MOST_BYTES >> 20} MB is not sent.")
+    intake = Intake(archive)
+    try:
+        with intake.keeping(raw, now) as kept, archive.transaction() as session:
+            _allowed(session, by(session), letter)  # as things are now
+            return outbox.queue(session, mail, raw, kept, now)
+    finally:
+        intake.close()
+
+
+def preview(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now: int) -> bytes:
+    """The mail as `send` would queue it, and nothing is written. Fails as that does."""
+    with archive.reading() as session:
+        viewer = by(session)
+        answered = _allowed(session, viewer, letter)[1]
+        return _composed(session, archive, viewer, letter, answered, parsed(letter), now)[1]
+
+
+def _allowed(session: Session, viewer: Viewer, letter: Letter) -> tuple[Identity, Message | None]:
+    """From this address, and into this conversation; LookupError where that may not be."""
+    chosen = next((one for one in identities.usable(session, viewer) if one.id == letter.identity), None)
+    if chosen is None:
+        raise LookupError(f"identity {letter.identity}")
+    if letter.answers is None:
+        return chosen, None
+    answered = messages.get(session, letter.answers, viewer)
+    if answered is None:
+        raise LookupError(f"message {letter.answers}")
+    if letter.scope is not None:
+        here = (message_scope.c.message == answered.id) & (message_scope.c.scope == letter.scope)
+        works = viewer.may(Role.WORKS, letter.scope)
+        if not works or session.scalar(select(message_scope.c.scope).where(here)) is None:
+            raise LookupError(f"message {letter.answers} in {letter.scope}")
+    return chosen, answered
+
+
+def parsed(letter: Letter) -> list[tuple[str, Person]]:
+    """Everybody who gets it, each once. Unwritable where there is nobody, or where one is no address."""
+    found: dict[str, tuple[str, Person]] = {}
+    for kind, typed in ((outbox.TO, letter.to), (outbox.CC, letter.cc), (outbox.BCC, letter.bcc)):
+        for one in addresses.people(composing.clean(typed.replace("\n", ",").replace("\r", ","))):
+            person = Person(composing.clean(one.name)[:200], composing.checked(one.address or one.name))
+            found.setdefault(person.address.lower(), (kind, person))
+    if not found:
+        raise Unwritable("Nobody is to get this mail; write an address under To.")
+    if len(found) > composing.MOST_RECIPIENTS:
+        raise Unwritable(f"A mail to more than {composing.MOST_RECIPIENTS} people is not sent.")
+    return list(found.values())
+
+
+def _composed(
+    session: Session,
+    archive: Archive,
+    viewer: Viewer,
+    letter: Letter,
+    answered: Message | None,
+    recipients: Sequence[tuple[str, Person]],
+    now: int,
+) -> tuple[outbox.Mail, bytes]:
+    chosen, _ = _allowed(session, viewer, letter)
+    replies = letter.kind == outbox.REPLY and answered is not None
+    message_id = composing.message_id(chosen.address, secret(archive), now)
+    written = Written(
+        sender=Person(chosen.name, chosen.address),
+        to=[one for kind, one in recipients if kind == outbox.TO],
+        cc=[one for kind, one in recipients if kind == outbox.CC],
+        subject=letter.subject,
+        text=letter.text,
+        message_id=message_id,
+        date=now,
+        quote=letter.quote,
+        signature=chosen.signature,
+        markdown=letter.markdown,
+        attachments=letter.attachments,
+        in_reply_to=_bracketed(answered.message_id) if replies and answered else "",
+        references=_references(archive, session, answered, viewer) if replies and answered else (),
+    )
+    mail = outbox.Mail(
+        identity=chosen,
+        author=viewer.actor,
+        scope=letter.scope or chosen.scope,
+        kind=letter.kind,
+        message_id=message_id,
+        subject=composing.clean(letter.subject),
+        recipients=recipients,
+        written=letter.as_typed(),
+        not_before=max(letter.not_before or 0, now + min(max(letter.undo, 0), outbox.LONGEST_UNDO)),
+        answers=answered.id if answered else None,
+        conversation=answered.conversation if answered else None,
+        unless_answered=letter.unless_answered,
+    )
+    return mail, composing.compose(written)
+
+
+def _bracketed(message_id: str) -> str:
+    return f"<{message_id.strip('<>')}>" if message_id else ""
+
+
+def _references(archive: Archive, session: Session, answered: Message, viewer: Viewer) -> list[str]:
+    """Those of the mail that is answered, and that mail itself comes last (RFC 5322 3.6.4)."""
+    content = b"".join(messages.content(archive, session, answered.id))
+    head = content[: min(mail_identity.header_end(content), _HEADER)]
+    return [_bracketed(one) for one in read(head).references]
+
+
+def whole(archive: Archive, session: Session, one: outbox.Outgoing) -> bytes:
+    """The bytes of a mail in the outbox."""
+    return raw(archive, session, one.blob)
+
+
+def raw(archive: Archive, session: Session, id_: int) -> bytes:
+    """The bytes of a mail that is kept in one piece."""
+    row = session.execute(select(blob).where(blob.c.id == id_)).one()
+    place: Place = contents.place(row)
+    return b"".join(contents.read_blob(archive, archive.keys.get([place.blob]), place))
+
+
+# --- what stands in the form at first -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An answer or a mail passed on, as the form shows it first."""
+
+    identity: int | None
+    to: str
+    cc: str
+    subject: str
+    quote: str
+
+
+def begin(
+    kind: str,
+    everybody: bool,
+    answered: Message,
+    text: str,
+    introduced_by: str,
+    usable: Sequence[Identity],
+    scope: str | None,
+) -> Begun:
+    """Pure: whom an answer goes to, from which address, under which subject, with what quoted.
+
+    `introduced_by` is the line above what is quoted. Our own addresses get no answer, unless nobody else is there.
+    """
+    written_to = [address for _, address in (*answered.recipients.get("to", ()), *answered.recipients.get("cc", ()))]
+    chosen = identities.choose(usable, [*written_to, answered.from_address], scope)
+    quote = f"{introduced_by}\n{composing.quoted(text)}" if text.strip() else ""
+    if kind == outbox.FORWARD:
+        subject = composing.forward_subject(answered.subject)
+        return Begun(chosen.id if chosen else None, "", "", subject, quote)
+    ours = {one.address for one in usable}
+    sender = [(answered.from_name, answered.from_address)]
+    to: list[tuple[str, str]] = list(answered.recipients.get("reply_to", ())) or sender
+    if answered.from_address.lower() in ours:  # we go on where we wrote ourselves
+        to = list(answered.recipients.get("to", ()))
+    cc: list[tuple[str, str]] = []
+    if everybody:
+        cc = [*answered.recipients.get("to", ()), *answered.recipients.get("cc", ())]
+    seen: set[str] = set()
+    return Begun(
+        chosen.id if chosen else None,
+        _listed(to, seen),
+        _listed([one for one in cc if one[1].lower() not in ours], seen),
+        composing.reply_subject(answered.subject),
+        quote,
+    )
+
+
+def _listed(people: Sequence[tuple[str, str]], seen: set[str]) -> str:
+    """As somebody would type them; nobody twice."""
+    shown = []
+    for name, address in people:
+        if address and address.lower() not in seen:
+            seen.add(address.lower())
+            bare = composing.clean(name).replace('"', "").replace("\\", "")
+            plain = bare.isascii() and bare.replace(" ", "").isalnum()
+            shown.append(f"{bare if plain else chr(34) + bare + chr(34)} <{address}>" if bare else address)
+    return ", ".join(shown)

@@ -1,0 +1,319 @@
+"""The outbox: queued, taken back, claimed, and what became of it for each recipient."""
+
+from collections.abc import Mapping
+
+import pytest
+from sqlalchemy import select
+
+from archive import installation, sending
+from archive.intake import Ours
+from archive.outgoing import composing, identities, outbox, retries
+from archive.outgoing.composing import Attachment, Unwritable
+from archive.outgoing.outbox import Claimed, Result
+from archive.people import scopes
+from archive.people.scopes import MACHINE, Viewer, process_scope
+from archive.post import bindings, messages
+from archive.sending import Letter
+from archive.store.schema import answer, outgoing, ticket
+
+from ..home import NOON, Home
+
+QUESTION = (
+    b"From: Eva <eva@outside.example>\r\nTo: helpdesk@demo.example\r\nSubject: Invoice\r\n"
+    b"Message-ID: <1@outside.example>\r\nReferences: <0@outside.example>\r\n\r\nWhere is it?\r\n"
+)
+GATEWAY = bytes(16)
+
+
+@pytest.fixture
+def office(home: Home) -> Home:
+    """Helpdesk and Sales have addresses to send from; Eva has asked something."""
+    with home.archive.transaction() as session:
+        bindings.add_mailbox(
+            session, home.archive, "out", "imap+plain://out@127.0.0.1", "smtp+plain://127.0.0.1:25", "secret", NOON
+        )
+        box = bindings.mailbox_by_name(session, "out")
+        assert box
+        for slug in ("helpdesk", "sales"):
+            home.ids[slug] = identities.add(
+                session, f"{slug}@demo.example", box, NOON,
+                name=slug.title(), process=home.ids[f"process {slug}"], sent_folder="Sent",
+            )  # fmt: skip
+    home.take("Helpdesk", QUESTION)
+    (home.ids["question"],) = (row[0] for row in home.rows("SELECT id FROM message"))
+    return home
+
+
+def reply(home: Home, **other: object) -> Letter:
+    values: dict[str, object] = {
+        "identity": home.ids["helpdesk"], "kind": outbox.REPLY, "to": "Eva <eva@outside.example>",
+        "subject": "Re: Invoice", "text": "Here.", "answers": home.ids["question"],
+        "scope": process_scope(home.ids["process helpdesk"]), "undo": 0,
+    }  # fmt: skip
+    return Letter(**{**values, **other})  # type: ignore[arg-type]
+
+
+def send(home: Home, name: str, letter: Letter) -> int:
+    return sending.send(home.archive, lambda session: scopes.viewer(session, home.ids[name]), letter, home.clock())
+
+
+def claim(home: Home, at: int = NOON + 60_000) -> list[Claimed]:
+    with home.archive.transaction() as session:
+        return [one for box in outbox.due(session, at) for one in outbox.claim(session, box, GATEWAY, at, 10)]
+
+
+def settle(home: Home, one: Claimed, results: Mapping[str, Result], at: int = NOON + 61_000) -> None:
+    """As the sender does: the first one who has got it makes the mail a message."""
+    if one.message is not None or not any(result.state == outbox.SENT for result in results.values()):
+        with home.archive.transaction() as session:
+            assert outbox.settle(session, one, results, at)
+        return
+
+    with home.archive.reading() as session:
+        raw, source = sending.raw(home.archive, session, one.blob), outbox.source_of(session, one)
+
+    def became(session: object, id_: int) -> None:
+        assert outbox.settle(session, one, results, at)  # type: ignore[arg-type]
+        outbox.became(session, one, id_, at)  # type: ignore[arg-type]
+
+    home.intake.take_ours(Ours(one.scope, one.author, source, one.id, at, became), raw, home.clock)
+
+
+def seen(home: Home, id_: int, viewer: Viewer = MACHINE) -> outbox.Outgoing:
+    with home.archive.reading() as session:
+        found = outbox.get(session, id_, viewer)
+    assert found
+    return found
+
+
+EVA = "eva@outside.example"
+
+
+def test_an_answer_is_queued_sent_and_stands_in_the_conversation_once(office: Home) -> None:
+    id_ = send(office, "anna", reply(office, text="**Here**", attachments=[Attachment("a.txt", "text/plain", b"x")]))
+    assert seen(office, id_).state == outbox.QUEUED
+    (one,) = claim(office)
+    assert one.recipients == (EVA,)
+    assert claim(office) == []  # it is somebody's
+    settle(office, one, {EVA: Result(outbox.SENT, 250, "taken")})
+
+    sent = seen(office, id_, office.viewer("anna"))
+    assert (sent.state, sent.sent_copy, sent.author_name) == (outbox.SENT, outbox.WAITING, "Anna")
+    with office.archive.reading() as session:
+        question = messages.get(session, office.ids["question"], MACHINE)
+        assert question
+        first, second = messages.of_conversation(session, question.conversation, office.viewer("anna"))
+        assert (first.id, second.id) == (question.id, sent.message)
+        assert messages.of_conversation(session, question.conversation, office.viewer("bernd")) == []
+        (copy,) = messages.copies(session, second.id, MACHINE)
+        raw = office.raw(copy)
+        row = session.execute(select(ticket)).one()
+        answered = session.execute(select(answer)).one()
+    assert b"In-Reply-To: <1@outside.example>" in raw
+    assert b"References: <0@outside.example>\r\n <1@outside.example>" in raw
+    assert (row.answered_by, row.answered_from) == (office.ids["anna"], "helpdesk@demo.example")
+    assert (row.messages, row.first_answer_at) == (2, row.answered_at)
+    assert (answered.message, answered.by_message, answered.user) == (question.id, second.id, office.ids["anna"])
+    assert composing.is_ours(second.message_id, sending.secret(office.archive))
+    # Its copy comes back from the Sent folder: the same message.
+    before = office.count("message")
+    office.take("Helpdesk", raw)
+    assert office.count("message") == before
+    assert office.verify() == []
+
+
+def test_a_mail_is_taken_back_before_it_begins_and_not_after(office: Home) -> None:
+    id_ = send(office, "anna", reply(office, undo=8000))
+    assert claim(office, NOON + 5000) == []
+    with office.archive.transaction() as session:
+        assert outbox.cancel(session, id_, "user:1", NOON + 5000)
+        assert not outbox.cancel(session, id_, "user:1", NOON + 5001)
+    assert claim(office) == []
+    assert seen(office, id_).state == outbox.CANCELLED
+    later = send(office, "anna", reply(office))
+    assert len(claim(office)) == 1
+    with office.archive.transaction() as session:
+        assert not outbox.cancel(session, later, "user:1", NOON + 70_000)
+    assert office.verify() == []
+
+
+def test_send_later_waits_and_is_not_sent_when_they_answer_first(office: Home) -> None:
+    id_ = send(office, "anna", reply(office, not_before=NOON + 3_600_000, unless_answered=True))
+    other = send(office, "anna", reply(office, not_before=NOON + 3_600_000))
+    assert claim(office, NOON + 3_500_000) == []
+    office.take(
+        "Helpdesk",
+        b"From: eva@outside.example\r\nIn-Reply-To: <1@outside.example>\r\nMessage-ID: <2@o>\r\n\r\nFound it.\r\n",
+        at=NOON + 1_000_000,
+    )
+    assert [one.id for one in claim(office, NOON + 3_600_000)] == [other]
+    assert seen(office, id_).state == outbox.CANCELLED
+    assert office.verify() == []
+
+
+def test_who_has_got_it_gets_it_no_more_and_who_refused_neither(office: Home) -> None:
+    letter = reply(office, to="a@x.example, b@x.example", cc="c@x.example", bcc="d@x.example")
+    id_ = send(office, "anna", letter)
+    (one,) = claim(office)
+    said = {
+        "a@x.example": Result(outbox.SENT, 250, "taken"),
+        "b@x.example": Result(outbox.FAILED, 550, "no such user"),
+        "c@x.example": Result(outbox.DEFERRED, 450, "greylisted"),
+    }
+    settle(office, one, said)  # of d nothing was said
+    deferred = seen(office, id_)
+    assert (deferred.state, deferred.message is not None) == (outbox.DEFERRED, True)
+    assert claim(office, NOON + 61_500) == []
+    (again,) = claim(office, deferred.next_at or 0)
+    assert again.recipients == ("c@x.example", "d@x.example")
+    settle(office, again, dict.fromkeys(again.recipients, Result(outbox.SENT, 250, "")))
+    done = seen(office, id_)
+    assert done.state == outbox.SENT
+    assert [(one.address[0], one.kind, one.state, one.code) for one in done.recipients] == [
+        ("a", "to", "sent", 250), ("b", "to", "failed", 550), ("c", "cc", "sent", 250), ("d", "bcc", "sent", 250),
+    ]  # fmt: skip
+    with office.archive.reading() as session:
+        raw = sending.raw(office.archive, session, done.blob)
+        question = messages.get(session, office.ids["question"], MACHINE)
+        assert question
+        (shown,) = outbox.of_conversation(session, office.viewer("anna"), question.conversation)
+    assert b"d@x.example" not in raw
+    assert shown.id == id_  # one has not got it
+    assert office.count("message") == 2
+    assert office.verify() == []
+
+
+def test_what_fails_for_good_calls_back_to_the_ticket_and_is_never_tried_again(office: Home) -> None:
+    id_ = send(office, "anna", reply(office))
+    (one,) = claim(office)
+    settle(office, one, {EVA: Result(outbox.FAILED, 550, "no")})
+    assert seen(office, id_).state == outbox.FAILED
+    with office.archive.transaction() as session:
+        assert not outbox.hurry(session, id_, "operator", NOON + 10**9)
+        assert session.execute(select(ticket)).one().last_at == NOON + 61_000
+    assert claim(office, NOON + 10**10) == []
+    assert office.count("message") == 1  # nobody has got it
+    assert office.verify() == []
+
+
+def test_what_nobody_takes_is_given_up_after_five_days(office: Home) -> None:
+    id_ = send(office, "anna", reply(office))
+    at, tries = NOON + 60_000, 0
+    while True:
+        (one,) = claim(office, at)
+        tries += 1
+        if tries % 2:
+            with office.archive.transaction() as session:
+                outbox.put_back(session, [one], ("host", {"host": "mail.x.example"}), at)
+        else:
+            settle(office, one, {EVA: Result(outbox.DEFERRED, 450, "later")}, at)
+        found = seen(office, id_)
+        if found.next_at is None:
+            break
+        assert at < found.next_at <= found.queued_at + retries.FOR
+        at = found.next_at
+    assert (found.state, at) == (outbox.FAILED, found.queued_at + retries.FOR)
+    assert 30 < tries < 60
+    assert found.recipients[0].answer == "later"
+    assert office.verify() == []
+
+
+def test_what_was_not_tried_can_still_be_taken_back(office: Home) -> None:
+    id_ = send(office, "anna", reply(office))
+    (one,) = claim(office)
+    with office.archive.transaction() as session:
+        outbox.put_back(session, [one], ("host", {"host": "mail.x.example"}), NOON + 60_000)
+    waiting = seen(office, id_)
+    assert (waiting.trouble_kind, waiting.can_be_taken_back) == ("host", True)
+    with office.archive.transaction() as session:
+        assert outbox.hurry(session, id_, "operator", NOON + 61_000)
+    assert len(claim(office, NOON + 61_000)) == 1
+
+
+def test_nobody_writes_down_results_of_a_claim_that_was_lost(office: Home) -> None:
+    send(office, "anna", reply(office))
+    (one,) = claim(office)
+    with office.archive.transaction() as session:
+        outbox.forget_claims(session)
+        assert not outbox.settle(session, one, {EVA: Result(outbox.SENT, 250, "")}, NOON + 61_000)
+        assert session.scalar(select(outgoing.c.state)) == outbox.QUEUED
+    (again,) = claim(office)  # with the same bytes and Message-ID
+    assert (again.message_id, again.blob) == (one.message_id, one.blob)
+
+
+def test_after_a_restore_nothing_leaves_until_it_is_released(office: Home) -> None:
+    send(office, "anna", reply(office))
+    with office.archive.transaction() as session:
+        installation.put(session, installation.HELD, str(NOON))
+        assert outbox.due(session, NOON + 60_000) == []
+        assert outbox.claim(session, 2, GATEWAY, NOON + 60_000, 10) == []
+        installation.release(session)
+    assert len(claim(office)) == 1
+
+
+def test_only_who_may_sends_from_an_address_and_into_a_conversation(office: Home) -> None:
+    sales = process_scope(office.ids["process sales"])
+    for name, letter in (
+        ("bernd", reply(office)),  # sees neither the mail nor sends for Helpdesk
+        ("clara", reply(office, answers=None, scope=None, kind=outbox.NEW)),
+        ("anna", reply(office, identity=office.ids["sales"])),
+        ("anna", reply(office, scope=sales)),
+        ("bernd", reply(office, identity=office.ids["sales"], scope=sales)),
+    ):
+        with pytest.raises(LookupError):
+            send(office, name, letter)
+    assert office.count("outgoing") == 0
+    with office.archive.transaction() as session:
+        assert identities.permit(session, office.ids["sales"], office.ids["anna"], True, NOON)
+        assert not identities.permit(session, office.ids["sales"], office.ids["anna"], True, NOON)
+    id_ = send(office, "anna", reply(office, identity=office.ids["sales"]))
+    with office.archive.reading() as session:
+        assert outbox.get(session, id_, office.viewer("bernd")) is None  # it is Helpdesk's mail
+    with office.archive.transaction() as session:
+        assert identities.permit(session, office.ids["sales"], office.ids["anna"], False, NOON)
+    with pytest.raises(LookupError):
+        send(office, "anna", reply(office, identity=office.ids["sales"]))
+    assert office.verify() == []
+
+
+@pytest.mark.parametrize("to", ["", "   ", "nobody", "a@x.example, b", "eva@"])
+def test_a_mail_to_nobody_or_to_no_address_is_not_queued(office: Home, to: str) -> None:
+    with pytest.raises(Unwritable):
+        send(office, "anna", reply(office, to=to))
+    assert office.count("outgoing") == 0
+
+
+def test_the_default_sender_is_what_was_written_to(office: Home) -> None:
+    with office.archive.reading() as session:
+        usable = identities.every(session)
+    helpdesk, sales = usable
+    assert identities.choose(usable, ["x@y.example", "SALES@demo.example"]) == sales
+    assert identities.choose(usable, [], helpdesk.scope) == helpdesk
+    assert identities.choose([], ["sales@demo.example"]) is None
+
+
+def test_an_answer_to_everybody_goes_to_nobody_twice_and_not_to_ourselves(office: Home) -> None:
+    office.take(
+        "Helpdesk",
+        b"From: Eva <eva@outside.example>\r\nTo: helpdesk@demo.example, Jan <jan@x.example>\r\n"
+        b"Cc: EVA@outside.example, =?utf-8?q?=C5=BDofie?= <z@x.example>\r\nSubject: Re: AW: x\r\n\r\nhi\r\n",
+        at=NOON + 10_000,
+    )
+    with office.archive.reading() as session:
+        newest = messages.newest(session, MACHINE, None, 1)[0]
+        usable = identities.usable(session, office.viewer("anna"))
+    begun = sending.begin(outbox.REPLY, True, newest, "hi", "Eva wrote:", usable, None)
+    assert (begun.to, begun.cc) == ("Eva <eva@outside.example>", 'Jan <jan@x.example>, "Žofie" <z@x.example>')
+    assert (begun.subject, begun.quote, begun.identity) == ("Re: x", "Eva wrote:\n> hi", office.ids["helpdesk"])
+    assert sending.begin(outbox.REPLY, False, newest, "", "", usable, None).cc == ""
+    assert sending.begin(outbox.FORWARD, False, newest, "hi", "", usable, None).to == ""
+
+
+def test_tries_come_at_growing_intervals_and_do_not_come_together() -> None:
+    at = [retries.next_try(tries, 0, 0, 0.5) or 0 for tries in range(1, 12)]
+    assert at == sorted(at)
+    assert at[0] == retries.MINUTE
+    assert at[-1] == retries.LONGEST
+    assert retries.next_try(3, 0, 0, 0.0) != retries.next_try(3, 0, 0, 1.0)
+    assert retries.next_try(50, 0, retries.FOR - 1, 0.5) == retries.FOR
+    assert retries.next_try(1, 0, retries.FOR, 0.5) is None

@@ -1,0 +1,348 @@
+"""Sending through real servers: what they say of each recipient, what breaks on the way, and copies in Sent folders."""
+
+import email
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from archive import sending
+from archive.front import now
+from archive.outgoing import identities, outbox
+from archive.outgoing.outbox import Outgoing
+from archive.people.scopes import MACHINE
+from archive.post import bindings
+from archive.sending import Letter
+from archive.store import schema
+from gateway import smtp as outward
+from gateway.accounts import parse
+from gateway.sender import Sender, Sent
+from gateway.smtp import Outward
+from gateway.trouble import Refused, Unreachable
+
+from ..conftest import Account
+from ..servers.certificates import Authority
+from ..servers.ports import free_port
+from ..servers.smtp import Smtp
+from .conftest import QUICK, Office
+
+HELP = "helpdesk@demo.example"
+EVA = "eva@outside.example"
+
+
+class Outbox:
+    """An office with an address to send from, and a clock that can be put forward."""
+
+    def __init__(self, office: Office, url: str, *, sent: str | None = None, imap: Account | None = None) -> None:
+        self.office = office
+        self.ahead = 0  # ms
+        with office.archive.transaction() as session:
+            name = f"out{len(bindings.mailboxes(session))}"
+            bindings.add_mailbox(
+                session, office.archive, name, imap.url if imap else "imap+plain://x@127.0.0.1:1", url,
+                imap.password if imap else "correct horse", now(),
+            )  # fmt: skip
+            box = bindings.mailbox_by_name(session, name)
+            assert box
+            self.identity = identities.add(
+                session, HELP, box, now(), name="Helpdesk", process=office.names["helpdesk"], sent_folder=sent
+            )
+
+    def clock(self) -> int:
+        return now() + self.ahead
+
+    def queue(self, to: str = EVA, text: str = "Hello", **other: object) -> int:
+        letter = Letter(self.identity, outbox.NEW, to, "Invoice", text, undo=0)
+        return sending.send(self.office.archive, lambda _: MACHINE, replace(letter, **other), self.clock())  # type: ignore[arg-type]
+
+    def round(self, after_the_dot: float = 2.0, timeout: float = 5.0) -> Sent:
+        connecting = replace(QUICK, timeout=timeout)
+        return Sender(self.office.archive, connecting, self.clock, threading.Event(), None, after_the_dot).round()
+
+    def seen(self, id_: int) -> Outgoing:
+        with self.office.archive.reading() as session:
+            found = outbox.get(session, id_, MACHINE)
+        assert found
+        return found
+
+    def later(self) -> None:
+        """It is time for whatever waits."""
+        self.ahead += 6 * 3_600_000
+
+
+def test_a_mail_reaches_its_recipients_byte_for_byte_on_one_connection(office: Office, smtp: Smtp) -> None:
+    box = Outbox(office, smtp.url)
+    ids = [box.queue(f"eva{n}@outside.example, jan@x.example", text=f".\n..{n}\n.\nend") for n in range(5)]
+    assert box.round() == Sent(sent=5)
+    assert smtp.connections == 1
+    raws = {one.sha256: office.raw(one) for one in office.copies()}
+    assert sorted(raws.values()) == sorted(one.raw for one in smtp.accepted)
+    assert smtp.accepted[0].sender == HELP
+    assert sorted(smtp.accepted[0].recipients) == [EVA.replace("eva", "eva0"), "jan@x.example"]
+    assert {box.seen(one).state for one in ids} == {outbox.SENT}
+    assert [one.subject for one in office.messages(office.anna)] == ["Invoice"] * 5
+    assert office.messages(office.bernd) == []
+    assert box.round() == Sent()  # nothing is left to do
+
+
+def test_nothing_due_writes_nothing(office: Office, smtp: Smtp) -> None:
+    box = Outbox(office, smtp.url)
+    box.queue(not_before=now() + 10**7)
+    before = office.everything()
+    assert box.round() == Sent()
+    assert office.everything() == before
+    assert smtp.connections == 0
+
+
+def test_each_recipient_has_an_answer_of_its_own(office: Office, smtp: Smtp) -> None:
+    said = {"gone@x.example": "550 5.1.1 no such user", "grey@x.example": "451 4.7.1 greylisted", "ok@x.example": None}
+    smtp.answers["RCPT"] = said.get
+    box = Outbox(office, smtp.url)
+    id_ = box.queue(", ".join(said))
+    assert box.round() == Sent(sent=1, left=1, troubles=("5.1.1 no such user",))
+    first = box.seen(id_)
+    assert {one.address: (one.state, one.code) for one in first.recipients} == {
+        "gone@x.example": ("failed", 550), "grey@x.example": ("deferred", 451), "ok@x.example": ("sent", 250),
+    }  # fmt: skip
+    smtp.answers.clear()
+    assert box.round() == Sent()  # not yet
+    box.later()
+    assert box.round().sent == 1
+    assert [one.recipients for one in smtp.accepted] == [("ok@x.example",), ("grey@x.example",)]
+    assert box.seen(id_).state == outbox.SENT
+    assert len(office.messages()) == 1
+    box.later()
+    assert box.round() == Sent()  # who refused for good is never asked again
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize(
+    ("answer", "state"), [("550 no", outbox.FAILED), ("451 later", outbox.DEFERRED), ("421 closing", outbox.DEFERRED)]
+)
+def test_a_refusal_for_good_is_final_and_one_for_now_is_not(
+    office: Office, smtp: Smtp, command: str, answer: str, state: str
+) -> None:
+    smtp.answers[command] = answer
+    box = Outbox(office, smtp.url)
+    first, second = box.queue(), box.queue("jan@x.example")
+    box.round()
+    assert (box.seen(first).state, box.seen(second).state) == (state, state)
+    assert box.seen(first).recipients[0].code == int(answer[:3])
+    smtp.answers.clear()
+    box.later()
+    box.round()
+    assert len(smtp.accepted) == (0 if state == outbox.FAILED else 2)
+    assert len(office.messages()) == len(smtp.accepted)
+
+
+def test_what_is_cut_after_the_last_dot_is_sent_again_with_the_same_message_id(office: Office, smtp: Smtp) -> None:
+    smtp.cut = 1
+    box = Outbox(office, smtp.url)
+    id_ = box.queue()
+    assert box.round().left == 1
+    assert (box.seen(id_).state, box.seen(id_).can_be_taken_back) == (outbox.DEFERRED, False)
+    box.later()
+    assert box.round() == Sent(sent=1)
+    first, second = smtp.accepted
+    assert first.raw == second.raw  # the only window in which a mail goes out twice
+    assert len(office.messages()) == 1
+
+
+def test_a_server_that_does_not_answer_is_left_in_time(office: Office, smtp: Smtp) -> None:
+    smtp.stall = 30
+    box = Outbox(office, smtp.url)
+    id_ = box.queue()
+    began = time.monotonic()
+    assert box.round(after_the_dot=1.0, timeout=1.0).left == 1
+    assert time.monotonic() - began < 15
+    assert box.seen(id_).recipients[0].answer == "no answer in time"
+
+
+def test_while_the_server_is_away_nothing_is_tried_and_it_can_be_taken_back(office: Office) -> None:
+    box = Outbox(office, f"smtp+plain://127.0.0.1:{free_port()}")
+    id_ = box.queue()
+    assert box.round().left == 1
+    waiting = box.seen(id_)
+    assert (waiting.state, waiting.trouble_kind, waiting.can_be_taken_back) == (outbox.QUEUED, "smtp", True)
+    assert box.round() == Sent()
+    with office.archive.transaction() as session:
+        assert outbox.cancel(session, id_, "operator", now())
+
+
+def test_a_mail_that_is_too_large_is_known_before_it_is_tried(office: Office) -> None:
+    with Smtp() as small:
+        small.stop()
+        small.limit = 2000
+        small.start()
+        box = Outbox(office, small.url)
+        id_ = box.queue(text="x" * 3000)
+        box.round()
+        (one,) = box.seen(id_).recipients
+        assert (one.state, one.code) == (outbox.FAILED, 552)
+        assert "takes mails of 2000 bytes" in one.answer
+        assert small.accepted == []
+
+
+def test_addresses_in_other_letters_need_a_server_that_knows_them(office: Office, smtp: Smtp) -> None:
+    box = Outbox(office, smtp.url)
+    box.queue("Žofie <žofie@bücher.example>")
+    assert box.round() == Sent(sent=1)
+    (one,) = smtp.accepted
+    assert one.recipients == ("žofie@xn--bcher-kva.example",)
+    assert "žofie@xn--bcher-kva.example" in one.raw.decode()
+    smtp.stop()
+    smtp.without.add("SMTPUTF8")
+    smtp.start()
+    id_ = box.queue("žofie@x.example")
+    box.round()
+    assert box.seen(id_).state == outbox.FAILED
+    assert "other letters" in box.seen(id_).recipients[0].answer
+
+
+@pytest.mark.parametrize(
+    "raw", [b"a\rb\nc\r\n.\r\n.\r\nd", b".\n.\r.\r\n..", b"x\n.\nMAIL FROM:<evil@x>\n", b"", b"a\r\n", b"\r.\r"]
+)
+def test_no_line_ends_where_another_server_might_see_one(raw: bytes) -> None:
+    wire = outward.on_the_wire(raw)
+    assert wire.endswith(b"\r\n.\r\n") or wire == b"\r\n.\r\n"
+    lines = wire.split(b"\r\n")
+    assert not any(b"\r" in line or b"\n" in line for line in lines)
+    assert [line for line in lines[:-2] if line == b"."] == []
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_encryption_is_never_left_out(office: Office, authority: Authority, implicit: bool) -> None:
+    trusting = replace(QUICK, ca_file=authority.file)
+    with Smtp(certificate=authority.good(), implicit_tls=implicit, user="help@demo.example") as server:
+        account = parse(server.url, "smtp", password="correct horse")
+        with Outward(account, trusting) as line:
+            assert line.send(HELP, [EVA], b"Subject: x\r\n\r\nhi\r\n")[EVA].state == outbox.SENT
+        (one,) = server.accepted
+        assert (one.encrypted, one.user) == (True, "help@demo.example")
+        with pytest.raises(Refused, match="certificate"):
+            Outward(account, QUICK)
+        with pytest.raises(Refused, match="password"):
+            Outward(replace(account, password="wrong"), trusting)
+    with Smtp() as bare:  # somebody in between takes STARTTLS away
+        stripped = parse(f"smtp+starttls://localhost:{bare.port}", "smtp")
+        with pytest.raises((Refused, Unreachable)):
+            Outward(stripped, trusting)
+        assert bare.accepted == []
+
+
+def test_a_copy_stands_in_the_sent_folder_exactly_once(
+    office: Office, dovecot: Callable[..., Account], smtp: Smtp
+) -> None:
+    account = dovecot()
+    box = Outbox(office, smtp.url, sent="Sent", imap=account)
+    first = box.queue()
+    assert box.round() == Sent(sent=1)
+    box.later()
+    assert box.round() == Sent(copies=1)  # the folder is made where there is none
+    kept = _in(account, "Sent")
+    assert kept == [one.raw for one in smtp.accepted]
+    # We died after APPEND and before writing that down: it is looked for.
+    with office.archive.transaction() as session:
+        here = schema.outgoing.update().where(schema.outgoing.c.id == first)
+        session.execute(here.values(sent_copy=outbox.WAITING, copy_at=box.clock()))
+    assert box.round() == Sent(copies=1)
+    assert _in(account, "Sent") == kept
+    assert box.seen(first).sent_copy == outbox.THERE
+
+
+def _in(account: Account, folder: str) -> list[bytes]:
+    with account.server.connect(account.user) as client:
+        client.select_folder(folder, readonly=True)
+        found = client.fetch(client.search(), [b"BODY.PEEK[]", b"FLAGS"])
+        assert all(b"\\Seen" in one[b"FLAGS"] for one in found.values())
+        return [one[b"BODY[]"] for one in found.values()]
+
+
+def test_commands_queue_send_and_tell(office: Office, smtp: Smtp) -> None:
+    made = office.call(
+        "mailbox", "add", "office", "--imap", "imap+plain://x@127.0.0.1:1", "--smtp", smtp.url, "--password-stdin",
+        stdin="secret\n",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    done = office.call(
+        "identity", "add", HELP, "--mailbox", "office", "--process", "helpdesk", "--name", "Helpdesk",
+        "--signature-stdin", stdin="Helpdesk, Demo",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert office.call("identity", "list").stdout.startswith(f"Helpdesk <{HELP}>  through office")
+    for who, says in (("clara@demo.example", "Nothing is sent from"), ("nobody@x.example", "There is no user")):
+        refused = office.call("compose", "--from", HELP, "--to", EVA, "--subject", "x", "--as", who, stdin="hi")
+        assert refused.returncode == 1
+        assert says in refused.stderr
+    queued = office.call("compose", "--from", HELP, "--to", f"Eva <{EVA}>", "--subject", "Invoice", stdin="**Hello**")
+    assert queued.returncode == 0, queued.stderr
+    assert f"{queued.stdout.strip()}  queued  {HELP} to {EVA}  Invoice" in office.call("outbox", "list").stdout
+    sent = office.call("send", "--json")
+    assert json.loads(sent.stdout) == {"sent": 1, "left": 0, "copies": 0, "troubles": []}, sent.stderr
+    assert office.call("outbox", "list").stdout == ""
+    shown = json.loads(office.call("outbox", "show", queued.stdout.strip(), "--json").stdout)
+    assert (shown["state"], shown["recipients"][0]["code"]) == ("sent", 250)
+    # And an answer into that conversation, from the command line.
+    answer = office.call("reply", shown["message"], "--from", HELP, stdin="One more thing.")
+    assert answer.returncode == 0, answer.stderr
+    assert office.call("send").returncode == 0
+    second = email.message_from_bytes(smtp.accepted[1].raw)
+    assert second["In-Reply-To"] == shown["message_id"]
+    assert second["To"] == f"Eva <{EVA}>"  # not ourselves
+    assert len({one.conversation for one in office.messages()}) == 1
+    cancelled = office.call("compose", "--from", HELP, "--to", EVA, "--subject", "x", stdin="hi").stdout.strip()
+    assert office.call("outbox", "cancel", cancelled).stderr == "Taken back.\n"
+    assert office.call("outbox", "cancel", cancelled).returncode == 1
+    assert office.call("outbox", "retry", cancelled).returncode == 1
+    assert office.call("identity", "remove", HELP).returncode == 0
+    assert office.call("compose", "--from", HELP, "--to", EVA, "--subject", "x", stdin="hi").returncode == 1
+    assert office.call("verify").returncode == 0
+
+
+def test_serve_sends_what_is_queued(office: Office, smtp: Smtp) -> None:
+    box = Outbox(office, smtp.url)
+    gateway = office.start("gateway")
+    try:
+        id_ = box.queue()
+        until = time.monotonic() + 40
+        while box.seen(id_).state != outbox.SENT:
+            assert time.monotonic() < until, gateway.poll()
+            time.sleep(0.2)
+    finally:
+        gateway.terminate()
+        gateway.communicate(timeout=20)
+    assert len(smtp.accepted) == 1
+
+
+@pytest.mark.parametrize("number", range(int(os.environ.get("KILLS", "3"))))
+def test_a_sender_that_is_killed_loses_nothing_and_doubles_only_in_the_window(
+    office: Office, smtp: Smtp, number: int
+) -> None:
+    """Killed at some moment; the next round sends the rest. Twice at most the one mail that was under way."""
+    box = Outbox(office, smtp.url)
+    refused = {"gone3@x.example"}
+    smtp.answers["RCPT"] = lambda address: "550 no" if address in refused else None
+    ids = [box.queue(f"gone{n}@x.example" if n == 3 else f"eva{n}@x.example") for n in range(12)]
+    killed = office.start("send")
+    wanted = number * 12 // max(int(os.environ.get("KILLS", "3")), 1)
+    until = time.monotonic() + 30
+    while len(smtp.accepted) < wanted and killed.poll() is None and time.monotonic() < until:
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=20)
+    box.later()
+    box.round()
+    assert [box.seen(one).state for one in ids] == [outbox.FAILED if n == 3 else outbox.SENT for n in range(12)]
+    got = [email.message_from_bytes(one.raw)["Message-ID"] for one in smtp.accepted]
+    assert len(set(got)) == 11
+    assert len(got) <= 12
+    assert len(office.messages()) == 11
+    with office.archive.reading() as session:
+        assert session.scalars(select(schema.outgoing.c.claim)).all() == [None] * 12
+    assert office.call("verify").returncode == 0
