@@ -18,7 +18,7 @@ from .visit import cookie_name, office, visitor
 
 blueprint = Blueprint("profile", __name__)
 
-THEMES = ("light", "dark")
+THEMES = ("light", "dark", "light-contrast", "dark-contrast")
 DENSITIES = ("dense",)
 _MARK = re.compile(r"[0-9a-f]{64}")
 
@@ -100,6 +100,19 @@ def display() -> ResponseReturnValue:
     if language is None:  # as the browser asks: what was once chosen in this browser no longer counts
         response.delete_cookie(COOKIE, path="/")
     return response
+
+
+@blueprint.post("/profile/look")
+def look() -> ResponseReturnValue:
+    """Another theme or density, and `back` to the page; `quiet` where a script has done it already."""
+    form, who = request.form, visitor()
+    wanted = {name: form[name] or None for name in ("theme", "density") if name in form}
+    if not {*wanted.values()} <= {None, *THEMES, *DENSITIES}:
+        abort(400)
+    with office().archive.transaction() as session:
+        if wanted:
+            users.set_look(session, who.user.id, **wanted)
+    return ("", 204) if "quiet" in form else redirect(sign_in.local(form.get("back", "")), 303)
 
 
 @blueprint.post("/profile/password")

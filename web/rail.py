@@ -8,6 +8,7 @@ from flask import Flask, url_for
 from archive.people import scopes
 from archive.post import bindings, lateness
 from archive.post.lateness import Late
+from archive.search import query
 from archive.work import tickets
 
 from .language import gettext, in_order
@@ -40,6 +41,7 @@ class Rail:
 def prepare(app: Flask) -> None:
     """Let templates ask for the rail."""
     app.context_processor(lambda: {"visitor": visitor_or_none(), "make_rail": rail})
+    app.jinja_env.globals["operators"] = "|".join(query.OPERATORS)
     app.jinja_env.filters["from_json"] = json.loads
 
 

@@ -1,6 +1,7 @@
 """Finding mail again: what was typed, as it was understood, the messages that have it, and where they are."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, render_template, request
@@ -58,7 +59,7 @@ class Part:
 @blueprint.get("/search")
 def find() -> ResponseReturnValue:
     """The messages found, a page of them: the newest first, or those that match best."""
-    typed = request.args.get("q", "").replace("\0", " ").strip()[: query.LONGEST]
+    typed = typed_in(request.args)
     best = request.args.get("order") == BEST
     before, wanted, who = None if best else number("before"), query.parse(typed), visitor()
     now, zone = office().now(), zone_name()
@@ -85,6 +86,14 @@ def find() -> ResponseReturnValue:
         first=before is None,
         older=ids[PAGE - 1] if len(ids) > PAGE else None,
     )
+
+
+def typed_in(args: Mapping[str, str]) -> str:
+    """What was typed; the process one searched from (`in`) stands in it as if it had been typed as well."""
+    typed = args.get("q", "").replace("\0", " ").strip()
+    if typed and re.fullmatch(r"[a-z0-9-]{1,64}", args.get("in", "")):
+        typed = f"process:{args['in']} {typed}"
+    return typed[: query.LONGEST]
 
 
 def _hit(message: Message, wanted: query.Query) -> Hit:

@@ -21,6 +21,7 @@ KEYS = {
     "hand-over": "h",
     "undo": "z",
     "search": "/",
+    "dense": "d",
     "help": "?",
     "go": "g",
 }
@@ -72,6 +73,8 @@ class Shortcuts:
                 gettext("Everywhere"),
                 [
                     (gettext("Search"), [keys["search"]]),
+                    (gettext("Commands"), ["Ctrl", "K"]),
+                    (gettext("Dense or cosy lists"), [keys["dense"]]),
                     (gettext("This sheet"), [keys["help"]]),
                     (gettext("All mail"), [go, "a"]),
                     (gettext("My mail"), [go, "m"]),
@@ -96,6 +99,7 @@ def names() -> dict[str, str]:
         "hand-over": gettext("Hand over"),
         "undo": gettext("Undo"),
         "search": gettext("Search"),
+        "dense": gettext("Dense or cosy lists"),
         "help": gettext("Keys"),
         "go": gettext("Go to, with a second key"),
     }

@@ -43,6 +43,10 @@ class Visitor:
         """The process of a scope, where this visitor belongs to it."""
         return next((one for one in self.processes if scopes.process_scope(one.id) == scope), None)
 
+    def reads(self, process: Process) -> bool:
+        """Whether this visitor reads the mail of a process; one may belong to it and only hand mail in."""
+        return self.viewer.sees(scopes.process_scope(process.id))
+
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes whose mail lists show."""

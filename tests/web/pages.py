@@ -222,6 +222,12 @@ def _mark_as_unread(page: Any) -> None:
     page.wait_for_selector(".toast")
 
 
+def _type_into_search(page: Any) -> None:
+    page.keyboard.press("/")
+    page.keyboard.type("has:attachment káv")
+    page.wait_for_selector("#suggestions [role=option]")
+
+
 COLD = "Re: Reklamace: kávovar Barista 300 nehřeje"
 PLACES = (
     Place("list", "/"),
@@ -244,9 +250,16 @@ PLACES = (
         first=lambda page: page.click("[popovertarget=why]"),
     ),
     Place("conversation, marked", lambda house: house.talk(COLD), first=_mark_as_unread),
+    Place("commands", "/commands"),
+    Place("commands, typed", "/commands?q=kávovar"),
+    Place("commands, over a page", "/processes/helpdesk", first=lambda page: page.keyboard.press("Control+k")),
+    Place("suggestions", "/processes/helpdesk", first=_type_into_search),
+    Place("first steps", "/first-steps/2"),
     Place("header", lambda house: f"/messages/{house.of(COLD)}/headers"),
     Place("source", lambda house: f"/messages/{house.of(COLD)}/source"),
     Place("attachment", lambda house: f"/messages/{house.of('Offer' + TAIL * 2)}/attachments/2/view"),
+    Place("files of a conversation", lambda house: f"{house.talk('Offer' + TAIL * 2)}/files"),
+    Place("conversation for paper", lambda house: f"{house.talk(COLD)}/print"),
     Place("search", "/search"),
     Place("search with hits", "/search?q=kávovar -subject:nic after:2026-01"),
     Place("search without hits", "/search?q=nowhere from:nobody before:nonsense"),

@@ -1,6 +1,6 @@
 // Keys, places kept, waiting. Only shorter ways: the pages work without.
 const $ = s => document.querySelector(s), all = s => [...document.querySelectorAll(s)];
-const store = sessionStorage, active = () => document.activeElement, field = $('.find input');
+const store = sessionStorage, active = () => document.activeElement, field = $('.find [type=search]');
 const keys = JSON.parse(document.body.dataset.keys || '{}');
 const focus = e => {
   if (!e) return;
@@ -33,7 +33,13 @@ const does = {
 };
 let first = '';
 addEventListener('keydown', e => {
-  if (e.ctrlKey || e.metaKey || e.altKey) return;
+  if (e.ctrlKey || e.metaKey || e.altKey) {
+    if (e.key == 'k' && !e.altKey && !e.defaultPrevented) {
+      e.preventDefault();
+      $('[data-palette]').click();
+    }
+    return;
+  }
   const typing = e.target.closest('input, select, textarea');
   if (e.key == 'Escape') {
     if (typing) focus(row() || $('#main'));
@@ -48,7 +54,14 @@ addEventListener('keydown', e => {
   setTimeout(() => first = '', 2000);
   if (!name) return;
   e.preventDefault();
-  does[name] ? does[name]() : $(`[data-does=${name}]`)?.click();
+  const there = $(`[data-does=${name}]`);
+  there ? there.click() : does[name]?.();
+});
+addEventListener('click', async e => {
+  const a = e.target.closest('[data-palette]');
+  if (!a || e.button || e.ctrlKey || e.metaKey) return;
+  e.preventDefault();
+  (await import(a.dataset.palette)).open(a.href);
 });
 
 // scrolled and typed: kept for a reload and the way back
