@@ -995,19 +995,22 @@ def _note_tickets(
             sorting.Brought(id_, conversation_of[id_], handed, sorted_.decisions[one.arrival.uid].deeds)
             for id_, (one, handed) in sorted(some.items())
         ]
-        arrived = [_arrived(scope, one, some[one.message][0], now) for one in brought]
+        if not brought:
+            continue
+        actor = origin.actor(some[brought[0].message][0].arrival.uid)
+        arrived = [_arrived(origin, scope, one, some[one.message][0], now) for one in brought]
         if origin.sent:
             before = {id_ for id_, (one, _) in some.items() if origin.import_mode(one.arrival.uid)}
-            noted = sent.note(session, arrived, before, origin.actor(0), now)
+            noted = sent.note(session, arrived, before, actor, now)
         else:
-            noted = tickets.note(session, arrived, now)
+            noted = tickets.note(session, arrived, now, actor)
         for id_, digests in noted.items():
             made[some[id_][0].arrival.uid].setdefault("ticket", {}).update(digests)
         acting += brought
     return acting
 
 
-def _arrived(scope: str, brought: sorting.Brought, one: Prepared, now: int) -> tickets.Arrived:
+def _arrived(origin: Origin, scope: str, brought: sorting.Brought, one: Prepared, now: int) -> tickets.Arrived:
     return tickets.Arrived(
         scope,
         brought.conversation,
@@ -1017,6 +1020,8 @@ def _arrived(scope: str, brought: sorting.Brought, one: Prepared, now: int) -> t
         one.facts.snippet,
         len(one.facts.attachments),
         brought.born_as(now),
+        one.arrival.received_at,
+        origin.import_mode(one.arrival.uid),
     )
 
 

@@ -128,6 +128,11 @@ def _zone() -> tzinfo:
     return found
 
 
+def zone() -> tzinfo:
+    """The visitor's time zone."""
+    return _zone()
+
+
 def zone_name() -> str:
     """The same zone by its IANA name; UTC where the server's has none."""
     return str(getattr(_zone(), "key", None) or "UTC")

@@ -22,6 +22,7 @@ FIRST = "first"
 PARENT = "parent"
 GHOST = "ghost"  # others had referred to it before it came
 REPEATED = "repeated"  # another message carries the same Message-ID
+SPLIT = "split"  # a person put it there
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,30 @@ def now_in(session: Session, gone: int) -> int | None:
     )
     into: int | None = session.scalar(query)
     return into
+
+
+def split(session: Session, some: Sequence[int], actor: str, now: int) -> int:
+    """Put these messages of one conversation into one of their own, which has the id of the first; returns it.
+
+    What answers them later goes there, too. Whoever splits holds the conversation (`hold`).
+    """
+    new = min(some)
+    insert_missing(session, conversation, [{"id": new, "created_at": now}])
+    came_from = session.scalar(select(message.c.conversation).where(message.c.id == new))
+    session.execute(update(message).where(message.c.id.in_(some)).values(conversation=new, joined_by=SPLIT))
+    ids = session.scalars(select(message.c.message_id).where(message.c.id.in_(some)))
+    named = [reference(one) for one in ids if one]
+    session.execute(update(thread).where(thread.c.reference.in_(named)).values(conversation=new))
+    made = proof.joined(proof.of_ids(session, "message", some), proof.of_ids(session, "conversation", [new]))
+    details = {"from": str(came_from), "messages": [str(one) for one in some]}
+    log.write(session, [log.Event("conversation.split", actor, f"conversation:{new}", details, made)], now)
+    return new
+
+
+def put_together(session: Session, gone: int, into: int, actor: str, now: int) -> None:
+    """All of one conversation is in the other from now on, because a person says so."""
+    hold(session, conversation, [gone, into])
+    _keep_joined(session, {gone: into}, actor, now)
 
 
 def _join(gone: int, into: int, joined: dict[int, int], leads: dict[bytes, _Lead], places: dict[int, Place]) -> None:

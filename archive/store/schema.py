@@ -589,6 +589,12 @@ ticket = Table(
         sqlite_where=text("restriction IS NOT NULL"),
         postgresql_where=text("restriction IS NOT NULL"),
     ),
+    Index(
+        "ix_ticket_merged_into",
+        "merged_into",
+        sqlite_where=text("merged_into IS NOT NULL"),
+        postgresql_where=text("merged_into IS NOT NULL"),
+    ),
     # What comes back by itself.
     Index(
         "ix_ticket_waiting_until",
@@ -654,6 +660,7 @@ snooze = Table(
     Column("user", Id, ForeignKey("user.id"), primary_key=True),
     Column("ticket", Id, primary_key=True),
     Column("until", Time, nullable=False, index=True),
+    Column("at", Time, nullable=False),  # what comes to the ticket after that brings it back
     sqlite_with_rowid=False,
 )
 
@@ -983,6 +990,8 @@ limited = Table(
 
 # --- events -----------------------------------------------------------------------------------------------------
 
+EVENTS_OF_TICKETS = "substr(event.subject, 1, 7) = 'ticket:'"
+
 event = Table(
     "event",
     metadata,
@@ -992,6 +1001,14 @@ event = Table(
     Column("actor", String(32), nullable=False),  # user:3, operator, binding:2
     Column("subject", String(40), nullable=False),  # message:123
     Column("commitment", LargeBinary(32), nullable=False),  # SHA-256 of salt and details
+    # The history of a ticket. Of mail there are many more events, and nobody looks for them by what they are about.
+    Index(
+        "ix_event_ticket",
+        "subject",
+        "id",
+        sqlite_where=text("substr(subject, 1, 7) = 'ticket:'"),
+        postgresql_where=text("substr(subject, 1, 7) = 'ticket:'"),
+    ),
     sqlite_autoincrement=True,  # an id is never given twice, or a cut-off tail would go unseen
 )
 

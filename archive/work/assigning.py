@@ -15,7 +15,7 @@ from . import absences
 from .changes import change
 
 _WORKING = [role.value for role in Role if role >= Role.WORKS]
-_READING = [role.value for role in Role if role >= Role.READS]
+READING = [role.value for role in Role if role >= Role.READS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ def may_work(session: Session, scope: str) -> list[int]:
         query = select(membership.c.user).where(membership.c.process == int(number), membership.c.role.in_(_WORKING))
     elif kind == "restricted":
         query = select(restriction_member.c.user).where(restriction_member.c.restriction == int(number))
+    elif kind != "case":  # what all was taken back of
+        return []
     else:
         taking_part = list(
             session.scalars(select(case_participant.c.scope).where(case_participant.c.case == int(number)))
@@ -52,7 +54,7 @@ def may_work(session: Session, scope: str) -> list[int]:
 def _taking_part(session: Session, scope: str) -> list[int]:
     kind, _, number = scope.partition(":")
     if kind == "process":  # in a case, those who see may work
-        query = select(membership.c.user).where(membership.c.process == int(number), membership.c.role.in_(_READING))
+        query = select(membership.c.user).where(membership.c.process == int(number), membership.c.role.in_(READING))
     else:
         query = select(user.c.id).where(user.c.id == int(number))
     return list(session.scalars(select(user.c.id).where(user.c.id.in_(query), user.c.disabled_at.is_(None))))

@@ -8,15 +8,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Row, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
-from ..events import proof
+from ..events import log, proof
 from ..people.scopes import Viewer, restriction_of, visible_ticket
 from ..store.archive import Session
 from ..store.dialects import insert_counted, insert_missing
 from ..store.schema import seen, ticket
+from . import joining
 
-OPEN = "open"
+OPEN, WAITING, DONE = "open", "waiting", "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +48,8 @@ class Arrived:
     snippet: str
     attachments: int
     born_as: Mapping[str, Any] = field(default_factory=dict)  # what rules say of the ticket, where this makes it
+    received_at: int | None = None  # UTC ms
+    import_mode: bool = False  # it was there before: nothing is to be done because of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +70,40 @@ class Ticket:
     snippet: str
     attachments: int
     unread: bool
+    revision: int = 0
+    priority: int | None = None  # -1 low, 1 high, 2 urgent; None: normal
+    due_at: int | None = None
+    waiting_until: int | None = None
+    waiting_answer: bool = False
+    done_at: int | None = None
+    spam: bool = False
+    restriction: int | None = None
+    merged_into: int | None = None
+    comments: int = 0
+    incoming_at: int | None = None  # when somebody outside last wrote
+    answered_at: int | None = None
+    answered_by: int | None = None  # a user; None: not known
+    answered_from: str | None = None  # the address
+
+    @property
+    def answered(self) -> bool:
+        """Whether we have written since somebody outside did."""
+        return self.answered_at is not None and self.answered_at >= (self.incoming_at or 0)
 
 
-def note(session: Session, arrivals: Sequence[Arrived], now: int) -> dict[int, dict[str, str | None]]:
+def note(
+    session: Session, arrivals: Sequence[Arrived], now: int, actor: str = log.OPERATOR
+) -> dict[int, dict[str, str | None]]:
     """Write the tickets of a batch: a new one, or the latest activity on the one that is there.
 
+    What was done is open again when somebody outside writes, and so is what waited for that; spam stays where it is.
+    Mail that was there before makes a ticket that is done: nobody is waiting for anything.
     Returns the digests of these tickets for the log (`archive.events.proof`), by the last message of each.
     """
     by_ticket: dict[tuple[str, int], list[Arrived]] = {}
     for one in arrivals:
         by_ticket.setdefault((one.scope, one.conversation), []).append(one)
-    there = _there(session, by_ticket)
+    there = {(row.scope, row.conversation): row for row in _rows(session, by_ticket, *_KNOWN)}
     digests: dict[int, dict[str, str | None]] = {}
     fresh = [_row(key, came, now) for key, came in by_ticket.items() if key not in there]
     born: dict[str, Any] = {column: None for one in arrivals for column in one.born_as}
@@ -69,52 +111,102 @@ def note(session: Session, arrivals: Sequence[Arrived], now: int) -> dict[int, d
         for row, came in zip(fresh, (came for key, came in by_ticket.items() if key not in there), strict=True):
             row.update(
                 born
-                | {"state": OPEN}
+                | {"state": row["state"]}
                 | {column: value for one in reversed(came) for column, value in one.born_as.items()}
             )
     for row, id_ in zip(fresh, insert_counted(session, ticket, fresh), strict=True):
         digests.setdefault(row["last_message"], {})[str(id_)] = proof.digest("ticket", row)
-    again = []
-    for key in sorted(there):  # all workers in one order, so that no two wait for each other
-        row = _row(key, by_ticket[key], now)
-        again.append(
-            {
-                "b_scope": key[0],
-                "b_conversation": key[1],
-                "b_last_at": now,
-                "b_messages": row["messages"],
-                "b_last_message": row["last_message"],
-                "b_people": row["people"],
-                "b_snippet": row["snippet"],
-                "b_attachments": row["attachments"],
-            }
-        )
+    # All workers in one order, so that no two wait for each other.
+    again = [_activity(there[key].id, _row(key, by_ticket[key], now), by_ticket[key]) for key in sorted(there)]
+    into = [
+        _activity(there[key].merged_into, _row(key, by_ticket[key], now), by_ticket[key])
+        for key in sorted(there)
+        if there[key].merged_into is not None
+    ]
     if again:
-        session.execute(
-            update(ticket)
-            .where(ticket.c.scope == bindparam("b_scope"), ticket.c.conversation == bindparam("b_conversation"))
-            .values(
-                last_at=bindparam("b_last_at"),
-                messages=ticket.c.messages + bindparam("b_messages"),
-                last_message=bindparam("b_last_message"),
-                people=bindparam("b_people"),
-                snippet=bindparam("b_snippet"),
-                attachments=ticket.c.attachments + bindparam("b_attachments"),
-            ),
-            again,
-        )
-        for now_there in _rows(session, there):
-            of_last = digests.setdefault(now_there.last_message, {})
+        session.execute(_CAME, again)
+    if into:
+        session.execute(_CAME, into)
+    if again:
+        last_of = {one["b_id"]: one["b_last_message"] for one in (*again, *into)}
+        for now_there in _of_ids(session, last_of):
+            of_last = digests.setdefault(last_of[now_there.id], {})
             of_last[str(now_there.id)] = proof.digest("ticket", now_there._mapping)
+        _tell_woken(session, [there[key] for key in sorted(there)], by_ticket, actor, now)
     return digests
+
+
+_KNOWN = (
+    ticket.c.id, ticket.c.scope, ticket.c.conversation, ticket.c.state, ticket.c.waiting_answer, ticket.c.spam,
+    ticket.c.merged_into,
+)  # fmt: skip
+_WOKEN = and_(
+    bindparam("b_wakes", type_=Boolean),
+    ticket.c.spam.is_not(True),
+    or_(ticket.c.state == DONE, and_(ticket.c.state == WAITING, ticket.c.waiting_answer.is_(True))),
+)
+
+
+def _unless_woken(column: Column[Any]) -> ColumnElement[Any]:
+    return case((_WOKEN, null()), else_=column)
+
+
+_CAME = (
+    update(ticket)
+    .where(ticket.c.id == bindparam("b_id"))
+    .values(
+        last_at=bindparam("b_last_at"),
+        messages=ticket.c.messages + bindparam("b_messages"),
+        last_message=bindparam("b_last_message"),
+        people=bindparam("b_people"),
+        snippet=bindparam("b_snippet"),
+        attachments=ticket.c.attachments + bindparam("b_attachments"),
+        incoming_at=func.coalesce(bindparam("b_incoming_at", type_=BigInteger), ticket.c.incoming_at),
+        state=case((_WOKEN, OPEN), else_=ticket.c.state),
+        revision=case((_WOKEN, func.coalesce(ticket.c.revision, 0) + 1), else_=ticket.c.revision),
+        done_at=_unless_woken(ticket.c.done_at),
+        done_by=_unless_woken(ticket.c.done_by),
+        waiting_until=_unless_woken(ticket.c.waiting_until),
+        waiting_answer=_unless_woken(ticket.c.waiting_answer),
+    )
+)
+
+
+def _activity(id_: int, row: Mapping[str, Any], came: Sequence[Arrived]) -> dict[str, Any]:
+    names = ("last_at", "messages", "last_message", "people", "snippet", "attachments", "incoming_at")
+    return {
+        "b_id": id_,
+        "b_wakes": not all(one.import_mode for one in came),
+        **{f"b_{name}": row[name] for name in names},
+    }
+
+
+def _tell_woken(
+    session: Session,
+    rows: Sequence[Row[Any]],
+    by_ticket: Mapping[tuple[str, int], Sequence[Arrived]],
+    actor: str,
+    now: int,
+) -> None:
+    """That tickets are open again stands in their history, as a step of its own."""
+    events = []
+    for row in rows:
+        because = [one for one in by_ticket[row.scope, row.conversation] if not one.import_mode]
+        slept = row.state == DONE or (row.state == WAITING and row.waiting_answer)
+        if because and slept and not row.spam and row.merged_into is None:
+            said = {"before": {"state": row.state}, "after": {"state": OPEN}, "message": str(because[-1].message)}
+            events.append(log.Event("ticket.reopened", actor, f"ticket:{row.id}", said))
+    log.write(session, events, now)
 
 
 def join(session: Session, conversations: Mapping[int, int]) -> proof.Digests:
     """Conversations became part of others: each scope's tickets on the two are one. Unread in one is unread.
 
-    Returns the digests of what changed, for the log.
+    What people did on the one that goes is done on the other: see `joining`. Returns the digests of all that changed,
+    for the log.
     """
     changed: set[int] = set()
+    moved: list[proof.Digests] = []
     for gone, into in conversations.items():
         kept = {row.scope: row for row in session.execute(select(ticket).where(ticket.c.conversation == into))}
         for row in session.execute(select(ticket).where(ticket.c.conversation == gone)).all():
@@ -124,32 +216,11 @@ def join(session: Session, conversations: Mapping[int, int]) -> proof.Digests:
                 session.execute(update(ticket).where(ticket.c.id == row.id).values(conversation=into))
                 continue
             changed.add(other.id)
-            later = max(row, other, key=lambda one: (one.last_at, one.id))
-            session.execute(
-                update(ticket)
-                .where(ticket.c.id == other.id)
-                .values(
-                    created_at=min(row.created_at, other.created_at),
-                    last_at=later.last_at,
-                    last_message=later.last_message,
-                    messages=row.messages + other.messages,
-                    people=later.people,
-                    snippet=later.snippet,
-                    attachments=row.attachments + other.attachments,
-                )
-            )
-            read = select(seen.c.user).where(seen.c.ticket == row.id, seen.c.at >= row.last_at)
-            session.execute(
-                seen.delete().where(seen.c.ticket == other.id, or_(seen.c.at < other.last_at, seen.c.user.not_in(read)))
-            )
-            session.execute(update(seen).where(seen.c.ticket == other.id).values(at=later.last_at))
-            session.execute(seen.delete().where(seen.c.ticket == row.id))
+            session.execute(update(ticket).where(ticket.c.id == other.id).values(**joining.together(other, row)))
+            moved.append(joining.move(session, row, other))
+            changed.update(joining.lead_on(session, row.id, other.id))
             session.execute(ticket.delete().where(ticket.c.id == row.id))
-    return proof.of_ids(session, "ticket", sorted(changed))
-
-
-def _there(session: Session, keys: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
-    return {(row.scope, row.conversation) for row in _rows(session, keys, ticket.c.scope, ticket.c.conversation)}
+    return proof.joined(proof.of_ids(session, "ticket", sorted(changed)), *moved)
 
 
 def _rows(session: Session, keys: Iterable[tuple[str, int]], *columns: Column[Any]) -> list[Row[Any]]:
@@ -165,12 +236,18 @@ def _rows(session: Session, keys: Iterable[tuple[str, int]], *columns: Column[An
     return found
 
 
+def _of_ids(session: Session, ids: Iterable[int]) -> Iterable[Row[Any]]:
+    listed = sorted(set(ids))
+    for start in range(0, len(listed), 500):
+        yield from session.execute(select(ticket).where(ticket.c.id.in_(listed[start : start + 500])))
+
+
 def _row(key: tuple[str, int], came: Sequence[Arrived], now: int) -> dict[str, Any]:
     last = came[-1]
     return {
         "scope": key[0],
         "conversation": key[1],
-        "state": OPEN,
+        "state": DONE if all(one.import_mode for one in came) else OPEN,
         "created_at": now,
         "last_at": now,
         "last_message": last.message,
@@ -179,6 +256,7 @@ def _row(key: tuple[str, int], came: Sequence[Arrived], now: int) -> dict[str, A
         "people": last.people,
         "snippet": last.snippet,
         "attachments": sum(one.attachments for one in came),
+        "incoming_at": max(one.received_at or now for one in came),
     }
 
 
@@ -205,15 +283,25 @@ class Cursor:
 
 
 def page(
-    session: Session, visible_to: Viewer, scopes: Iterable[str], after: Cursor | None = None, limit: int = 50
+    session: Session,
+    visible_to: Viewer,
+    scopes: Iterable[str],
+    after: Cursor | None = None,
+    limit: int = 50,
+    only: ColumnElement[bool] | None = None,
 ) -> list[Ticket]:
-    """Tickets of these scopes, so far as they may be seen, by last activity; `limit` + 1 tells that there are more."""
+    """Tickets of these scopes, so far as they may be seen, by last activity; `limit` + 1 tells that there are more.
+
+    `only` those for which this holds (`archive.work.views`). What was merged into another is listed there.
+    """
     found: list[Ticket] = []
     for scope in sorted(set(scopes)):
         if not visible_to.sees(scope):
             continue
         # Scope by scope, so that each is a walk along the index, however many tickets there are.
-        query = _tickets(visible_to).where(_of(scope))
+        query = _tickets(visible_to).where(_of(scope), ticket.c.merged_into.is_(None))
+        if only is not None:
+            query = query.where(only)
         if after is not None:
             query = query.where(tuple_(ticket.c.last_at, ticket.c.id) < tuple_(after.last_at, after.id))
         query = query.order_by(ticket.c.last_at.desc(), ticket.c.id.desc()).limit(limit + 1)
@@ -230,10 +318,36 @@ def _of(scope: str) -> ColumnElement[bool]:
 
 def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> list[Ticket]:
     """The tickets on a conversation that may be seen."""
-    query = _tickets(visible_to).where(ticket.c.conversation == conversation).order_by(ticket.c.scope)
+    return of_conversations(session, visible_to, [conversation])
+
+
+def of_conversations(session: Session, visible_to: Viewer, conversations: Iterable[int]) -> list[Ticket]:
+    """The tickets on these conversations that may be seen, those of one scope together."""
+    wanted = sorted(set(conversations))
+    query = _tickets(visible_to).where(ticket.c.conversation.in_(wanted)).order_by(ticket.c.scope)
     named = visible_to.restrictions
     rows = session.execute(query)
     return [_ticket(row) for row in rows if visible_to.sees(row.scope) or row.restriction in named]
+
+
+def visible_rows(visible_to: Viewer) -> Select[Any]:
+    """The ids of tickets, so far as who sees their scope may see them: to be narrowed to scopes, and counted."""
+    return select(ticket.c.id).where(visible_ticket(visible_to))
+
+
+def get(session: Session, visible_to: Viewer, id_: int) -> Ticket | None:
+    """One ticket, where it may be seen."""
+    row = session.execute(_tickets(visible_to).where(ticket.c.id == id_)).first()
+    return (
+        next((one for one in of_conversation(session, visible_to, row.conversation) if one.id == id_), None)
+        if row
+        else None
+    )
+
+
+def of_ids(session: Session, visible_to: Viewer, ids: Iterable[int]) -> list[Ticket]:
+    """Those of these tickets that may be seen, in the order of their ids."""
+    return [one for id_ in sorted(set(ids)) if (one := get(session, visible_to, id_)) is not None]
 
 
 def _tickets(visible_to: Viewer):  # type: ignore[no-untyped-def]
@@ -245,7 +359,10 @@ def _tickets(visible_to: Viewer):  # type: ignore[no-untyped-def]
 def _ticket(row: Row[tuple[object, ...]]) -> Ticket:
     return Ticket(
         row.id, row.scope, row.conversation, row.state, row.assignee, row.created_at, row.last_at, row.last_message,
-        row.messages, row.subject, row.people, row.snippet, row.attachments, bool(row.unread),
+        row.messages, row.subject, row.people, row.snippet, row.attachments, bool(row.unread), row.revision or 0,
+        row.priority, row.due_at, row.waiting_until, bool(row.waiting_answer), row.done_at, bool(row.spam),
+        row.restriction, row.merged_into, row.comments or 0, row.incoming_at, row.answered_at, row.answered_by,
+        row.answered_from,
     )  # fmt: skip
 
 

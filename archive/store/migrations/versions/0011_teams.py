@@ -185,6 +185,7 @@ def upgrade() -> None:
         sa.Column("user", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("ticket", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["user"], ["user.id"], name=op.f("fk_snooze_user_user")),
         sa.PrimaryKeyConstraint("user", "ticket", name=op.f("pk_snooze")),
         sqlite_with_rowid=False,
@@ -341,12 +342,28 @@ def upgrade() -> None:
         postgresql_where=sa.text("restriction IS NOT NULL"),
     )
     op.create_index(
+        "ix_ticket_merged_into",
+        "ticket",
+        ["merged_into"],
+        unique=False,
+        sqlite_where=sa.text("merged_into IS NOT NULL"),
+        postgresql_where=sa.text("merged_into IS NOT NULL"),
+    )
+    op.create_index(
         "ix_ticket_waiting_until",
         "ticket",
         ["waiting_until"],
         unique=False,
         sqlite_where=sa.text("waiting_until IS NOT NULL"),
         postgresql_where=sa.text("waiting_until IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_event_ticket",
+        "event",
+        ["subject", "id"],
+        unique=False,
+        sqlite_where=sa.text("substr(subject, 1, 7) = 'ticket:'"),
+        postgresql_where=sa.text("substr(subject, 1, 7) = 'ticket:'"),
     )
     op.add_column("user", sa.Column("auditor", sa.Boolean(), nullable=True))
     op.add_column("user", sa.Column("tour", sa.Integer(), nullable=True))
