@@ -199,6 +199,8 @@ _SINCE_0010 = [
         )
     ),
     *(f"DROP INDEX ix_ticket_{name}" for name in ("not_done", "assigned", "restriction", "waiting_until", "done_at")),
+    "DROP INDEX ix_ticket_merged_into",
+    "DROP INDEX ix_event_ticket",
     *(
         f"ALTER TABLE ticket DROP COLUMN {name}"
         for name in (
