@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, exists, func, select
 
 from .front import when
 from .importing import mbox
 from .importing.finding import OURS
 from .mail import identity
-from .people.scopes import Viewer, process_scope, user_scope, visible_copy
+from .people.scopes import Viewer, process_scope, user_scope, visible, visible_copy
 from .post import contents, messages, sources
 from .post.contents import Content
 from .search import hits
 from .search.query import Query
 from .store.archive import Archive, Session
 from .store.packs import Damaged, Place
-from .store.schema import receipt
+from .store.schema import message, receipt
 
 INDEX = "index.jsonl"
 MBOX = "postroom.mbox"
@@ -61,6 +61,7 @@ class _One:
     listed: dict[str, Any]
     content: Content
     trace: Place | None  # None: the content is the whole raw mail
+    written: bool = False  # no copy, but what its author wrote
 
 
 class _Form(Protocol):
@@ -77,7 +78,13 @@ def expected(session: Session, visible_to: Viewer) -> int:
     """How many copies there are to write, quarantined ones not counted."""
     query = select(func.count()).select_from(receipt)
     query = query.where(visible_copy(visible_to))
-    return session.scalar(query) or 0
+    return (session.scalar(query) or 0) + (session.scalar(_without_copy(select(func.count()), visible_to)) or 0)
+
+
+def _without_copy(query: Select[Any], visible_to: Viewer) -> Select[Any]:
+    """Messages that may be seen and of which no copy may: they were handed over, or filed under a case."""
+    copies = select(receipt.c.id).where(receipt.c.message == message.c.id, visible_copy(visible_to))
+    return query.select_from(message).where(visible(message.c.id, visible_to), ~exists(copies))
 
 
 def matching(session: Session, asked: Query, visible_to: Viewer) -> set[int]:
@@ -151,9 +158,42 @@ def _batches(archive: Archive, visible_to: Viewer, only: set[int] | None) -> Ite
             kept = contents.of(session, {row.message for row in rows})
             traces = contents.places(session, [row.trace for row in rows])
         if not some:
-            return
+            break
         yield [_copy(row, kept[row.message], traces[row.trace]) for row in rows]
         after = some[-1].id
+    yield from _written(archive, visible_to, only)
+
+
+def _written(archive: Archive, visible_to: Viewer, only: set[int] | None) -> Iterator[list[_One]]:
+    """Messages of which one has no copy, as their authors wrote them: without what the way to others added."""
+    after = 0
+    while True:
+        with archive.reading() as session:
+            query = _without_copy(select(message.c.id, message.c.arrived_at), visible_to).where(message.c.id > after)
+            some = session.execute(query.order_by(message.c.id).limit(_BATCH)).all()
+            rows = [row for row in some if only is None or row.id in only]
+            kept = contents.of(session, [row.id for row in rows])
+            yield [_as_written(archive, session, row, kept[row.id]) for row in rows]
+        if not some:
+            return
+        after = some[-1].id
+
+
+def _as_written(archive: Archive, session: Session, row: Any, content: Content) -> _One:
+    digest = hashlib.sha256()
+    try:
+        for piece in messages.written(archive, session, row.id):
+            digest.update(piece)
+        sha256 = digest.digest()
+    except Damaged:
+        sha256 = b""  # nothing has it: it is left out, and told of
+    file = f"message-{row.id:019}.eml"
+    listed = {
+        "message": str(row.id), "binding": None, "folder": None, "uidvalidity": None, "uid": None,
+        "received": when(row.arrived_at),
+        "source": {"kind": sources.FOLDER, "name": "handed over", "place": file},
+    }  # fmt: skip
+    return _One(file, sha256, content.size, row.arrived_at, listed, content, None, written=True)
 
 
 def _quarantined(session: Session, one: messages.Quarantined) -> _One:
@@ -194,7 +234,7 @@ def _write_batch(archive: Archive, batch: Sequence[_One], form: _Form, done: Exp
             continue
         form.add(one, pieces, last)
         done.bytes += one.size
-        if one.trace is None:
+        if one.trace is None and not one.written:
             done.quarantined += 1
         else:
             done.copies += 1

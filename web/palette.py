@@ -122,7 +122,7 @@ def _found(session: Session, who: Visitor, typed: str) -> list[Command]:
 
 
 def _latest(session: Session, who: Visitor) -> list[Command]:
-    some = tickets.page(session, who.viewer, who.viewer.scopes or (), None, LISTED)[:LISTED]
+    some = tickets.page(session, who.viewer, who.scopes, None, LISTED)[:LISTED]
     return list({one.conversation: _talk(one.conversation, one.subject, one.people) for one in some}.values())
 
 

@@ -6,11 +6,14 @@ from flask.typing import ResponseReturnValue
 from archive.people import users
 from archive.people.users import User, UserTrouble
 from archive.store.archive import Session
+from archive.work import handing
 
 from .language import gettext, in_order
 from .visit import office, visitor
 
 blueprint = Blueprint("people", __name__)
+
+LONGEST_GRACE = 24 * 60  # minutes
 
 
 def _admins_only() -> None:
@@ -28,7 +31,10 @@ def show() -> ResponseReturnValue:
 
 def _page(session: Session, link: str = "", whose: str = "", trouble: str = "") -> ResponseReturnValue:
     some = in_order(users.every(session), "name")
-    page = render_template("people/show.html", some=some, link=link, whose=whose, trouble=trouble, form=request.form)
+    grace = handing.grace(session) // 60_000
+    page = render_template(
+        "people/show.html", some=some, link=link, whose=whose, trouble=trouble, form=request.form, grace=grace
+    )
     return page, 422 if trouble else 200
 
 
@@ -91,4 +97,17 @@ def enable(id_: int) -> ResponseReturnValue:
     _admins_only()
     with office().archive.transaction() as session:
         users.enable(session, _found(session, id_).id, office().now(), visitor().viewer.actor)
+    return redirect(url_for("people.show"), 303)
+
+
+@blueprint.post("/people/hand-overs")
+def grace() -> ResponseReturnValue:
+    """How long what was handed over can be pulled back as if it had not been."""
+    _admins_only()
+    typed = request.form.get("minutes", "")
+    if not (typed.isascii() and typed.isdigit() and int(typed[:9]) <= LONGEST_GRACE):
+        with office().archive.reading() as session:
+            return _page(session, trouble=gettext("Type a number of minutes, from 0 to 1440."))
+    with office().archive.transaction() as session:
+        handing.set_grace(session, int(typed), visitor().viewer.actor, office().now())
     return redirect(url_for("people.show"), 303)

@@ -196,7 +196,8 @@ def _tell(described: dict[str, Any]) -> None:
 def raw(front: Front, id_: int, receipt: int | None, as_email: str | None) -> None:
     """Write a copy of a message to stdout, byte for byte as it was received.
 
-    It is checked to its end before the first byte is written.
+    It is checked to its end before the first byte is written. Whoever (`--as`) may see the message and no copy of it,
+    because it was handed over, gets it as it was written.
 
     \b
     Example:
@@ -211,10 +212,16 @@ def raw(front: Front, id_: int, receipt: int | None, as_email: str | None) -> No
         copy = next(
             (one for one in post.copies(session, id_, viewer) if receipt is None or one.receipt == receipt), None
         )
-        if copy is None:
+        if copy is None and receipt is None and post.get(session, id_, viewer) is not None:
+            # None came to whoever looks: what its author wrote, without what the way of others added.
+            for _ in post.written(archive, session, id_):
+                pass
+            for piece in post.written(archive, session, id_):
+                out.write(piece)
+        elif copy is None:
             what = f"copy {receipt} of message {id_}" if receipt is not None else f"message {id_}"
             raise click.ClickException(f"There is no {what}.")
-        if copy.size <= _IN_MEMORY:
+        elif copy.size <= _IN_MEMORY:
             out.write(b"".join(post.raw(archive, session, copy)))
         else:  # Twice, not through a file: mail at rest is encrypted, a spooled one would lie about in clear.
             for _ in post.raw(archive, session, copy):

@@ -17,7 +17,11 @@ def of_scopes(session: Session, scopes: Iterable[str]) -> dict[str, str]:
             ids.setdefault(kind, []).append(int(number))
     found: dict[str, str] = {}
     for kind, column, table in (("user", user.c.name, user), ("process", process.c.name, process)):
-        rows = session.execute(select(table.c.id, column).where(table.c.id.in_(ids.get(kind, []))))
+        if kind not in ids:
+            continue
+        rows = session.execute(select(table.c.id, column).where(table.c.id.in_(ids[kind])))
         found |= {f"{kind}:{row.id}": row.name for row in rows}
-    rows = session.execute(select(case.c.id, case.c.reference, case.c.title).where(case.c.id.in_(ids.get("case", []))))
-    return found | {f"case:{row.id}": f"{row.reference} {row.title}".strip() for row in rows}
+    if "case" in ids:
+        query = select(case.c.id, case.c.reference, case.c.title).where(case.c.id.in_(ids["case"]))
+        found |= {f"case:{row.id}": f"{row.reference} {row.title}".strip() for row in session.execute(query)}
+    return found

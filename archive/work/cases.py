@@ -313,7 +313,7 @@ def remove_participant(session: Session, of: Case, scope: str, by: str, now: int
 
 def may_file(session: Session, viewer: Viewer, kind: str, item: str) -> bool:
     """Whether somebody may file this under a case: who may see it, and works where it is."""
-    if viewer.scopes is None:
+    if viewer.user is None:
         return _there(session, kind, item)
     number = _number(item)
     if kind == TICKET:

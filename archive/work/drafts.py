@@ -43,9 +43,11 @@ def put(session: Session, viewer: Viewer, ticket_id: int, kind: str, text: str, 
 
 def _seen(session: Session, viewer: Viewer, ticket_id: int) -> bool:
     found = session.execute(select(ticket.c.scope, ticket.c.restriction).where(ticket.c.id == ticket_id)).first()
-    if found is None or not viewer.sees(found.scope):
+    if found is None:
         return False
-    return found.restriction is None or viewer.sees(restricted_scope(found.restriction))
+    if found.restriction is not None:
+        return viewer.sees(restricted_scope(found.restriction))
+    return viewer.sees(found.scope)
 
 
 def get(session: Session, user: int, ticket_id: int, kind: str) -> Draft | None:

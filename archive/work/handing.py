@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, String, and_, cast, exists, func, insert, literal, or_, select, update
+from sqlalchemy import Row, String, and_, cast, delete, exists, func, insert, literal, or_, select, update
 
 from ..events import log, proof
 from ..people.roles import Role
@@ -301,6 +301,13 @@ def grace(session: Session) -> int:
     """How long a hand-over can be pulled back as if it had not been, in ms."""
     minutes = session.scalar(select(installation.c.value).where(installation.c.name == GRACE))
     return 60_000 * (int(minutes) if minutes and minutes.isdecimal() else _GRACE_MINUTES)
+
+
+def set_grace(session: Session, minutes: int, actor: str, now: int) -> None:
+    """Let hand-overs be pulled back within so many minutes, from now on and those of before; 0: never without trace."""
+    session.execute(delete(installation).where(installation.c.name == GRACE))
+    session.execute(insert(installation).values(name=GRACE, value=str(max(minutes, 0))))
+    log.write(session, [log.Event("organisation.set", actor, "archive", {GRACE: minutes})], now)
 
 
 def against(session: Session, one: HandOver, now: int) -> list[Note]:

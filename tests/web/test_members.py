@@ -4,6 +4,7 @@ import re
 
 from archive.people import members, users
 from archive.people.roles import Role
+from archive.work import handing
 
 from ..world import mail
 from .conftest import NOW, Browser, Office
@@ -100,3 +101,12 @@ def test_who_is_disabled_is_out_at_once(office: Office) -> None:
     assert "last admin" in clara.get("/people").text
     assert clara.post(f"/people/{office.users['bernd']}/enable").status_code == 303
     assert office.browser("bernd").get("/").status_code == 200
+
+
+def test_the_house_says_how_long_a_hand_over_can_be_pulled_back(office: Office) -> None:
+    clara = office.browser("clara")
+    assert clara.post("/people/hand-overs", {"minutes": "3"}).status_code == 303
+    with office.archive.reading() as session:
+        assert handing.grace(session) == 3 * 60_000
+    for wrong in ("", "-1", "x", "99999"):
+        assert clara.post("/people/hand-overs", {"minutes": wrong}).status_code == 422

@@ -149,6 +149,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "people.show": ("GET", ADMINS, lambda m, _: "/people"),
     "people.invite": ("POST", ADMINS, lambda m, _: "/people"),
     "people.link": ("POST", NOBODY, lambda m, _: f"/people/{m.office.users['bernd']}/link"),  # he has a password
+    "people.grace": ("POST", ADMINS, lambda m, _: "/people/hand-overs"),
     "people.disable": ("POST", ADMINS, lambda m, _: f"/people/{m.office.users['hana']}/disable"),
     "people.enable": ("POST", ADMINS, lambda m, _: f"/people/{m.office.users['hana']}/enable"),
     "profile.show": ("GET", SIGNED_IN, lambda m, _: "/profile"),

@@ -6,7 +6,7 @@ from archive.people import scopes
 from archive.people.roles import Role
 from archive.people.scopes import MACHINE, Viewer
 from archive.post import messages
-from archive.work import tickets
+from archive.work import handing, tickets
 
 from ...world import copy_for, mail
 from ..home import NOON, Home
@@ -15,13 +15,11 @@ from ..home import NOON, Home
 @pytest.fixture
 def home(home: Home) -> Home:
     """Mail to Helpdesk, to Sales, to both, and Anna's own; Dora is Anna's colleague at Helpdesk."""
-    from archive.people import users
-    from archive.store.schema import membership
+    from archive.people import members, users
 
     with home.archive.transaction() as session:
         home.ids["dora"] = users.add(session, "dora@demo.example", "Dora", NOON)
-        row = {"process": home.ids["process helpdesk"], "user": home.ids["dora"], "role": "works", "since": NOON}
-        session.execute(membership.insert().values(**row))
+        members.give(session, home.ids["process helpdesk"], home.ids["dora"], Role.WORKS, "operator", NOON)
     both = mail(subject="both")
     home.take("Helpdesk", mail(subject="helpdesk"), copy_for("helpdesk@demo.example", both))
     home.take("Sales", mail(subject="sales"), copy_for("sales@demo.example", both))
@@ -68,6 +66,35 @@ def test_nobody_sees_another_copys_transport_headers(home: Home) -> None:
     assert b"sales@" not in raws["anna"]
     assert b"Delivered-To: sales@" in raws["bernd"]
     assert b"Delivered-To: helpdesk@" not in raws["bernd"]
+
+
+def test_bcc_is_shown_to_nobody_but_those_whose_copy_has_it(home: Home) -> None:
+    """Sales was in Bcc: the copy that came there says so, and Helpdesk's has nothing of it. Clara has neither copy."""
+    blind = mail(subject="blind")
+    home.take("Helpdesk", copy_for("helpdesk@demo.example", blind))
+    home.take("Sales", b"Bcc: sales@demo.example\r\n" + copy_for("sales@demo.example", blind))
+    with home.archive.reading() as session:
+        one = next(each for each in messages.newest(session, MACHINE, None, 100) if each.subject == "blind")
+    clara = f"user:{home.ids['clara']}"
+    with home.archive.transaction() as session:
+        source = f"process:{home.ids['process helpdesk']}"
+        handing.hand(home.archive, session, home.viewer("anna"), one.conversation, source, clara, "", NOON)
+    shown = {}
+    for who in ("anna", "bernd", "clara"):
+        viewer = home.viewer(who)
+        with home.archive.reading() as session:
+            found = messages.get(session, one.id, viewer)
+            assert found
+            assert "sales@" not in str(found)
+            copies = messages.copies(session, one.id, viewer)
+            traces = [messages.trace(home.archive, session, each) for each in copies]
+            raws = [b"".join(messages.raw(home.archive, session, each)) for each in copies]
+            written = b"".join(messages.written(home.archive, session, one.id))
+        shown[who] = b"".join([*traces, *raws, written])
+        assert written == blind
+    assert {who for who, said in shown.items() if b"sales@" in said or b"Bcc" in said} == {"bernd"}
+    assert {who for who, said in shown.items() if b"Delivered-To: helpdesk@" in said} == {"anna"}
+    assert home.verify() == []
 
 
 def test_another_persons_copy_is_as_if_it_were_not_there(home: Home) -> None:

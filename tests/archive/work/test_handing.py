@@ -1,13 +1,19 @@
 """Mail handed over and taken back: what each of two people sees, by every way, and that the log answers for it."""
 
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
 
+from archive import export
 from archive.events import proof
 from archive.events.log import Event, write
+from archive.importing import finding
+from archive.importing.finding import Item
 from archive.people import members
 from archive.people.roles import Role
 from archive.people.scopes import MACHINE
@@ -258,3 +264,18 @@ def test_who_may_not_work_on_it_hands_nothing_over(home: Home) -> None:
     take_back(home, "clara", number)
     with pytest.raises(HandingTrouble, match="taken back already"):
         take_back(home, "clara", number)
+
+
+def test_what_was_handed_over_is_exported_as_it_was_written_and_taken_in_elsewhere(home: Home, tmp_path: Path) -> None:
+    home.take("Anna", copy_for("anna@demo.example", LETTER))
+    hand(home, "anna", f"user:{home.ids['bernd']}")
+    with home.archive.reading() as session:
+        assert export.expected(session, home.viewer("bernd")) == 1
+    done = export.write(home.archive, tmp_path / "out", home.viewer("bernd"), lambda _: None)
+    assert (done.copies, done.quarantined, done.damaged) == (1, 0, [])
+    (file,) = (tmp_path / "out").glob("message-*.eml")
+    assert file.read_bytes() == LETTER
+    (line,) = (json.loads(one) for one in (tmp_path / "out" / export.INDEX).read_text().splitlines())
+    assert (line["file"], line["sha256"]) == (file.name, hashlib.sha256(LETTER).hexdigest())
+    assert export.write(home.archive, tmp_path / "none", home.viewer("clara"), lambda _: None).copies == 0
+    assert [one.place for one in finding.find(tmp_path / "out") if isinstance(one, Item)] == [file.name]
