@@ -1021,7 +1021,7 @@ def _arrived(origin: Origin, scope: str, brought: sorting.Brought, one: Prepared
         len(one.facts.attachments),
         brought.born_as(now),
         one.arrival.received_at,
-        origin.import_mode(one.arrival.uid),
+        origin.import_mode(one.arrival.uid) or brought.silent,
     )
 
 

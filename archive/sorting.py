@@ -6,7 +6,7 @@ acting happens in intake's transaction, many tickets at a time.
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -25,7 +25,7 @@ from .post.routing import Book
 from .store.archive import Session
 from .store.dialects import insert_missing
 from .store.schema import membership, seen, ticket
-from .work import absences, assigning, cases, rulebook, rules, tags, tickets
+from .work import absences, assigning, cases, rulebook, rules, states, tags, tickets
 from .work.cases import CaseTrouble
 from .work.changes import change
 from .work.rules import Decision, Deed, Handed, Letter, Ready
@@ -85,17 +85,20 @@ def sorter(session: Session, binding: Binding | None, first: Sequence[str]) -> S
         return Sorter(handed)
     some, broken = rulebook.for_intake(session, binding.id if binding else None)
     routed = binding is not None and binding.routed
-    if not some and not routed:
-        return Sorter(handed, broken=broken)
-    return Sorter(
+    plain = Sorter(
         handed,
         tuple(some),
         broken,
         routes.book(session) if routed else None,
         routes.unrouted(session) if routed else None,
-        installation.get(session, installation.ZONE) or "UTC" if some else "UTC",
-        routes.trusted(session) if some else (),
     )
+    return asking(session, plain) if some else plain
+
+
+def asking(session: Session, by: Sorter) -> Sorter:
+    """With what rules may ask beside the mail: the organisation's zone, and whom to believe."""
+    zone = installation.get(session, installation.ZONE) or "UTC"
+    return replace(by, zone=zone, trusted=routes.trusted(session))
 
 
 def ours(first: Sequence[str]) -> Sorter:
@@ -124,13 +127,17 @@ class Brought:
         """What stands in its ticket from the start, where it makes one."""
         said = rules.values(self.here, self.handed, now)
         values = {column: value for column, (_, value) in said.items() if value is not None}
-        for deed in self.here:
-            if deed.do == "silently":
-                return values | {"state": _DONE, "done_at": now, "done_by": f"rule:{deed.rule}"}
+        finished = next((deed for deed in self.here if deed.do in ("silently", "spam")), None)
+        if finished is not None:
+            values |= {"state": tickets.DONE, "done_at": now, "done_by": f"rule:{finished.rule}"}
         return values
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is to be done because of it: neither a new ticket is open, nor one that is done again."""
+        return any(deed.do == "silently" for deed in self.here)
 
-_DONE = "done"
+
 _KINDS = {"priority": "prioritised", "due_at": "due", "spam": "spam"}
 
 
@@ -157,11 +164,13 @@ def act(
             if born and getattr(row, column) == value:
                 said = {"before": {column: None}, "after": {column: value}}
                 events.append(log.Event(f"ticket.{_KINDS[column]}", by, f"ticket:{row.id}", said))
+            elif column == "spam":
+                states.mark_spam(session, row.id, by, now)
             else:
                 change(session, row.id, _KINDS[column], by, {column: value}, now)
         for deed in one.here:
             if deed.do == "silently" and born:
-                said = {"before": {"state": tickets.OPEN}, "after": {"state": _DONE}}
+                said = {"before": {"state": tickets.OPEN}, "after": {"state": tickets.DONE}}
                 events.append(log.Event("ticket.done", f"rule:{deed.rule}", f"ticket:{row.id}", said))
             groups.setdefault((deed.do, deed.rule, deed.value, one.handed.scope), []).append(row)
     log.write(session, events, now)

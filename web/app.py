@@ -50,6 +50,7 @@ from . import (
     quarantine,
     rail,
     restricting,
+    rules,
     search,
     shortcuts,
     sign_in,
@@ -118,6 +119,7 @@ def create_app(
         processes,
         members,
         people,
+        rules,
         profile,
         monitoring,
     ):

@@ -13,7 +13,7 @@ from archive.people.processes import Process
 from archive.people.scopes import Viewer
 from archive.post import conversations, messages
 from archive.store.archive import Session
-from archive.work import handing, restricting, tickets
+from archive.work import handing, restricting, rulebook, tickets
 from archive.work.tickets import Cursor, Ticket
 
 from . import handed_over, letters, mail_frame
@@ -166,6 +166,7 @@ class Reach:
     members: tuple[str, ...]
     bindings: tuple[str, ...]
     import_mode: bool  # all of it was there before
+    reasons: tuple[str, ...]  # which address or rule brought it there
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +269,7 @@ def _reach(
             came_from[one.binding] = None
     of_processes = {scope: who.process_of(scope) for scope in sources}
     reading = processes.members(session, [one.id for one in of_processes.values() if one])
+    rules = rulebook.names(session, {one.rule for one in deliveries if one.rule is not None})
     return [
         Reach(
             called.get(scope, ""),
@@ -276,9 +278,24 @@ def _reach(
             reading.get(process.id, ()) if process else (),
             tuple(sources[scope]),
             all(one.import_mode for one in deliveries if one.scope == scope),
+            tuple(
+                dict.fromkeys(_reason(one, rules) for one in deliveries if one.scope == scope and one.reason in _WHY)
+            ),
         )
         for scope, process in of_processes.items()
     ]
+
+
+_WHY = ("address", "unrouted", "rule")
+
+
+def _reason(one: messages.Delivery, rules: Mapping[int, str]) -> str:
+    """What brought a mail to where it is, beside the folder it came from."""
+    if one.reason == "address":
+        return gettext("It was sent to %(address)s.", address=one.address or "")
+    if one.reason == "rule":
+        return gettext("The rule “%(name)s” brought it here.", name=rules.get(one.rule or 0, ""))
+    return gettext("No address claimed it, and this is where such mail goes.")
 
 
 @blueprint.post("/conversations/<number:id_>/unread")

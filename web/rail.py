@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import Flask, url_for
 
 from archive.people import scopes
+from archive.people.roles import Role
 from archive.post import bindings, lateness
 from archive.post.lateness import Late
 from archive.search import query
@@ -36,6 +37,7 @@ class Rail:
     processes: tuple[Entry, ...]
     troubled: int
     late: tuple[Late, ...]  # of those one looks after, the longest first
+    rules: bool  # there are rules that one may change
 
 
 def prepare(app: Flask) -> None:
@@ -70,7 +72,13 @@ def rail() -> Rail | None:
         ),
         troubled,
         late,
+        may_write_rules(visitor),
     )
+
+
+def may_write_rules(visitor: Visitor) -> bool:
+    """Who has anything to do with rules: admins, and who manages a process."""
+    return visitor.user.admin or any(role >= Role.MANAGES for _, role in visitor.viewer.roles)
 
 
 def may_look_after(visitor: Visitor, one: bindings.Binding) -> bool:

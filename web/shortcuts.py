@@ -26,7 +26,7 @@ KEYS = {
     "go": "g",
 }
 # The second key, and the place it leads to.
-PLACES = {"a": "all", "m": "mine", "p": "processes", "h": "health", "s": "profile", "b": "mailboxes"}
+PLACES = {"a": "all", "m": "mine", "p": "processes", "h": "health", "s": "profile", "b": "mailboxes", "r": "rules"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class Shortcuts:
                     (gettext("A process, by its place"), [go, "1…9"]),
                     (gettext("Processes"), [go, "p"]),
                     (gettext("Health"), [go, "h"]),
+                    (gettext("Rules"), [go, "r"]),
                     (gettext("Account"), [go, "s"]),
                     (gettext("Your mailboxes"), [go, "b"]),
                 ],

@@ -8,8 +8,11 @@ import click
 
 from ..front import Front, as_json, as_option, json_option, pass_front, plain, when
 from ..mail import reader
+from ..people import processes, scopes
 from ..post import messages as post
 from ..search import index, limited
+from ..store.archive import Session
+from ..work import rulebook
 
 _PAGE = 200
 _IN_MEMORY = 8 << 20  # bytes; what is larger is read twice: checked, then written
@@ -101,13 +104,32 @@ def show(front: Front, id_: int, as_email: str | None, as_lines: bool) -> None:
         if one is None:
             raise click.ClickException(f"There is no message {id_}.")
         copies = post.copies(session, id_, viewer)
+        reached = _reached(session, post.deliveries(session, [id_], viewer).get(id_, []))
         raw = b"".join(post.content(archive, session, id_))
         reasons = index.limited_of(session, [id_]).get(id_, {})
-    described = _describe(one, copies, raw, reasons)
+    described = {**_describe(one, copies, raw, reasons), "reached": reached}
     if as_lines:
         as_json(described)
     else:
         _tell(described)
+
+
+def _reached(session: Session, came: Iterable[post.Delivery]) -> list[dict[str, Any]]:
+    """Whom a message reached, and why: the folder, and the address or the rule that brought it there."""
+    came = list(came)
+    names = rulebook.names(session, {one.rule for one in came if one.rule is not None})
+    processes_ = {scopes.process_scope(one.id): one.slug for one in processes.every(session)}
+    return [
+        {
+            "scope": processes_.get(one.scope, one.scope),
+            "binding": one.binding if one.hand_over is None else None,
+            "reason": one.reason,
+            "address": one.address,
+            "rule": one.rule,
+            "rule_name": names.get(one.rule or 0),
+        }
+        for one in came
+    ]
 
 
 def _describe(one: post.Message, copies: list[post.Copy], raw: bytes, reasons: Mapping[str, str]) -> dict[str, Any]:
@@ -180,6 +202,10 @@ def _tell(described: dict[str, Any]) -> None:
         )
         for one in described["copies"]
     ]
+    for one in described["reached"]:
+        why = {"address": one["address"], "rule": f"rule {one['rule']} ({one['rule_name']})"}.get(one["reason"])
+        came = [one["binding"] and f"from {one['binding']}", why or one["reason"]]
+        facts.append(("Reached", ", ".join([one["scope"], *filter(None, came)])))
     for name, text in facts:
         if text:
             click.echo(f"{name and name + ':':12}{plain(text)}")

@@ -179,6 +179,9 @@ class Delivery:
     origin: Origin
     import_mode: bool = False  # it was there before: whoever sends or notifies leaves it alone
     hand_over: int | None = None  # by which it was handed over; then it came from nobody else's mailbox
+    reason: str | None = None  # why it is there; None: whom the binding is for
+    address: str | None = None  # the address that counted
+    rule: int | None = None
 
     @property
     def binding(self) -> str:
@@ -196,7 +199,10 @@ def deliveries(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict
     found: dict[int, list[Delivery]] = {}
     for row in session.execute(query):
         if visible_to.sees(row.scope):
-            one = Delivery(row.message, row.scope, row.at, origin(row), bool(row.import_mode), row.hand_over)
+            one = Delivery(
+                row.message, row.scope, row.at, origin(row), bool(row.import_mode), row.hand_over, row.reason,
+                row.address, row.rule,
+            )  # fmt: skip
             found.setdefault(row.message, []).append(one)
     return found
 

@@ -42,7 +42,7 @@ class Flawed(Exception):
         self.flaw = flaw
 
 
-def _say(text: str) -> str:
+def say(text: str) -> str:
     """Marks a sentence for the catalogues."""
     return text
 
@@ -82,7 +82,7 @@ def tidy(value: str) -> str:
 
 def _short(typed: str) -> str:
     if len(typed) > LONGEST:
-        raise Flawed(Flaw(_say("The pattern is too long: at most %(most)s characters."), {"most": str(LONGEST)}))
+        raise Flawed(Flaw(say("The pattern is too long: at most %(most)s characters."), {"most": str(LONGEST)}))
     return typed
 
 
@@ -137,24 +137,24 @@ def _explained(typed: str, error: Exception) -> Flaw:
         return known[kind](typed, rest)
     if (kind == "invalid perl operator" and rest[:4] in ("(?=", "(?!", "(?<=", "(?<!")) or rest[:3] in ("(?=", "(?!"):
         return Flaw(
-            _say("Looking ahead or behind, as in “%(what)s”, is not possible: it could take forever."), _what(rest)
+            say("Looking ahead or behind, as in “%(what)s”, is not possible: it could take forever."), _what(rest)
         )
     if kind == "invalid escape sequence" and rest[1:2].isdigit():
-        return Flaw(_say("Referring back, as in “%(what)s”, is not possible: it could take forever."), _what(rest))
-    return Flaw(_SAID.get(kind, _say("This is no regular expression (%(what)s).")), _what(rest or text))
+        return Flaw(say("Referring back, as in “%(what)s”, is not possible: it could take forever."), _what(rest))
+    return Flaw(_SAID.get(kind, say("This is no regular expression (%(what)s).")), _what(rest or text))
 
 
 _SAID = {
-    "unexpected )": _say("The parenthesis “)” closes nothing. Put a “(” before it, or write “\\)”."),
-    "bad repetition operator": _say("“%(what)s” repeats twice. One of them is enough."),
-    "invalid repetition size": _say("“%(what)s” repeats too often, or ends before it begins: at most 1000 times."),
-    "trailing \\": _say("The backslash at the end stands before nothing. Write “\\\\” for a backslash."),
-    "invalid character class range": _say("“%(what)s” is no range: its first character has to come before its last."),
-    "invalid escape sequence": _say("“%(what)s” means nothing here. Leave the backslash out."),
-    "invalid named capture group": _say("“%(what)s” gives no name: write (?P<name>…), with letters, digits and _."),
-    "invalid perl operator": _say("“%(what)s” means nothing here. Write “\\(” for a parenthesis."),
-    "duplicate capture group name": _say("“%(what)s” stands twice. Give each its own name."),
-    "pattern too large - compile failed": _say("The pattern is too large. Make its repetitions shorter."),
+    "unexpected )": say("The parenthesis “)” closes nothing. Put a “(” before it, or write “\\)”."),
+    "bad repetition operator": say("“%(what)s” repeats twice. One of them is enough."),
+    "invalid repetition size": say("“%(what)s” repeats too often, or ends before it begins: at most 1000 times."),
+    "trailing \\": say("The backslash at the end stands before nothing. Write “\\\\” for a backslash."),
+    "invalid character class range": say("“%(what)s” is no range: its first character has to come before its last."),
+    "invalid escape sequence": say("“%(what)s” means nothing here. Leave the backslash out."),
+    "invalid named capture group": say("“%(what)s” gives no name: write (?P<name>…), with letters, digits and _."),
+    "invalid perl operator": say("“%(what)s” means nothing here. Write “\\(” for a parenthesis."),
+    "duplicate capture group name": say("“%(what)s” stands twice. Give each its own name."),
+    "pattern too large - compile failed": say("The pattern is too large. Make its repetitions shorter."),
 }  # fmt: skip
 
 
@@ -166,16 +166,16 @@ def _bracket(typed: str, rest: str) -> Flaw:
     inside = rest.rstrip(_REPEATS)
     last = inside[-1:] if len(inside) > 1 else ""
     if not last:
-        return Flaw(_say("The bracket “[” is never closed. Write “\\[” for a bracket."))
-    return Flaw(_say("The bracket “[” is never closed. Add “]” after “%(last)s”."), {"last": last})
+        return Flaw(say("The bracket “[” is never closed. Write “\\[” for a bracket."))
+    return Flaw(say("The bracket “[” is never closed. Add “]” after “%(last)s”."), {"last": last})
 
 
 def _parenthesis(typed: str, _rest: str) -> Flaw:
-    return Flaw(_say("The parenthesis “(” is never closed. Add “)” after “%(last)s”."), {"last": typed[-1:]})
+    return Flaw(say("The parenthesis “(” is never closed. Add “)” after “%(last)s”."), {"last": typed[-1:]})
 
 
 def _nothing_repeated(_typed: str, rest: str) -> Flaw:
-    return Flaw(_say("“%(what)s” repeats nothing. Put before it what is to be repeated."), _what(rest))
+    return Flaw(say("“%(what)s” repeats nothing. Put before it what is to be repeated."), _what(rest))
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:

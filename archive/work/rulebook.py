@@ -51,6 +51,12 @@ def get(session: Session, id_: int) -> Kept | None:
     return next((one for one in every(session) if one.id == id_), None)
 
 
+def removed(session: Session, id_: int) -> Kept | None:
+    """A rule that was removed and can be put back."""
+    row = session.execute(select(rule).where(rule.c.id == id_, rule.c.removed_at.is_not(None))).first()
+    return _kept(row, _bindings(session).get(id_, frozenset())) if row else None
+
+
 def _kept(row: Any, bindings: frozenset[int]) -> Kept:
     try:
         found = rules.read(row, bindings)

@@ -20,7 +20,7 @@ from ..mail.hops import Own
 from ..people.scopes import process_scope
 from ..search.query import read_size
 from . import patterns
-from .patterns import Flaw, Flawed, Pattern, _say
+from .patterns import Flaw, Flawed, Pattern, say
 
 LONGEST_NAME = 80  # characters
 MOST = 20  # conditions or actions of one rule
@@ -207,21 +207,24 @@ def ready(rule: Rule) -> Ready:
 def check(rule: Rule) -> Iterator[tuple[str, Flaw]]:
     """What will not do about a rule, and where: name, conditions, actions, or c0, c1, a0, a1 …"""
     if not rule.name.strip() or len(rule.name) > LONGEST_NAME:
-        yield "name", Flaw(_say("A rule needs a name of at most %(most)s characters."), {"most": str(LONGEST_NAME)})
+        yield "name", Flaw(say("A rule needs a name of at most %(most)s characters."), {"most": str(LONGEST_NAME)})
     if not rule.conditions:
-        yield "conditions", Flaw(_say("A rule needs a condition. Add one."))
+        yield "conditions", Flaw(say("A rule needs a condition. Add one."))
     if not rule.actions and not rule.stop:
-        yield "actions", Flaw(_say("This rule does nothing. Add an action."))
+        yield "actions", Flaw(say("This rule does nothing. Add an action."))
     if max(len(rule.conditions), len(rule.actions)) > MOST:
-        yield "conditions", Flaw(_say("At most %(most)s conditions and actions."), {"most": str(MOST)})
+        yield "conditions", Flaw(say("At most %(most)s conditions and actions."), {"most": str(MOST)})
     for number, condition in enumerate(rule.conditions):
         try:
             _asked(condition)
-        except Flawed as flawed:
-            yield f"c{number}", flawed.flaw
+        except Flawed as wrong:
+            flawed = True
+            yield f"c{number}", wrong.flaw
+    flawed = False
     names = set(captures(rule.conditions))
     for number, action in enumerate(rule.actions):
-        if (flaw := _flaw(action, names)) is not None:
+        # What a pattern that is not finished will capture, nobody knows yet.
+        if (flaw := _flaw(action, {*names, *patterns.placeholders(action.value)} if flawed else names)) is not None:
             yield f"a{number}", flaw
 
 
@@ -238,11 +241,11 @@ def captures(conditions: Iterable[Condition]) -> Iterator[str]:
 
 def _asked(condition: Condition) -> Asked:
     if condition.how not in WHERE.get(condition.where, ()):
-        raise Flawed(Flaw(_say("This cannot be compared in that way. Choose another.")))
+        raise Flawed(Flaw(say("This cannot be compared in that way. Choose another.")))
     if not condition.lines:
-        raise Flawed(Flaw(_say("Say what to look for, one pattern a line.")))
+        raise Flawed(Flaw(say("Say what to look for, one pattern a line.")))
     if len(condition.lines) > patterns.MOST:
-        raise Flawed(Flaw(_say("At most %(most)s lines."), {"most": str(patterns.MOST)}))
+        raise Flawed(Flaw(say("At most %(most)s lines."), {"most": str(patterns.MOST)}))
     make = {"attachment size": _by_size, "authenticity": _by_authenticity, "time": _by_time}
     return make.get(condition.where, _by_text)(condition)
 
@@ -287,7 +290,7 @@ _HEADER = re.compile(r"([!-9;-~]{1,200})\s*:\s*(.+)", re.S)
 def _of_header(line: str) -> tuple[str, str]:
     found = _HEADER.fullmatch(line)
     if found is None:
-        raise Flawed(Flaw(_say("Write the header's name, a colon, and the pattern: “List-Id: *news*”.")))
+        raise Flawed(Flaw(say("Write the header's name, a colon, and the pattern: “List-Id: *news*”.")))
     return found[1].lower(), found[2]
 
 
@@ -295,7 +298,7 @@ def _by_size(condition: Condition) -> Asked:
     def read(line: str) -> int:
         size = read_size(line.replace(" ", ""))
         if size is None:
-            raise Flawed(Flaw(_say("“%(typed)s” is no size. Write 500 kB or 5 MB."), {"typed": line[:40]}))
+            raise Flawed(Flaw(say("“%(typed)s” is no size. Write 500 kB or 5 MB."), {"typed": line[:40]}))
         return size
 
     sizes, over = _each(condition, read), condition.how == "over"
@@ -312,7 +315,7 @@ def _by_size(condition: Condition) -> Asked:
 def _by_authenticity(condition: Condition) -> Asked:
     def read(line: str) -> str:
         if line.lower() not in authenticity.METHODS:
-            raise Flawed(Flaw(_say("Write DKIM, SPF or DMARC.")))
+            raise Flawed(Flaw(say("Write DKIM, SPF or DMARC.")))
         return line.lower()
 
     methods, passes = _each(condition, read), condition.how == "passes"
@@ -364,7 +367,7 @@ def _by_time(condition: Condition) -> Asked:
 def _span(line: str) -> _Span:
     found = _SPAN.fullmatch(line.strip().lower())
     flaw = Flaw(
-        _say("“%(typed)s” is no time. Write Mon-Fri 8:00-17:00, or Sat-Sun, or 22:00-6:00."), {"typed": line[:40]}
+        say("“%(typed)s” is no time. Write Mon-Fri 8:00-17:00, or Sat-Sun, or 22:00-6:00."), {"typed": line[:40]}
     )
     if found is None or not line.strip() or not {found["first"] or "mon", found["last"] or "mon"} <= {*_DAYS}:
         raise Flawed(flaw)
@@ -382,25 +385,25 @@ def _span(line: str) -> _Span:
 def _flaw(action: Action, names: Collection[str]) -> Flaw | None:
     """What will not do about an action; whether processes and people are there, the caller knows."""
     if action.do not in ACTIONS:
-        return Flaw(_say("This is nothing that can be done. Choose another action."))
+        return Flaw(say("This is nothing that can be done. Choose another action."))
     if ACTIONS[action.do] and not action.value.strip():
-        return Flaw(_say("Say more: this action needs a value."))
+        return Flaw(say("Say more: this action needs a value."))
     unknown = [one for one in patterns.placeholders(action.value) if one not in names]
     if action.do in _FILLED and unknown:
         return Flaw(
-            _say("No condition captures {%(name)s}. Write (?P<%(name)s>…) in a regular expression."),
+            say("No condition captures {%(name)s}. Write (?P<%(name)s>…) in a regular expression."),
             {"name": unknown[0]},
         )
     if action.do in ("route", "also") and not action.value.isdecimal():
-        return Flaw(_say("Choose a process."))
+        return Flaw(say("Choose a process."))
     if action.do == "assign" and action.value not in (TURN, LEAST) and not action.value.isdecimal():
-        return Flaw(_say("Choose a person, or how one is found."))
+        return Flaw(say("Choose a person, or how one is found."))
     if action.do == "priority" and action.value not in PRIORITIES:
-        return Flaw(_say("Choose a priority."))
+        return Flaw(say("Choose a priority."))
     if action.do == "due" and not (action.value.isdecimal() and 0 < int(action.value[:6]) <= _LONGEST_DUE):
-        return Flaw(_say("Write in how many hours: 1 to %(most)s."), {"most": str(_LONGEST_DUE)})
+        return Flaw(say("Write in how many hours: 1 to %(most)s."), {"most": str(_LONGEST_DUE)})
     if action.do in _FILLED and len(action.value) > LONGEST_NAME:
-        return Flaw(_say("At most %(most)s characters."), {"most": str(LONGEST_NAME)})
+        return Flaw(say("At most %(most)s characters."), {"most": str(LONGEST_NAME)})
     return None
 
 

@@ -198,7 +198,8 @@ class TestRules:
         rule_of(home, then=[Action("spam")], where=("Sales",))
         home.take("Helpdesk", *numbered([1]))
         home.take("Sales", *numbered([2]))
-        assert [one.spam for one in tickets(home)] == [None, True]
+        assert [(one.spam, one.state) for one in tickets(home)] == [(None, "open"), (True, "done")]
+        assert home.verify() == []
 
     def test_no_rule_sees_private_mail(self, home: Home) -> None:
         rule_of(home, then=[Action("route", str(home.ids["process sales"]))])
@@ -213,6 +214,22 @@ class TestRules:
         assert (made.state, made.done_by, made.done_at) == ("done", f"rule:{one}", made.created_at)
         assert home.rows('SELECT "user", at FROM seen') == [(home.ids["anna"], made.last_at)]
         assert home.find("anna", "newsletter") == ["newsletter"]
+        assert home.verify() == []
+
+    def test_what_is_silent_wakes_nobody(self, home: Home) -> None:
+        """A newsletter that answers itself: its ticket stays done, and another's that is open stays open."""
+        rule_of(home, Condition("subject", "wildcard", ("newsletter",)), then=[Action("silently")])
+        home.take(
+            "Helpdesk", mail(subject="newsletter", message_id="<1@x>"), mail(subject="a question", message_id="<2@x>")
+        )
+        home.take("Helpdesk", mail(subject="newsletter 2", in_reply_to="<1@x>"))
+        home.take("Helpdesk", mail(subject="Re: newsletter", in_reply_to="<2@x>"))
+        assert sorted((one.subject, one.state) for one in tickets(home)) == [
+            ("a question", "open"),
+            ("newsletter", "done"),
+        ]
+        home.take("Helpdesk", mail(subject="I answer", in_reply_to="<1@x>"))
+        assert [one.state for one in tickets(home)] == ["open", "open"]
         assert home.verify() == []
 
     def test_in_turn_and_least_loaded_pass_by_who_is_away(self, home: Home) -> None:

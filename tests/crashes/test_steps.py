@@ -56,8 +56,7 @@ def killed_at(scene: Scene, where: str, *options: str, moving: str = "move") -> 
     invariants.at_rest(scene, moving=moving)
     again = scene.poll()
     assert (again["seen"], again["known"], again["moved"], again["trouble"]) == (0, 0, 0, None)
-    invariants.folders_at_rest(scene, moving)
-    invariants.verified(scene)
+    invariants.at_rest(scene, moving=moving)
     if moving == "move":
         scene.deliver([b"Subject: later\r\n\r\nunmistakable99 later\r\n"])
         assert scene.poll()["archived"] == 1

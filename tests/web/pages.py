@@ -19,7 +19,8 @@ from archive.post.ledger import Untaken
 from archive.post.observations import Seen
 from archive.store.archive import Session
 from archive.store.schema import message
-from archive.work import tickets
+from archive.work import rulebook, tickets
+from archive.work.rules import Action, Condition, Rule
 from web.app import Server
 
 from .. import world
@@ -88,6 +89,7 @@ class House:
             assert helpdesk_process
             own = office.bindings["anna"]
             decisions.set_up_desk(session, own, helpdesk_process, "user:1", NOW)
+            self._rules(session)
             self._mailboxes(session)
             lines = [
                 "LOGIN …",
@@ -106,6 +108,30 @@ class House:
             for name, value in (("name", "Demo"), ("zone", "UTC"), ("url", "https://mail.demo.example")):
                 installation.put(session, name, value)
         office.clock[0] = NOW
+
+    def _rules(self, session: Session) -> None:
+        """Six of them: one that could not be asked, one for Helpdesk alone, one switched off."""
+        sales, helpdesk = (self.office.bindings[name] for name in ("sales", "helpdesk"))
+
+        def add(name: str, *conditions: Condition, then: tuple[Action, ...], **more: Any) -> int:
+            return rulebook.add(session, Rule(name, conditions, then, **more), "operator", NOW)
+
+        add(
+            "Supplier invoices",
+            Condition("sender", "wildcard", ("*@brzoza.example", "*@calderfinch.example", "faktury@*")),
+            Condition("subject", "regular", (r"(?i)\b(invoice|faktur[ay])\b", r"(?i)doklad (?P<number>[0-9]+)")),
+            Condition("attachment type", "wildcard", ("PDF",)),
+            then=(Action("route", str(sales.process)), Action("tag", "invoice {number}"), Action("assign", "in turn")),
+            stop=True,
+        )
+        lists = Condition("header", "wildcard", ("List-Unsubscribe: *",))
+        out = add("Newsletters out", lists, then=(Action("silently"),), stop=True)
+        words = Condition("subject", "wildcard", ("urgent", "naléhavé", "срочно"))
+        broken = add("Urgent words", words, then=(Action("priority", "urgent"), Action("due", "4")))
+        add("Shop questions", words, then=(Action("also", str(sales.process)),), bindings=frozenset({helpdesk.id}))
+        add("Weekend", Condition("time", "within", ("Sat-Sun",)), then=(Action("due", "48"),), active=False)
+        rulebook.note_matches(session, {out: 84, broken: 9}, NOW)
+        rulebook.note_troubles(session, {broken: "RecursionError: maximum recursion depth exceeded"}, NOW)
 
     def _mailboxes(self, session: Session) -> None:
         """Anna's other mailboxes, whose folders are paused and disconnected, and what she tried to sign in to."""
@@ -228,6 +254,22 @@ def _type_into_search(page: Any) -> None:
     page.wait_for_selector("#suggestions [role=option]")
 
 
+def _mistype_a_rule(page: Any) -> None:
+    page.fill("#c1", "(?i)\\b(invoice|faktur[ay])\\b\n(?i)doklad [0-9+")
+    page.click("button.main[value=save]")
+    page.wait_for_selector("#c1-e")
+
+
+def _rehearse(page: Any) -> None:
+    page.fill("#name", "Complaints")
+    page.check("[name=binding]")
+    page.fill("#c0", "reklam*")
+    page.select_option("#a0-do", "silently")
+    page.wait_for_selector("small:has-text('born done')")
+    page.click("button[value=rehearse]")
+    page.wait_for_selector("#reh")
+
+
 COLD = "Re: Reklamace: kávovar Barista 300 nehřeje"
 PLACES = (
     Place("list", "/"),
@@ -291,6 +333,11 @@ PLACES = (
     Place("sign-in, mistyped", "/sign-in", None, _sign_in_wrongly),
     Place("sign-in by link", _link, None),
     Place("sign-in by a dead link", "/sign-in/link/none", None),
+    Place("rules", "/rules", "clara"),
+    Place("rules, none yet", "/rules"),
+    Place("rule", "/rules/1", "clara"),
+    Place("rule, mistyped", "/rules/1", "clara", _mistype_a_rule),
+    Place("rule, rehearsed", "/rules/new", first=_rehearse),
     Place("your mailboxes", "/mailboxes"),
     Place("your mailboxes, none yet", "/mailboxes", "nina"),
     Place("consent, on the way", "/mailboxes", first=_consent),

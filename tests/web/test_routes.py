@@ -11,7 +11,8 @@ from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
 from archive.store.schema import event, ticket
-from archive.work import handing
+from archive.work import handing, rulebook
+from archive.work.rules import Action, Condition, Rule
 from web import mail_frame
 
 from .. import world
@@ -44,6 +45,9 @@ class Mail:
                 session, office.archive, "by-consent", "imaps://anna@mail.example", None, None, NOW,
                 owner=anna, provider=by, grant="consent",
             )  # fmt: skip
+            here = frozenset({office.bindings["helpdesk"].id})
+            one = Rule("a rule", (Condition("subject", "wildcard", ("*",)),), (Action("spam"),), bindings=here)
+            self.rule, self.removed = (rulebook.add(session, one, "operator", NOW) for _ in range(2))
             self.attempt = attempts.ask(session, office.archive, anna, "password", None, {}, NOW)
 
     def frame(self, name: str) -> str:
@@ -84,6 +88,7 @@ Address = Callable[[Mail, str], str]
 SIGNED_IN, MEMBERS, LOOKS_AFTER, BY_TOKEN, PUBLIC = "signed in", "members", "looks after", "by token", "public"
 ADMINS, MONITORS, OWNER = "admins", "monitors", "owner"
 STEERS, NOBODY, WORKERS, MANAGERS = "may decide", "nobody", "workers", "managers"
+RULE_MAKERS = "rule makers"
 
 # Every route needs an entry: method, for whom, and its address (of a mail, for a person).
 ENTRIES: dict[str, tuple[str, str, Address]] = {
@@ -130,6 +135,14 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "quarantine.eml": ("GET", MEMBERS, lambda m, _: f"/quarantine/{m.held}/mail.eml"),
     "health.look_again": ("POST", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/again"),
     "health.again": ("POST", LOOKS_AFTER, lambda m, _: f"/health/quarantine/{m.held}/again"),
+    "rules.show": ("GET", RULE_MAKERS, lambda m, _: "/rules"),
+    "rules.new": ("GET", RULE_MAKERS, lambda m, _: "/rules/new"),
+    "rules.write": ("POST", RULE_MAKERS, lambda m, _: "/rules/new"),
+    "rules.arrange": ("POST", RULE_MAKERS, lambda m, _: "/rules/order"),
+    "rules.edit": ("GET", STEERS, lambda m, _: f"/rules/{m.rule}"),
+    "rules.rewrite": ("POST", STEERS, lambda m, _: f"/rules/{m.rule}"),
+    "rules.remove": ("POST", STEERS, lambda m, _: f"/rules/{m.removed}/remove"),
+    "rules.put_back": ("POST", STEERS, lambda m, _: f"/rules/{m.removed}/put-back"),
     "mailboxes.show": ("GET", SIGNED_IN, lambda m, _: "/mailboxes"),
     "mailboxes.connect": ("POST", SIGNED_IN, lambda m, _: "/mailboxes/new"),
     "mailboxes.password": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.office.bindings['anna'].mailbox.id}/password"),
@@ -179,6 +192,7 @@ ALLOWED = {
     WORKERS: {"anna", "dana"},
     MANAGERS: {"anna"},
     STEERS: {"anna", "clara"},
+    RULE_MAKERS: {"anna", "bernd", "clara"},
     NOBODY: set(),
     LOOKS_AFTER: {"anna", "dana", "clara"},
     BY_TOKEN: {"anna", "dana", "petra"},

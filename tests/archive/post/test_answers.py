@@ -9,7 +9,7 @@ from sqlalchemy import select
 from archive.people.scopes import Viewer
 from archive.post import answers, bindings, messages
 from archive.post.answers import Person, Written
-from archive.store.schema import delivery, event, event_detail, receipt, seen, ticket
+from archive.store.schema import binding, delivery, event, event_detail, receipt, seen, ticket
 from archive.work import tickets
 
 from ...world import BERND, SALES, mail
@@ -142,7 +142,7 @@ def test_what_was_sent_before_brings_nothing_to_the_top(home: Home) -> None:
     home.take("Sales", ASKS)
     before = of_sales(home)
     with home.archive.transaction() as session:
-        session.execute(bindings.binding.update().values(uidvalidity=7, before_uidnext=100))
+        session.execute(binding.update().values(uidvalidity=7, before_uidnext=100))
     home.take("Sent", REPLY, mail(subject="An offer", from_=BERND), at=NOON + MINUTE)
     scope = f"process:{home.ids['process sales']}"
     with home.archive.reading() as session:
