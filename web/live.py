@@ -1,9 +1,12 @@
 """What came since a page was made, asked for every two seconds: cheap, and no page is made for it."""
 
-from flask import Blueprint, Response, jsonify, request
+import re
+
+from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from archive.events import log
+from archive.work import news as news_of
 from archive.work import tickets
 
 from .conversations import number, place, worked_on
@@ -11,6 +14,8 @@ from .language import gettext, ngettext
 from .visit import office, visitor
 
 blueprint = Blueprint("live", __name__)
+
+ROWS = 20  # of a list that are made anew at a time
 
 
 @blueprint.get("/live")
@@ -27,8 +32,10 @@ def news() -> ResponseReturnValue:
         where, since = place(who, request.args.get("in", "")), number("since")
         talk, talk_since = number("talk"), number("talk_since")
         active: set[int] = set()
+        changed: dict[int, int] = {}
         if where is not None and since is not None:
             active = tickets.active_since(session, who.viewer, where.scopes, since)
+            changed = news_of.changed(session, who.viewer, where.scopes, number("at") or 0)
         wrote = []
         if talk is not None and talk_since is not None:
             _, found = worked_on(session, who.viewer, talk)
@@ -36,6 +43,21 @@ def news() -> ResponseReturnValue:
     count = len(active)
     return jsonify(
         at=position,
+        rows=list(changed.items())[:ROWS],
         new=ngettext("%(num)d new: show", "%(num)d new: show", count) if count else "",
         wrote=gettext("%(who)s wrote just now: show", who=wrote[0] or gettext("Nobody named")) if wrote else "",
+    )
+
+
+@blueprint.get("/live/rows")
+def rows() -> ResponseReturnValue:
+    """The rows of some conversations (`talk`) as they stand in a list (`in`) now."""
+    who, where = visitor(), place(visitor(), request.args.get("in", ""))
+    if where is None:
+        abort(404)
+    talks = [int(one) for one in request.args.getlist("talk")[:ROWS] if re.fullmatch("[0-9]{1,19}", one)]
+    with office().archive.reading() as session:
+        found = [one for id_ in talks if id_ < 1 << 63 for one in tickets.of_conversation(session, who.viewer, id_)]
+    return render_template(
+        "conversations/rows.html", tickets=[one for one in found if one.scope in where.scopes], place=where
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, select, update
 
-from ..people.scopes import Viewer, restricted_scope
+from ..people.scopes import Viewer, visible_ticket
 from ..store.archive import Session
 from ..store.dialects import insert_missing
 from ..store.schema import draft, ticket
@@ -42,12 +42,10 @@ def put(session: Session, viewer: Viewer, ticket_id: int, kind: str, text: str, 
 
 
 def _seen(session: Session, viewer: Viewer, ticket_id: int) -> bool:
-    found = session.execute(select(ticket.c.scope, ticket.c.restriction).where(ticket.c.id == ticket_id)).first()
-    if found is None:
-        return False
-    if found.restriction is not None:
-        return viewer.sees(restricted_scope(found.restriction))
-    return viewer.sees(found.scope)
+    found = session.execute(
+        select(ticket.c.scope, ticket.c.restriction).where(ticket.c.id == ticket_id, visible_ticket(viewer))
+    ).first()
+    return found is not None and (viewer.sees(found.scope) or found.restriction in viewer.restrictions)
 
 
 def get(session: Session, user: int, ticket_id: int, kind: str) -> Draft | None:

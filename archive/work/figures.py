@@ -10,7 +10,7 @@ from statistics import median
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, text
 
-from ..people.scopes import Viewer, restricted_scope
+from ..people.scopes import Viewer, visible_ticket
 from ..store.archive import Session
 from ..store.schema import ticket
 
@@ -139,9 +139,5 @@ def _left(session: Session, visible_to: Viewer, scope: str, now: int) -> tuple[i
 
 def _counted(visible_to: Viewer, scope: str) -> ColumnElement[bool]:
     """Tickets of the scope that count: no spam, none that was merged into another, none restricted to others."""
-    there = [ticket.c.scope == scope, ticket.c.merged_into.is_(None), ticket.c.spam.is_not(True)]
-    if visible_to.scopes is not None:
-        prefix = restricted_scope(0)[:-1]
-        named = [int(one.removeprefix(prefix)) for one in visible_to.scopes if one.startswith(prefix)]
-        there.append(or_(ticket.c.restriction.is_(None), ticket.c.restriction.in_(named)))
-    return and_(*there)
+    counted = (ticket.c.scope == scope, ticket.c.merged_into.is_(None), ticket.c.spam.is_not(True))
+    return and_(*counted, visible_ticket(visible_to))

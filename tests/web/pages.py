@@ -29,6 +29,7 @@ from .pictures import pdf
 
 WHERE = {world.HELPDESK: "helpdesk", world.SALES: "sales", world.PRESS: "press"}
 WIDTHS = (1440, 1024, 390)  # three panes, a rail of icons, a phone
+NARROW_AND_WIDE = (390, 1440)
 TAIL = " and all that belongs to it, as it was agreed upon in the spring with everybody who was there"
 NOBODY = world.Person("Nina Nová", "nina@demo.example")  # has an account, and belongs to no process yet
 

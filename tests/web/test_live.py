@@ -2,6 +2,11 @@
 
 import re
 
+from sqlalchemy import select
+
+from archive.store.schema import ticket
+from archive.work import changes
+
 from .. import world
 from .conftest import Browser, Office
 from .test_conversations import folds
@@ -114,3 +119,27 @@ def test_undoing_read_brings_back_what_had_been_read_before(office: Office) -> N
     anna.post(f"{at}/read", {"in": "all"}, page="/")
     _undo(anna, anna.get("/").text)
     assert "New since you were here" in anna.get(at).text
+
+
+def test_rows_that_were_changed_are_told_and_made_anew(office: Office) -> None:
+    first, second = office.take("helpdesk", world.mail(subject="One"), world.mail(subject="Two", message_id="<2@x>"))
+    anna = office.browser("anna")
+    asks = asked(anna.get("/processes/helpdesk").text)
+    at = anna.get(f"/live?at=0&{asks}").json["at"]  # type: ignore[index]
+    with office.archive.transaction() as session:
+        rows = session.execute(select(ticket.c.id, ticket.c.conversation).order_by(ticket.c.id)).all()
+        changes.change(session, rows[0].id, "prioritised", "user:4", {"priority": 1}, office.clock[0])
+    said = anna.get(f"/live?at={at}&{asks}").json
+    assert said
+    assert said["rows"] == [[rows[0].id, rows[0].conversation]]
+    assert anna.get(f"/live?at=0&{asks}").json["rows"] == [], "whoever has just come has them as they are"  # type: ignore[index]
+    made = anna.get(f"/live/rows?in=helpdesk&talk={office.conversation(first)}").text
+    assert f'data-ticket="{rows[0].id}"' in made
+    assert made.count('class="row"') == 1
+    assert "<main" not in made
+    every = f"talk={office.conversation(first)}&talk={office.conversation(second)}&talk=x"
+    assert anna.get(f"/live/rows?in=all&{every}").text.count('class="row"') == 2
+    assert 'class="row"' not in office.browser("bernd").get(f"/live/rows?in=all&{every}").text
+    bernds = office.browser("bernd").get(f"/live?at={at}&in=all&since=0&talk=1&talk_since=0").json
+    assert bernds
+    assert bernds["rows"] == []

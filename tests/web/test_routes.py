@@ -155,6 +155,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "sign_in.use_link": ("POST", PUBLIC, lambda m, _: "/sign-in/link/none"),
     "language_switch.choose": ("POST", PUBLIC, lambda m, _: "/language"),
     "conversations.read": ("POST", MEMBERS, lambda m, _: f"/conversations/{m.conversation}/read"),
+    "live.rows": ("GET", MEMBERS, lambda m, _: f"/live/rows?in=helpdesk&talk={m.conversation}"),
     "live.news": ("GET", SIGNED_IN, lambda m, _: f"/live?in=helpdesk&since=0&talk={m.conversation}&talk_since=0"),
     "processes.show": ("GET", SIGNED_IN, lambda m, _: "/processes"),
     "members.show": ("GET", STEERS, lambda m, _: "/processes/helpdesk/members"),

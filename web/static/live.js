@@ -1,6 +1,26 @@
 // What came since the page was made: asked for every two seconds, shown when somebody wants it.
+import {part} from './picker.js';
+
 const all = s => [...document.querySelectorAll(s)];
 let at = 0, timer;
+
+// What was changed in rows that are there changes in place: nothing moves, focus and ticks stay.
+const refresh = async rows => {
+  const there = rows.filter(([ticket]) => all(`[data-ticket="${ticket}"]`).length);
+  const list = new URLSearchParams(all('[data-live^="in="]')[0]?.dataset.live).get('in');
+  if (!there.length || !list) return;
+  const asks = new URLSearchParams([['in', list], ...there.map(([, talk]) => ['talk', talk])]);
+  const now = await part(`/live/rows?${asks}`, '#changed');
+  for (const row of now.children) for (const old of all(`[data-ticket="${row.dataset.ticket}"]`)) {
+    for (const {name, value} of row.attributes) old.setAttribute(name, value);
+    for (const name of old.getAttributeNames()) if (!row.hasAttribute(name)) old.removeAttribute(name);
+    for (const what of ['.hit', '.marks']) {
+      const fresh = row.querySelector(`:scope > ${what}`);
+      if (fresh) old.querySelector(`:scope > ${what}`)?.replaceChildren(...fresh.childNodes);
+    }
+  }
+};
+
 const look = async () => {
   const asks = all('[data-live]').map(e => e.dataset.live).join('&');
   if (asks && navigator.onLine) try {
@@ -10,6 +30,7 @@ const look = async () => {
       a.textContent = said[a.parentNode.id];
       a.parentNode.hidden = !a.textContent;
     }
+    await refresh(said.rows);
   } catch {}
   clearTimeout(timer);
   timer = setTimeout(look, document.hidden ? 60000 : 2000);

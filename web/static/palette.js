@@ -2,11 +2,9 @@
 import {picker} from './picker.js';
 
 const plain = text => text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
-const dialog = document.createElement('dialog');
-dialog.className = 'sheet palette';
-dialog.addEventListener('close', () => dialog.replaceChildren());
+const dialog = document.querySelector('#palette');
+const input = dialog.querySelector('input'), box = dialog.querySelector('[role=listbox]');
 dialog.addEventListener('click', e => e.target == dialog && dialog.close());
-document.body.append(dialog);
 
 // What has a key on this page and is no place of the rail.
 const actions = typed => [...document.querySelectorAll('[data-does]')].filter(e =>
@@ -36,16 +34,17 @@ const here = (heading, typed) => {
   return [section];
 };
 
-export const open = address => {
+const back = () => encodeURIComponent(location.pathname + location.search);
+const {look} = picker(input, box, {
+  ask: typed => `${input.dataset.source}?part=1&back=${back()}&q=${encodeURIComponent(typed)}`,
+  more: typed => here(box.dataset.here, typed),
+  first: true,
+});
+
+export const open = () => {
   if (dialog.open) return dialog.close();
-  const back = encodeURIComponent(location.pathname + location.search);
-  dialog.replaceChildren(document.querySelector('#palette').content.cloneNode(true));
-  const input = dialog.querySelector('input'), box = dialog.querySelector('[role=listbox]');
-  dialog.ariaLabel = input.ariaLabel;
+  input.value = '';
+  box.replaceChildren();
   dialog.showModal();
-  picker(input, box, {
-    ask: typed => `${address}?part=1&back=${back}&q=${encodeURIComponent(typed)}`,
-    more: typed => here(box.dataset.here, typed),
-    first: true,
-  }).look();
+  look();
 };

@@ -61,7 +61,7 @@ addEventListener('click', async e => {
   const a = e.target.closest('[data-palette]');
   if (!a || e.button || e.ctrlKey || e.metaKey) return;
   e.preventDefault();
-  (await import(a.dataset.palette)).open(a.href);
+  (await import(a.dataset.palette)).open();
 });
 
 // scrolled and typed: kept for a reload and the way back
