@@ -1,0 +1,63 @@
+"""Rows in all tables that people fill, for what has to hold whatever they say: verifying, backups."""
+
+from typing import Any
+
+from sqlalchemy import insert, select, true
+
+from archive.events import log, proof
+from archive.store.archive import Session
+from archive.store.schema import message, ticket
+
+from .home import NOON, Home
+
+
+def fill(home: Home) -> None:
+    """A few rows in each of them, each told of by an event. Needs two mails and a ticket."""
+    with home.archive.transaction() as session:
+        for table, rows in _rows(session, home).items():
+            session.execute(insert(proof.PROVED[table].table), rows)
+            digests = proof.stored(session, table, true())
+            log.write(session, [log.Event(f"{table}.made", "user:1", "user:1", rows=digests)], NOON)
+
+
+def _rows(session: Session, home: Home) -> dict[str, list[dict[str, Any]]]:
+    anna, bernd = home.ids["anna"], home.ids["bernd"]
+    one, conversation = session.execute(select(ticket.c.id, ticket.c.conversation).order_by(ticket.c.id).limit(1)).one()
+    first, other = session.scalars(select(message.c.id).order_by(message.c.id).limit(2))
+    scopes, said = {"from_scope": "user:1", "to_scope": "user:2"}, {"conditions": "[]", "actions": "[]"}
+    made, away = {"created_at": NOON}, {"begins_at": NOON, "ends_at": NOON + 5}
+    rule = {"active": True, "any_of": False, "stop": False, "changed_at": NOON, **said, **made}
+    case = {"client": "Eva", "state": "open", "created_by": "user:1", "last_at": NOON, **made}
+    return {
+        "provider": [
+            {"name": "Ours", "kind": "custom", "client_id": "us", "token": "https://x", "scope": "all", **made}
+        ],
+        "source": [{"kind": "mbox", "name": "/old/mail.mbox", "scope": "user:1", **made}],
+        "comment": [
+            {"ticket": one, "author": anna, "at": NOON, "text": "Who knows?", "mentions": f"[{bernd}]"},
+            {"ticket": one, "author": bernd, "at": NOON + 1, "text": "I do.", "mentions": None},
+        ],
+        "watcher": [{"ticket": one, "user": anna, "since": NOON}, {"ticket": one, "user": bernd, "since": NOON + 1}],
+        "tag": [{"name": "Bill", "folded": "bill", **made}, {"name": "Urgent", "folded": "urgent", **made}],
+        "ticket_tag": [{"ticket": one, "tag": 1}, {"ticket": one, "tag": 2}],
+        "reminder": [{"ticket": one, "user": anna, "at": NOON + 9, "unless_answered": True, **made}],
+        "absence": [{"user": anna, "substitute": bernd, "note": "At sea", **away, **made}],
+        "hand_over": [{"conversation": conversation, "by": anna, "at": NOON, "note": "Yours", **scopes}],
+        "restriction": [{"conversation": conversation, "reason": "Salaries", "by": anna, "at": NOON}],
+        "restriction_member": [{"restriction": 1, "user": anna}, {"restriction": 1, "user": bernd}],
+        "answer": [{"message": first, "by_message": other, "at": NOON, "user": anna, "name": "Anna", "address": "a@x"}],
+        "rule": [{"name": "Bills", "position": 1, **rule}, {"name": "Adverts", "position": 2, **rule}],
+        "rule_binding": [{"rule": 1, "binding": home.ids["Helpdesk"]}, {"rule": 2, "binding": home.ids["Sales"]}],
+        "case": [
+            {"reference": "C-1", "folded": "c-1", "title": "Roof", **case},
+            {"reference": "C-2", "folded": "c-2", "title": "Wall", **case},
+        ],
+        "case_participant": [
+            {"case": 1, "scope": "process:1", "since": NOON},
+            {"case": 2, "scope": "user:1", "since": NOON + 1},
+        ],
+        "case_item": [
+            {"case": 1, "kind": "ticket", "item": str(one), "at": NOON, "by": "user:1"},
+            {"case": 1, "kind": "message", "item": str(first), "at": NOON, "by": "subject"},
+        ],
+    }
