@@ -7,7 +7,7 @@ from ..people.scopes import Viewer
 from ..store.archive import Session
 from . import fts5, postgres
 from .marks import Marks
-from .plan import Plan
+from .plan import Ask, Plan
 from .words import Words
 
 
@@ -37,6 +37,12 @@ class Backend(Protocol):
     @staticmethod
     def walk(session: Session, planned: Plan, visible_to: Viewer, before: int | None, limit: int, /) -> list[int]:
         """Ids of messages that answer, newest first, before an id; none where nothing can be found."""
+
+    @staticmethod
+    def judged(
+        session: Session, planned: Plan, visible_to: Viewer, asks: Sequence[Ask], limit: int, /
+    ) -> tuple[list[int], list[set[int]]]:
+        """The newest messages that answer, newest first, and for each further question those that answer it too."""
 
 
 BACKENDS = {"sqlite": cast(Backend, fts5), "postgresql": cast(Backend, postgres)}

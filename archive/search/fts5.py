@@ -157,23 +157,51 @@ def _row(one: Words, marked: Marks) -> tuple[object, ...]:
 
 def walk(session: Session, planned: Plan, visible_to: Viewer, before: int | None, limit: int) -> list[int]:
     """Ids of messages that answer, newest first, before an id."""
+    return [id_ for id_, _ in _newest(session, planned, visible_to, before, limit)]
+
+
+def judged(
+    session: Session, planned: Plan, visible_to: Viewer, asks: Sequence[Ask], limit: int
+) -> tuple[list[int], list[set[int]]]:
+    """The newest that answer, and for each further question those of them that answer it too.
+
+    Rows are compared by their numbers: what a row is the number of costs as much to look up as FTS5 takes to find it.
+    """
+    found = _newest(session, planned, visible_to, None, limit)
+    if not found:
+        return [], [set() for _ in asks]
+    id_of = {number: id_ for id_, number in found}
+    connection: Any = session.connection.driver_connection
+    statement = "SELECT rowid FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ?"
+    also = []
+    for ask in asks:
+        match = say(ask if planned.rights is None else Both((ask, planned.rights)))
+        with closing(connection.execute(statement, (match, min(id_of), max(id_of)))) as rows:
+            also.append({id_of[number] for (number,) in rows if number in id_of})
+    return [id_ for id_, _ in found], also
+
+
+def _newest(
+    session: Session, planned: Plan, visible_to: Viewer, before: int | None, limit: int
+) -> list[tuple[int, int]]:
+    """The newest messages that answer, before an id, each with its number."""
     end = planned.end if before is None else min(planned.end, before)
     if planned.match is None or end <= planned.first:
         return []
     spread = session.exec_driver_sql("SELECT max(stretches) FROM search_spread").scalar() or 0
-    found: list[int] = []
+    found: list[tuple[int, int]] = []
     stop = 1 << 62
-    for number, id_ in _walked(session, planned, visible_to, end, spread):
-        if number >= stop:
+    for one in _walked(session, planned, visible_to, end, spread):
+        if one[1] >= stop:
             break
-        found.append(id_)
+        found.append(one)
         if len(found) == limit:  # the rest of its stretch lies in no order, and may hold newer ones
-            stop = ((number >> _NUMBERED) + 1 + spread) << _NUMBERED
+            stop = ((one[1] >> _NUMBERED) + 1 + spread) << _NUMBERED
     return sorted(found, reverse=True)[:limit]
 
 
 def _walked(session: Session, planned: Plan, visible_to: Viewer, end: int, spread: int) -> Iterator[tuple[int, int]]:
-    """Numbers and ids of all messages that answer, by number.
+    """Ids and numbers of all messages that answer, by number.
 
     To walk down all that somebody may see costs more than looking up the rights of a few hits; where there are many
     hits and few of them may be seen it is the other way round. So it begins with the one and goes on with the other.
@@ -190,20 +218,20 @@ def _walked(session: Session, planned: Plan, visible_to: Viewer, end: int, sprea
     }
     if planned.rights is not None and planned.match != planned.rights:
         probed = 0
-        for number, id_, answers in _asked(session, planned, visible_to, values, probing=True):
+        for id_, number, answers in _asked(session, planned, visible_to, values, probing=True):
             probed, values["from"] = probed + 1, number + 1
             if answers:
-                yield number, id_
+                yield id_, number
         if probed < _PROBED:
             return
-    for number, id_, _ in _asked(session, planned, visible_to, values, probing=False):
-        yield number, id_
+    yield from _asked(session, planned, visible_to, values, probing=False)
 
 
 def _asked(
     session: Session, planned: Plan, visible_to: Viewer, given: dict[str, Any], *, probing: bool
-) -> Iterator[tuple[int, int, bool]]:
-    """Candidates by number, each with its id and whether it answers; all that do or, `probing`, the first few."""
+) -> Iterator[Any]:
+    """Ids and numbers of all messages that answer, by number; or, `probing`, of the first few that do but for rights
+    and conditions, each with whether it answers."""
     assert planned.match is not None
     conditions, values = narrowed(planned, visible_to, "place.message")
     conditions = ["place.message >= :first AND place.message < :end", *conditions]
@@ -211,18 +239,18 @@ def _asked(
     if probing:
         # CASE, for in what is selected SQLite looks at both sides of an AND.
         answers, where = (
-            f"CASE WHEN postroom_sees(place.marks) THEN {' AND '.join(conditions)} END",
+            f", CASE WHEN postroom_sees(place.marks) THEN {' AND '.join(conditions)} END",
             "TRUE ORDER BY search.rowid LIMIT :probed",
         )
         values["probed"] = _PROBED
     else:
-        answers, where = "TRUE", f"{' AND '.join(conditions)} ORDER BY search.rowid"
+        answers, where = "", f"{' AND '.join(conditions)} ORDER BY search.rowid"
     if "scopes" in values:
         where, answers = (one.replace(":scopes", "(SELECT value FROM json_each(:scopes))") for one in (where, answers))
         values["scopes"] = json.dumps(values["scopes"])
     # CROSS JOIN: in the order in which FTS5 walks. Past SQLAlchemy, which costs more for each row than FTS5.
     statement = (
-        f"SELECT search.rowid, place.message, {answers} "  # noqa: S608, our own words
+        f"SELECT place.message, search.rowid{answers} "  # noqa: S608, our own words
         "FROM search CROSS JOIN search_row AS place ON place.number = search.rowid "
         f"WHERE search MATCH :match AND search.rowid >= :from AND search.rowid < :to AND {where}"
     )

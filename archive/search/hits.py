@@ -76,20 +76,17 @@ def best(
     whole archive to learn how rare it is: with a million messages that alone takes longer than all of this.
     """
     planned = understand(session, query, visible_to, now, zone)
-    ids = of(session).walk(session, planned, visible_to, None, RANKED)
-    if not ids:
-        return []
+    features = list(_features(query))
+    ids, answering = of(session).judged(session, planned, visible_to, [ask for _, ask in features], RANKED)
     score = {id_: _RECENT * (1 - place / len(ids)) for place, id_ in enumerate(ids)}
-    for weight, feature in _features(query):
-        assert planned.match is not None
-        better = replace(planned, match=Both((feature, planned.match)), first=ids[-1])
-        for id_ in of(session).walk(session, better, visible_to, None, RANKED):
+    for (weight, _), some in zip(features, answering, strict=True):
+        for id_ in some:
             score[id_] = score.get(id_, 0.0) + weight
     return sorted(ids, key=lambda id_: (-score[id_], -id_))[:limit]
 
 
 def _features(query: Query) -> Iterable[tuple[float, Ask]]:
-    """What makes a hit better, and by how much. Each costs as much as the question itself, so they are few."""
+    """What makes a hit better, and by how much. Each costs a good part of the question itself, so they are few."""
     some = [term for term in query.terms if not term.prefix and words.tokens(words.fold(term.text))][:_JUDGED]
     anywhere = [term for term in some if not term.field]
     subject = [words.fold(term.text) for term in some if term.field in ("", "subject")]

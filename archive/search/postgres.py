@@ -13,6 +13,7 @@ for, in the right column, is looked up there, for one candidate after the other 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
@@ -191,6 +192,20 @@ def walk(session: Session, planned: Plan, visible_to: Viewer, before: int | None
                 bound = bound.bindparams(bindparam("scopes", expanding=True))
             found += session.scalars(bound, {**values, **more, "limit": limit - len(found)})
     return found
+
+
+def judged(
+    session: Session, planned: Plan, visible_to: Viewer, asks: Sequence[Ask], limit: int
+) -> tuple[list[int], list[set[int]]]:
+    """The newest that answer, and for each further question those of them that answer it too."""
+    ids = walk(session, planned, visible_to, None, limit)
+    if not ids or planned.match is None:
+        return [], [set() for _ in asks]
+    also = []
+    for ask in asks:
+        both = replaced(planned, match=Both((ask, planned.match)), first=ids[-1])
+        also.append(set(walk(session, both, visible_to, None, limit)))
+    return ids, also
 
 
 # Sequential scans are out of the question (the planner does not count what reading lexemes costs), and so are several

@@ -8,7 +8,7 @@ was slower does it again (`Overtaken`); the key store is a schema of its own in 
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,19 @@ def contended() -> Iterator[None]:
         if getattr(error.orig, "sqlstate", None) in (_DEADLOCK, _SERIALIZATION):
             raise Overtaken(str(error.orig)) from error
         raise
+
+
+@contextmanager
+def destroying(of: Engine) -> Iterator[Connection]:
+    """A transaction whose deleted rows leave no bytes behind in the database's own files: SQLite overwrites them and
+    empties its log, unless somebody reads there for longer than writers wait; PostgreSQL does when it vacuums."""
+    with writing(of).begin() as session:
+        if of.dialect.name == "sqlite":
+            session.exec_driver_sql("PRAGMA secure_delete = ON")
+        yield session
+    if of.dialect.name == "sqlite":
+        with closing(of.raw_connection()) as connection:  # in no transaction
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import BigInteger, Column, Engine, Integer, LargeBinary, MetaData, Table, bindparam, delete, select
 
-from .dialects import insert_rows, make_room_for_keys, writing
+from .dialects import destroying, insert_rows, make_room_for_keys, writing
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -198,7 +198,7 @@ class KeyStore:
         wanted = list(blobs)
         if not wanted:
             return
-        with writing(self._engine).begin() as session:
+        with destroying(self._engine) as session:
             for start in range(0, len(wanted), 500):
                 session.execute(delete(blob_key).where(blob_key.c.blob.in_(wanted[start : start + 500])))
 

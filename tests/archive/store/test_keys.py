@@ -169,6 +169,24 @@ class TestTheKeyStore:
         with pytest.raises(Exception, match="destroyed"):
             home.raws()
 
+    @pytest.mark.databases("sqlite")  # whose files can be read
+    def test_of_a_destroyed_key_nothing_is_left_on_the_disk(self, home: Home) -> None:
+        """Not in free space of the file, nor in the log beside it, while others have it open."""
+        keys = home.archive.keys
+        wrapped = {number: keys.wrap(number, bytes([number]) * 32) for number in range(5, 200)}
+        keys.add(wrapped)
+        keys.add({1000: keys.wrap(1000, b"k" * 32)})
+
+        def there() -> set[int]:
+            data = b"".join(path.read_bytes() for path in home.folder.glob("keys.sqlite*"))
+            return {number for number, one in wrapped.items() if one in data}
+
+        assert there() == set(wrapped)
+        gone = set(range(50, 150))
+        keys.destroy(gone)
+        assert there() == set(wrapped) - gone
+        assert keys.get([49, 50, 1000]).keys() == {49, 1000}
+
     def test_a_key_is_added_once_only(self, home: Home) -> None:
         """A blob's number given twice would make one of the two unreadable; better nothing is recorded."""
         keys = home.archive.keys
