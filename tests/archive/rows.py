@@ -29,6 +29,7 @@ def _rows(session: Session, home: Home) -> dict[str, list[dict[str, Any]]]:
     rule = {"active": True, "any_of": False, "stop": False, "changed_at": NOON, **said, **made}
     case = {"client": "Eva", "state": "open", "created_by": "user:1", "last_at": NOON, **made}
     return {
+        "assumed_role": [{"process": home.ids["process sales"], "user": anna, "role": "reads", "at": NOON}],
         "provider": [
             {"name": "Ours", "kind": "custom", "client_id": "us", "token": "https://x", "scope": "all", **made}
         ],
@@ -43,8 +44,13 @@ def _rows(session: Session, home: Home) -> dict[str, list[dict[str, Any]]]:
         "reminder": [{"ticket": one, "user": anna, "at": NOON + 9, "unless_answered": True, **made}],
         "absence": [{"user": anna, "substitute": bernd, "note": "At sea", **away, **made}],
         "hand_over": [{"conversation": conversation, "by": anna, "at": NOON, "note": "Yours", **scopes}],
+        "hand_over_message": [{"hand_over": 1, "message": first}, {"hand_over": 1, "message": other}],
         "restriction": [{"conversation": conversation, "reason": "Salaries", "by": anna, "at": NOON}],
         "restriction_member": [{"restriction": 1, "user": anna}, {"restriction": 1, "user": bernd}],
+        "restriction_scope": [
+            {"restriction": 1, "message": first, "scope": "process:1"},
+            {"restriction": 1, "message": other, "scope": "user:1"},
+        ],
         "answer": [{"message": first, "by_message": other, "at": NOON, "user": anna, "name": "Anna", "address": "a@x"}],
         "rule": [{"name": "Bills", "position": 1, **rule}, {"name": "Adverts", "position": 2, **rule}],
         "rule_binding": [{"rule": 1, "binding": home.ids["Helpdesk"]}, {"rule": 2, "binding": home.ids["Sales"]}],
