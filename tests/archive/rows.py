@@ -1,5 +1,6 @@
 """Rows in all tables that people fill, for what has to hold whatever they say: verifying, backups."""
 
+import hashlib
 from typing import Any
 
 from sqlalchemy import insert, select, true
@@ -10,24 +11,52 @@ from archive.store.schema import message, ticket
 
 from .home import NOON, Home
 
+RAW = b"From: helpdesk@demo.example\r\nTo: eva@outside.example\r\nSubject: Re: it\r\n\r\nIt is so.\r\n"
+
 
 def fill(home: Home) -> None:
     """A few rows in each of them, each told of by an event. Needs two mails and a ticket."""
+    kept = _kept(home, RAW)
     with home.archive.transaction() as session:
-        for table, rows in _rows(session, home).items():
+        for table, rows in {"blob": [kept], **_rows(session, home, kept["id"])}.items():
             session.execute(insert(proof.PROVED[table].table), rows)
             digests = proof.stored(session, table, true())
             log.write(session, [log.Event(f"{table}.made", "user:1", "user:1", rows=digests)], NOON)
 
 
-def _rows(session: Session, home: Home) -> dict[str, list[dict[str, Any]]]:
+def _kept(home: Home, raw: bytes) -> dict[str, Any]:
+    """The row of a blob that no mail refers to: of one that is to be sent."""
+    writer = home.intake.writer(NOON)
+    sealed = writer.add([raw], len(raw))
+    writer.sync()
+    keys, place = home.archive.keys, sealed.place
+    keys.add({place.blob: keys.wrap(place.blob, sealed.key)})
+    return {"id": place.blob, "size": place.size, "stored": place.stored, "position": place.position}
+
+
+def _rows(session: Session, home: Home, blob: int) -> dict[str, list[dict[str, Any]]]:
     anna, bernd = home.ids["anna"], home.ids["bernd"]
     one, conversation = session.execute(select(ticket.c.id, ticket.c.conversation).order_by(ticket.c.id).limit(1)).one()
     first, other = session.scalars(select(message.c.id).order_by(message.c.id).limit(2))
     scopes, said = {"from_scope": "user:1", "to_scope": "user:2"}, {"conditions": "[]", "actions": "[]"}
     made, away = {"created_at": NOON}, {"begins_at": NOON, "ends_at": NOON + 5}
-    rule = {"active": True, "any_of": False, "stop": False, "changed_at": NOON, **said, **made}
+    rule = {"active": False, "any_of": False, "stop": False, "changed_at": NOON, **said, **made}
     case = {"client": "Eva", "state": "open", "created_by": "user:1", "last_at": NOON, **made}
+    out = {
+        "identity": 1,
+        "author": "user:1",
+        "scope": "process:1",
+        "sender": "helpdesk@demo.example",
+        "subject": "Re: it",
+    }
+    out |= {
+        "blob": blob,
+        "sha256": hashlib.sha256(RAW).digest(),
+        "size": len(RAW),
+        "written": "{}",
+        "queued_at": NOON,
+        "not_before": NOON,
+    }
     return {
         "assumed_role": [{"process": home.ids["process sales"], "user": anna, "role": "reads", "at": NOON}],
         "provider": [
@@ -65,5 +94,22 @@ def _rows(session: Session, home: Home) -> dict[str, list[dict[str, Any]]]:
         "case_item": [
             {"case": 1, "kind": "ticket", "item": str(one), "at": NOON, "by": "user:1"},
             {"case": 1, "kind": "message", "item": str(first), "at": NOON, "by": "subject"},
+        ],
+        "identity": [{"address": "helpdesk@demo.example", "name": "Helpdesk", "mailbox": 1, "process": 1, **made}],
+        "identity_right": [{"identity": 1, "user": anna, "since": NOON}, {"identity": 1, "user": bernd, "since": NOON}],
+        "outgoing": [
+            {
+                "kind": "reply",
+                "answers": first,
+                "message_id": "<out1@demo.example>",
+                "state": "queued",
+                "tries": 0,
+                **out,
+            },
+            {"kind": "new", "answers": None, "message_id": "<out2@demo.example>", "state": "sent", "tries": 1, **out},
+        ],
+        "outgoing_recipient": [
+            {"outgoing": 1, "address": "eva@outside.example", "name": "Eva", "kind": "to", "state": "queued"},
+            {"outgoing": 2, "address": "jan@outside.example", "name": "", "kind": "cc", "state": "sent"},
         ],
     }
