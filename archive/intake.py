@@ -23,7 +23,7 @@ from .events import log, proof
 from .mail import cutting, facts, identity
 from .mail.cutting import Cut
 from .mail.facts import Facts
-from .people.scopes import restricted_scope
+from .people.scopes import MACHINE, restricted_scope, user_scope
 from .post import answers, conversations, receipts, sources
 from .post.bindings import Binding
 from .post.messages import new_id
@@ -671,6 +671,7 @@ def record(
     if isinstance(origin, Watched):
         _settle_sent(session, origin, [one.arrival.uid for one, _ in copies], now)
         _note_answers(session, origin, {ids[one.content_key]: one for one, _ in copies}, now)
+        _file_at_desk(session, origin.binding, {ids[one.content_key]: one for one, _ in copies}, now)
     for scope, some in reached.items() if shut else ():
         restricting.mark_new(session, scope, _hidden(scope, some, shut), origin.actor(uids[0]), now)
     if origin.handed_over_by is not None:
@@ -1105,6 +1106,15 @@ def _file(
     ]
     actor = origin.author if isinstance(origin, Ours) else origin.binding.actor
     cases.arrived(session, came, actor, now, partial(_words_of, session, brought))
+
+
+def _file_at_desk(session: Session, desk: Binding, brought: Mapping[int, Prepared], now: int) -> None:
+    """Dragging a mail to the desk of a case is its owner's deed: it is filed there and then."""
+    of = cases.get(session, desk.case, MACHINE) if desk.case is not None else None
+    if of is not None:
+        by, words_of = user_scope(desk.mailbox.owner or 0), partial(_words_of, session, brought)
+        for id_ in sorted(brought):
+            cases.file(session, of, cases.MESSAGE, str(id_), by, now, words=words_of)
 
 
 def _words_of(session: Session, brought: Mapping[int, Prepared], id_: int) -> Words | None:

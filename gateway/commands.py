@@ -13,6 +13,7 @@ from archive.people import processes, users
 from archive.post import bindings, decisions, providers
 from archive.post.bindings import BindingTrouble
 from archive.store.archive import Session
+from archive.work import cases
 
 from . import accounts
 
@@ -447,24 +448,40 @@ def disconnect_binding(front: Front, name: str, as_lines: bool) -> None:
 
 @binding.command()
 @click.argument("name", metavar="BINDING")
-@click.option("--process", "slug", required=True, metavar="SLUG", help="Where mail dragged there is handed.")
+@click.option("--process", "slug", metavar="SLUG", help="Where mail dragged there is handed.")
+@click.option("--case", "reference", metavar="REFERENCE", help="The case under which mail dragged there is filed.")
 @pass_front
-def desk(front: Front, name: str, slug: str) -> None:
-    """Set up a desk: a folder below a private one, from which mail goes to a process. Prints its name.
+def desk(front: Front, name: str, slug: str | None, reference: str | None) -> None:
+    """Set up a desk: a folder below a private one, from which mail goes to a process or a case. Prints its name.
 
     The folder is made in the mailbox at the gateway's next look.
 
     \b
     Example:
       postroom binding desk anna/Postroom --process sales
+      postroom binding desk anna/Postroom --case "Order 2031"
     """
+    if (slug is None) == (reference is None):
+        raise click.UsageError("Say where mail goes from there: either --process SLUG or --case REFERENCE.")
     with front.archive().transaction() as session:
-        process = processes.by_slug(session, slug)
-        if process is None:
-            raise BindingTrouble(f"There is no process {slug}. See: postroom process list")
-        made = decisions.set_up_desk(session, _bound(session, name), process, log.OPERATOR, now())
+        if reference is not None:
+            made = _set_up_case_desk(session, _bound(session, name), reference)
+        else:
+            process = processes.by_slug(session, slug or "")
+            if process is None:
+                raise BindingTrouble(f"There is no process {slug}. See: postroom process list")
+            made = decisions.set_up_desk(session, _bound(session, name), process, log.OPERATOR, now())
         named = bindings.get(session, made).name
     click.echo(plain(named))
+
+
+def _set_up_case_desk(session: Session, of: bindings.Binding, reference: str) -> int:
+    one = cases.by_reference(session, reference)
+    if one is None:
+        raise BindingTrouble(f'There is no case "{reference}". See: postroom case list')
+    if of.mailbox.owner is not None and not cases.takes_part(session, one.id, of.mailbox.owner):
+        raise BindingTrouble(f"The owner of {of.mailbox.name} takes no part in {one.reference}, or it is closed.")
+    return decisions.set_up_case_desk(session, of, one.id, one.reference, log.OPERATOR, now())
 
 
 def _bound(session: Session, name: str) -> bindings.Binding:

@@ -23,6 +23,7 @@ from archive.post.receipts import Unsettled
 from archive.post.troubles import REFUSALS
 from archive.reading import Reading
 from archive.store.archive import Archive
+from archive.work import cases
 
 from . import credentials, leases
 from .accounts import Account
@@ -411,9 +412,13 @@ class _Visit:
         """A desk is there for who may hand mail into its process; its folder is made where it is missing at first."""
         one = self._binding
         with self._archive.reading() as session:
-            allowed = decisions.may_hand_to(session, one.mailbox.owner or 0, one.process or 0)
+            owner = one.mailbox.owner or 0
+            if one.case is not None:
+                allowed = cases.takes_part(session, one.case, owner)
+            else:
+                allowed = decisions.may_hand_to(session, owner, one.process or 0)
         if not allowed:
-            raise Refused("desk closed", folder=one.folder)
+            raise Refused("case closed" if one.case is not None else "desk closed", folder=one.folder)
         if one.succeeded_at is None:
             folder = mailbox.find_folder(one.folder) or mailbox.create_folder(one.folder)
             try:

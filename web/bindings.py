@@ -14,6 +14,8 @@ from archive.post import bindings, decisions, journal
 from archive.post.bindings import Binding, BindingTrouble
 from archive.post.journal import Entry
 from archive.store.archive import Session
+from archive.work import cases
+from archive.work.cases import Case
 
 from . import health
 from .language import gettext, in_order
@@ -22,6 +24,7 @@ from .visit import Visitor, office, visitor
 
 blueprint = Blueprint("bindings", __name__)
 
+_OFFERED = 100  # cases
 ENTRIES = 40  # of the journal on a page, or
 LINES = 1500  # commands, whichever is less
 _DAY_MS = 24 * 3600 * 1000
@@ -56,9 +59,14 @@ def show(id_: int) -> ResponseReturnValue:
         preview = decisions.read_preview(session, archive, one) if steers and one.asked_at else None
         kept = decisions.remains(session, [one])
         names = {each.id: each.name for each in processes.every(session)}
-        desks = [(each, names[each.process or 0]) for each in below]
+        references = {each.id: each.reference for each in _open_cases(session, who)}
+        desks = [
+            (each, references.get(each.case, "") if each.case is not None else names[each.process or 0])
+            for each in below
+        ]
         paused_by = _name(session, one.paused_by)
-    taken = {each.process for each in below}
+    taken, filed = {each.process for each in below}, {each.case for each in below}
+    may_have = _may_have_desks(one, who)
     return render_template(
         "bindings/show.html",
         binding=one,
@@ -66,11 +74,17 @@ def show(id_: int) -> ResponseReturnValue:
         preview=preview,
         kept=kept,
         desks=desks if steers else [],
-        free=[each for each in _may_hand_to(who) if each.id not in taken] if _may_have_desks(one, who) else [],
+        free=[each for each in _may_hand_to(who) if each.id not in taken] if may_have else [],
+        free_cases=[(id_, name) for id_, name in references.items() if id_ not in filed] if may_have else [],
         paused_by=paused_by,
         trouble=health.trouble(one),
         looked_at=office().now(),
     )
+
+
+def _open_cases(session: Session, who: Visitor) -> list[Case]:
+    """The open cases somebody takes part in, so far as a menu holds them."""
+    return cases.page(session, who.viewer, state=cases.OPEN, limit=_OFFERED)[:_OFFERED]
 
 
 def _may_have_desks(one: Binding, who: Visitor) -> bool:
@@ -128,15 +142,20 @@ def disconnect(id_: int) -> ResponseReturnValue:
 
 @blueprint.post("/bindings/<number:id_>/desks")
 def set_up_desk(id_: int) -> ResponseReturnValue:
-    """A folder below this one, from which mail goes to a process."""
-    who = visitor()
-    wanted = next((one for one in _may_hand_to(who) if str(one.id) == request.form.get("process")), None)
+    """A folder below this one, from which mail goes to a process or a case."""
+    who, chosen = visitor(), request.form.get("process", "")
+    wanted = next((one for one in _may_hand_to(who) if str(one.id) == chosen), None)
     with office().archive.transaction() as session:
         one = _found(session, id_, steers=True)
-        if wanted is None or not _may_have_desks(one, who):
+        case = next((each for each in _open_cases(session, who) if f"case:{each.id}" == chosen), None)
+        if (wanted is None and case is None) or not _may_have_desks(one, who):
             abort(404)
         try:
-            decisions.set_up_desk(session, one, wanted, who.viewer.actor, office().now())
+            if case is not None:
+                actor, now = who.viewer.actor, office().now()
+                decisions.set_up_case_desk(session, one, case.id, case.reference, actor, now)
+            elif wanted is not None:
+                decisions.set_up_desk(session, one, wanted, who.viewer.actor, office().now())
         except BindingTrouble:
             flash(gettext("There is such a desk already."))
     return _back(id_)

@@ -11,9 +11,11 @@ from flask.typing import ResponseReturnValue
 from archive.people import members, names, processes, scopes
 from archive.people.processes import Process
 from archive.people.scopes import Viewer
-from archive.post import conversations, messages
+from archive.post import answers, conversations, messages
+from archive.post.answers import Answered
 from archive.store.archive import Session
-from archive.work import handing, restricting, rulebook, tickets
+from archive.work import cases, handing, restricting, rulebook, tickets
+from archive.work.cases import Filed
 from archive.work.tickets import Cursor, Ticket
 
 from . import handed_over, letters, mail_frame
@@ -198,6 +200,10 @@ class Talk:
     may_hand_over: bool
     restricted_to: list[str] | None  # the names of those who see it; None: it is not restricted
     may_restrict: bool
+    cases: list[Filed]  # that may be seen
+    answered: Mapping[int, Answered]  # by message, the first answer to it
+    latest_answer: Answered | None
+    ours: set[int]  # messages that went out from us
 
 
 def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk:
@@ -238,9 +244,14 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
     count = max(count, len(mails))
     there = restricting.of_conversation(session, who.viewer, id_)
     named = names.of_scopes(session, map(scopes.user_scope, there.members)) if there else {}
+    filed = cases.of_conversation(session, who.viewer, id_)
+    answered = answers.of(session, [one.id for one in some], who.viewer)
+    latest = max(answered.values(), key=lambda one: one.at, default=None)
+    ours = answers.of_ours(session, [one.id for one in some])
     return Talk(
         id_, subject, count, mails, earlier, before is not None, newest, reach, handed, may_hand_over,
         in_order(named.values()) if there else None, restricting.may_restrict(session, who.viewer, id_),
+        filed, answered, latest, ours,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Rail:
 
     views: tuple[Entry, ...]
     processes: tuple[Entry, ...]
+    cases: Entry
     troubled: int
     late: tuple[Late, ...]  # of those one looks after, the longest first
     rules: bool  # there are rules that one may change
@@ -70,6 +71,7 @@ def rail() -> Rail | None:
             )
             for one in in_order(visitor.processes, "name")
         ),
+        Entry("cases", gettext("Cases"), url_for("cases.everything"), 0, 0),
         troubled,
         late,
         may_write_rules(visitor),

@@ -26,7 +26,10 @@ KEYS = {
     "go": "g",
 }
 # The second key, and the place it leads to.
-PLACES = {"a": "all", "m": "mine", "p": "processes", "h": "health", "s": "profile", "b": "mailboxes", "r": "rules"}
+PLACES = {
+    "a": "all", "m": "mine", "c": "cases", "p": "processes", "h": "health", "s": "profile", "b": "mailboxes",
+    "r": "rules",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class Shortcuts:
                     (gettext("All mail"), [go, "a"]),
                     (gettext("My mail"), [go, "m"]),
                     (gettext("A process, by its place"), [go, "1…9"]),
+                    (gettext("Cases"), [go, "c"]),
                     (gettext("Processes"), [go, "p"]),
                     (gettext("Health"), [go, "h"]),
                     (gettext("Rules"), [go, "r"]),

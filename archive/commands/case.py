@@ -126,7 +126,8 @@ def take_out(front: Front, reference: str, kind: str, item: str) -> None:
     with front.archive().transaction() as session:
         one = _found(cases.by_reference(session, reference), reference)
         if not cases.take_out(session, one, kind, item, log.OPERATOR, now()):
-            raise CaseTrouble(f"{kind} {item} is not filed under {one.reference}.")
+            what = {"kind": kind, "item": item, "reference": one.reference}
+            raise CaseTrouble("%(kind)s %(item)s is not filed under %(reference)s.", **what)
 
 
 @case.command()
@@ -165,7 +166,7 @@ def participant(front: Front, reference: str, name: str, remove: bool) -> None:
 
 def _found(one: Case | None, reference: str) -> Case:
     if one is None:
-        raise CaseTrouble(f'There is no case "{reference}". See: postroom case list')
+        raise CaseTrouble('There is no case "%(reference)s". See: postroom case list', reference=reference)
     return one
 
 
@@ -175,7 +176,8 @@ def _scope(session: Session, name: str) -> str:
     if person is not None:
         return scopes.user_scope(person.id)
     if process is None:
-        raise CaseTrouble(f'There is nobody "{name}": give the address of a user, or the short name of a process.')
+        says = 'There is nobody "%(name)s": give the address of a user, or the short name of a process.'
+        raise CaseTrouble(says, name=name)
     return scopes.process_scope(process.id)
 
 
@@ -184,7 +186,7 @@ def _viewer(session: Session, as_email: str | None) -> Viewer:
         return MACHINE
     person = users.by_email(session, as_email)
     if person is None:
-        raise CaseTrouble(f"There is no user {as_email}. See: postroom user list")
+        raise CaseTrouble("There is no user %(email)s. See: postroom user list", email=as_email)
     return scopes.viewer(session, person.id)
 
 

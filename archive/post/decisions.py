@@ -181,10 +181,9 @@ def forget_secret(session: Session, box: Mailbox, actor: str, now: int) -> None:
 _UNFIT = re.compile(r"[\x00-\x1f\x7f/\\.%*&\"]+")
 
 
-def desk_folder(of: Binding, process: Process) -> str:
+def desk_folder(of: Binding, name: str, otherwise: str) -> str:
     """Pure: what the desk's folder is called until its server has had its say; no part of the name makes folders."""
-    name = _UNFIT.sub("-", process.name).strip(" -") or process.slug
-    return f"{of.folder}/{name}"
+    return f"{of.folder}/{_UNFIT.sub('-', name).strip(' -') or otherwise}"
 
 
 def set_up_desk(session: Session, of: Binding, process: Process, actor: str, now: int) -> int:
@@ -200,8 +199,24 @@ def set_up_desk(session: Session, of: Binding, process: Process, actor: str, now
     if any(one.desk_of == of.id and one.process == process.id for one in bindings.every(session)):
         raise BindingTrouble(f"There is a desk for {process.name} below {of.name} already.")
     earlier = next((one for one in bindings.every(session, ended=True) if _same_desk(one, of, process)), None)
-    folder = earlier.folder if earlier else desk_folder(of, process)
+    folder = earlier.folder if earlier else desk_folder(of, process.name, process.slug)
     more = {"process": process.id, "every_seconds": of.every, "desk_of": of.id, "actor": actor}
+    return bindings.add(session, of.mailbox, folder, of.processed, now, **more)  # type: ignore[arg-type]
+
+
+def set_up_case_desk(session: Session, of: Binding, case: int, reference: str, actor: str, now: int) -> int:
+    """A folder below the watched one from which mail is filed under a case; returns its binding's id.
+
+    What is dragged there stays its owner's, who hands it to those who take part. BindingTrouble where the mailbox is
+    nobody's, or there is such a desk. That the owner takes part is the caller's to know; the gateway asks again.
+    """
+    if of.mailbox.owner is None or of.desk_of is not None or of.ended_at is not None:
+        raise BindingTrouble(f"{of.name} is no private folder, so there is nobody whose desks these were.")
+    there = [one for one in bindings.every(session, ended=True) if one.desk_of == of.id and one.case == case]
+    if any(one.ended_at is None for one in there):
+        raise BindingTrouble(f"There is a desk for {reference} below {of.name} already.")
+    folder = there[0].folder if there else desk_folder(of, reference, f"case-{case}")
+    more = {"user": of.mailbox.owner, "every_seconds": of.every, "desk_of": of.id, "case": case, "actor": actor}
     return bindings.add(session, of.mailbox, folder, of.processed, now, **more)  # type: ignore[arg-type]
 
 

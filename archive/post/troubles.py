@@ -142,6 +142,10 @@ KINDS: Mapping[str, Kind] = {
         _say('Whose mailbox this is no longer belongs to the process of "%(folder)s".'),
         _say("Nothing is handed over; what lies there stays there."),
     ),
+    "case closed": Kind(
+        _say('The case of "%(folder)s" is closed, or whose mailbox this is takes no part in it any more.'),
+        _say("Nothing is filed; what lies there stays there."),
+    ),
     "folder name": Kind(
         _say("A folder’s name may not be empty or hold control characters."), _say("Choose another name.")
     ),

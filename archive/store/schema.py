@@ -991,6 +991,7 @@ limited = Table(
 # --- events -----------------------------------------------------------------------------------------------------
 
 EVENTS_OF_TICKETS = "substr(event.subject, 1, 7) = 'ticket:'"
+EVENTS_OF_CASES = "substr(event.subject, 1, 5) = 'case:'"
 
 event = Table(
     "event",
@@ -1008,6 +1009,14 @@ event = Table(
         "id",
         sqlite_where=text("substr(subject, 1, 7) = 'ticket:'"),
         postgresql_where=text("substr(subject, 1, 7) = 'ticket:'"),
+    ),
+    # The history of a case.
+    Index(
+        "ix_event_case",
+        "subject",
+        "id",
+        sqlite_where=text("substr(subject, 1, 5) = 'case:'"),
+        postgresql_where=text("substr(subject, 1, 5) = 'case:'"),
     ),
     sqlite_autoincrement=True,  # an id is never given twice, or a cut-off tail would go unseen
 )

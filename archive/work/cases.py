@@ -16,7 +16,7 @@ from sqlalchemy import cast as as_type
 
 from ..events import log, proof
 from ..people.roles import Role
-from ..people.scopes import Viewer, case_scope, process_scope, restricted_scope, user_scope, visible
+from ..people.scopes import Viewer, case_scope, process_scope, restricted_scope, user_scope, viewer, visible
 from ..post import deliveries
 from ..post.deliveries import WordsOf, not_at_hand
 from ..search import words as words_of
@@ -49,7 +49,17 @@ _SCOPE = re.compile(r"(user|process):([1-9][0-9]{0,17})")
 
 
 class CaseTrouble(Exception):
-    """What was asked for a case cannot be; the sentence says why."""
+    """What was asked for a case cannot be: `text` is a sentence for gettext, with the values named in it."""
+
+    def __init__(self, text: str, **values: str) -> None:
+        super().__init__(text % values)
+        self.text = text
+        self.values = values
+
+
+def _say(text: str) -> str:
+    """Marks a sentence for the catalogues; pages translate it."""
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,7 @@ def open_(
     scopes = {_participant(session, scope) for scope in participants}
     scopes |= {by} if _SCOPE.fullmatch(by) else set()
     if not scopes:
-        raise CaseTrouble("Nobody would see this case: name somebody who takes part in it.")
+        raise CaseTrouble(_say("Nobody would see this case: name somebody who takes part in it."))
     row = {
         "reference": reference, "folded": folded, "title": title.strip(), "client": client.strip(), "state": OPEN,
         "created_at": now, "created_by": by, "last_at": now,
@@ -179,9 +189,10 @@ def _checked(session: Session, reference: str, but: int = 0) -> tuple[str, str]:
     reference = " ".join(reference.split())
     folded = fold(reference)
     if not folded or len(reference) > LONGEST or len(folded) > LONGEST or len(folded.split()) > _TOKENS:
-        raise CaseTrouble(f"A reference has letters or digits, at most {LONGEST} of them in {_TOKENS} words.")
+        says = _say("A reference has letters or digits, at most %(longest)s of them in %(words)s words.")
+        raise CaseTrouble(says, longest=str(LONGEST), words=str(_TOKENS))
     if session.scalar(select(case.c.id).where(case.c.folded == folded, case.c.id != but)) is not None:
-        raise CaseTrouble(f'There is a case "{reference}" already.')
+        raise CaseTrouble(_say("There is a case “%(reference)s” already."), reference=reference)
     return reference, folded
 
 
@@ -195,7 +206,7 @@ def _participant(session: Session, scope: str) -> str:
             there = there.where(user.c.disabled_at.is_(None))
         if session.scalar(there) is not None:
             return scope
-    raise CaseTrouble(f'There is nobody "{scope}" who could take part in a case.')
+    raise CaseTrouble(_say("There is nobody “%(scope)s” who could take part in a case."), scope=scope)
 
 
 def rename(
@@ -261,6 +272,12 @@ def _tell(
 # --- who takes part ---------------------------------------------------------------------------------------------------
 
 
+def takes_part(session: Session, id_: int, user_id: int) -> bool:
+    """Whether somebody takes part in an open case, and may hand mail to it."""
+    of = get(session, id_, viewer(session, user_id))
+    return of is not None and of.state == OPEN
+
+
 def participants(session: Session, of: Case) -> list[Participant]:
     """Who takes part, processes first, by name."""
     rows = session.execute(select(case_participant).where(case_participant.c.case == of.id)).all()
@@ -299,7 +316,7 @@ def remove_participant(session: Session, of: Case, scope: str, by: str, now: int
     ours = (case_participant.c.case == of.id) & (case_participant.c.scope == scope)
     others = select(case_participant.c.scope).where(case_participant.c.case == of.id, case_participant.c.scope != scope)
     if session.scalar(others.limit(1)) is None:
-        raise CaseTrouble("Somebody has to take part, or nobody would see this case any more.")
+        raise CaseTrouble(_say("Somebody has to take part, or nobody would see this case any more."))
     if not session.execute(delete(case_participant).where(ours)).rowcount:
         return False
     session.execute(update(case).where(case.c.id == of.id).values(last_at=now))
@@ -311,16 +328,16 @@ def remove_participant(session: Session, of: Case, scope: str, by: str, now: int
 # --- filing -----------------------------------------------------------------------------------------------------------
 
 
-def may_file(session: Session, viewer: Viewer, kind: str, item: str) -> bool:
+def may_file(session: Session, who: Viewer, kind: str, item: str) -> bool:
     """Whether somebody may file this under a case: who may see it, and works where it is."""
-    if viewer.user is None:
+    if who.user is None:
         return _there(session, kind, item)
     number = _number(item)
     if kind == TICKET:
         scope = session.scalar(select(ticket.c.scope).where(ticket.c.id == number))
-        return scope is not None and viewer.sees(scope) and viewer.may(Role.WORKS, scope)
+        return scope is not None and who.sees(scope) and who.may(Role.WORKS, scope)
     query = select(message_scope.c.scope).where(message_scope.c.message == number)
-    works = any(viewer.sees(scope) and viewer.may(Role.WORKS, scope) for scope in session.scalars(query))
+    works = any(who.sees(scope) and who.may(Role.WORKS, scope) for scope in session.scalars(query))
     return works and _there(session, kind, item)
 
 
@@ -331,7 +348,7 @@ def file(session: Session, of: Case, kind: str, item: str, by: str, now: int, *,
     seen by others. Of a process's ticket also what comes to it later is filed; of a private one what is there now.
     """
     if not _there(session, kind, item):
-        raise CaseTrouble("What was to be filed is not there.")
+        raise CaseTrouble(_say("What was to be filed is not there."))
     given = _messages_of(session, kind, item)
     if kind == TICKET and _scope_of(session, item).startswith("user:"):
         filed = [_file(session, of, MESSAGE, str(one), [one], by, now, words) for one in given]
@@ -459,7 +476,7 @@ def _check_unrestricted(session: Session, of: Case, messages: Sequence[int]) -> 
             .where(message.c.id.in_(messages[start : start + _CHUNK]), restriction.c.ended_at.is_(None))
         )
         if any(one != of.restriction for one in session.scalars(query)):
-            raise CaseTrouble("This conversation is restricted; those who take part in the case may not see it.")
+            raise CaseTrouble(_say("This conversation is restricted; those who take part in the case may not see it."))
 
 
 # --- arriving mail ----------------------------------------------------------------------------------------------------
@@ -586,9 +603,9 @@ def _case(row: Row[Any]) -> Case:
     )  # fmt: skip
 
 
-def sees(viewer: Viewer, of: Case) -> bool:
+def sees(who: Viewer, of: Case) -> bool:
     """Whether somebody may see a case: who takes part, and under a restriction who is named there."""
-    return viewer.sees(of.scope)
+    return who.sees(of.scope)
 
 
 def get(session: Session, id_: int, visible_to: Viewer) -> Case | None:
@@ -612,8 +629,8 @@ def _may_see(visible_to: Viewer) -> ColumnElement[bool]:
     return or_(ours & case.c.restriction.is_(None), case.c.restriction.in_(restrictions) if restrictions else false())
 
 
-def _ids(viewer: Viewer, kind: str) -> list[int]:
-    return sorted(int(one.partition(":")[2]) for one in viewer.scopes or () if one.startswith(kind))
+def _ids(who: Viewer, kind: str) -> list[int]:
+    return sorted(int(one.partition(":")[2]) for one in who.scopes or () if one.startswith(kind))
 
 
 def page(
@@ -670,3 +687,37 @@ def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> 
             )
             found += [Filed(_case(row), kind, row.item) for row in session.execute(asked)]
     return sorted(found, key=lambda one: (one.case.reference.lower(), one.kind, one.item))
+
+
+def titles(session: Session, some: Iterable[Item], visible_to: Viewer) -> dict[tuple[str, str], tuple[str, int]]:
+    """What filed things are called (subject, or the document's name) and their conversations, so far as their mail may
+    be seen; by kind and item."""
+    listed = list(some)
+    found: dict[tuple[str, str], tuple[str, int]] = {}
+    numbers = [one.number for one in listed if one.kind == TICKET]
+    for start in range(0, len(numbers), _CHUNK):
+        seen = visible(ticket.c.last_message, visible_to)
+        query = select(ticket.c.id, ticket.c.subject, ticket.c.conversation)
+        for row in session.execute(query.where(ticket.c.id.in_(numbers[start : start + _CHUNK]), seen)):
+            found[TICKET, str(row.id)] = (row.subject, row.conversation)
+    ids = sorted({one.number for one in listed if one.kind != TICKET})
+    names = attachments(session, ids)
+    for start in range(0, len(ids), _CHUNK):
+        mails = select(message.c.id, message.c.subject, message.c.conversation)
+        some_ids = message.c.id.in_(ids[start : start + _CHUNK])
+        for row in session.execute(mails.where(some_ids, visible(message.c.id, visible_to))):
+            found[MESSAGE, str(row.id)] = (row.subject, row.conversation)
+            for path, name in names.get(row.id, ()):
+                found[ATTACHMENT, f"{row.id}/{path}"] = (name, row.conversation)
+    return found
+
+
+def attachments(session: Session, messages: Iterable[int]) -> dict[int, list[tuple[str, str]]]:
+    """Path and name of the attachments of messages already found to be visible."""
+    listed, found = list(messages), dict[int, list[tuple[str, str]]]()
+    for start in range(0, len(listed), _CHUNK):
+        query = select(attachment).where(attachment.c.message.in_(listed[start : start + _CHUNK]))
+        for row in session.execute(query.order_by(attachment.c.message, attachment.c.path)):
+            if row.name:
+                found.setdefault(row.message, []).append((row.path, row.name))
+    return found

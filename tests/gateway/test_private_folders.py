@@ -13,6 +13,7 @@ from archive.people import processes
 from archive.post import bindings, decisions, ledger, timetable
 from archive.post.bindings import BindingTrouble
 from archive.store.schema import membership
+from archive.work import cases
 from gateway.poller import Outcome
 
 from ..conftest import Account
@@ -274,6 +275,39 @@ def test_a_desk_of_whoever_left_the_process_hands_nothing_over(office: Office, d
     assert anna.server.count(anna.user, folder) == 1
 
 
+def test_mail_dragged_to_the_desk_of_a_case_is_filed_there(office: Office, dovecot: MakeAccount) -> None:
+    """Anna drags two mails into Postroom/Order 2031, one of them archived before: Clara, who takes part, sees both."""
+    anna = dovecot("anna")
+    binding = private(office, anna, preview=False)
+    owner, clara = f"user:{office.names['anna']}", f"user:{office.names['clara']}"
+    with office.archive.transaction() as session:
+        case = cases.open_(session, "Order 2031", "", "", owner, [clara], now())
+        desk = decisions.set_up_case_desk(session, bindings.get(session, binding), case, "Order 2031", owner, now())
+        with pytest.raises(BindingTrouble, match="already"):
+            decisions.set_up_case_desk(session, bindings.get(session, binding), case, "Order 2031", owner, now())
+    known = mail(subject="Known")
+    anna.server.deliver(anna.user, "Postroom", known, mail(subject="Hers alone"))
+    office.poll_well(binding)
+    office.poll_well(desk)
+    folder = office.binding(desk).folder
+    assert folder.endswith("Order 2031")
+    anna.server.deliver(anna.user, folder, mail(subject="Dragged"), known)
+    assert office.poll_well(desk).moved == 2
+    seen = {one.subject for one in office.messages(office.viewer("clara"))}
+    assert seen == {"Dragged", "Known"}
+    assert {one.subject for one in office.messages(office.viewer("anna"))} == {"Dragged", "Known", "Hers alone"}
+    assert {row.by for row in office.rows("case_item")} == {owner}
+    assert office.run("verify").returncode == 0
+
+    anna.server.deliver(anna.user, folder, mail(subject="Late"))
+    with office.archive.transaction() as session:
+        one = cases.by_reference(session, "Order 2031")
+        assert one
+        cases.close(session, one, owner, now())
+    assert "is closed" in (office.poll(desk).trouble or "")
+    assert anna.server.count(anna.user, folder) == 1, "it stays where it is"
+
+
 def test_a_desk_is_never_the_folder_that_archived_mail_goes_to(office: Office) -> None:
     """Its server spells folders otherwise than people do, and everything archived would be handed over."""
     with Scripted(separator=".") as server:
@@ -299,7 +333,7 @@ def test_a_desk_is_named_after_its_process_and_makes_one_folder(office: Office, 
         assert box
         of = bindings.get(session, bindings.add(session, box, "P", "Done", now(), user=1))
     assert of.asked_at is not None, "a private folder is always asked about"
-    assert decisions.desk_folder(of, processes.Process(7, "sales", name, (), ())) == folder
+    assert decisions.desk_folder(of, name, "sales") == folder
 
 
 def test_by_command(office: Office, dovecot: MakeAccount) -> None:

@@ -18,8 +18,8 @@ from archive.post.journal import Entry
 from archive.post.ledger import Untaken
 from archive.post.observations import Seen
 from archive.store.archive import Session
-from archive.store.schema import message
-from archive.work import rulebook, tickets
+from archive.store.schema import message, ticket
+from archive.work import cases, rulebook, tickets
 from archive.work.rules import Action, Condition, Rule
 from web.app import Server
 
@@ -101,6 +101,7 @@ class House:
             journal.add(session, box.id, Entry(7, own.id, NOW - 90_000, NOW, 1, [*lines, "LOGOUT"], 200, 200), 90)
             for _ in range(1440):
                 journal.looked(session, own, Entry(8, own.id, NOW, NOW, 1, lines[:3], 0, 0))
+            self._cases(session)
             seen = tickets.page(session, viewer, ["process:1"], None, 100)[2:]
             tickets.mark_seen(session, office.users["anna"], seen)
         with office.archive.transaction() as session:
@@ -133,6 +134,23 @@ class House:
         add("Weekend", Condition("time", "within", ("Sat-Sun",)), then=(Action("due", "48"),), active=False)
         rulebook.note_matches(session, {out: 84, broken: 9}, NOW)
         rulebook.note_troubles(session, {broken: "RecursionError: maximum recursion depth exceeded"}, NOW)
+
+    def _cases(self, session: Session) -> None:
+        """One with mail and documents, one that says hardly anything, one that is closed."""
+        by = f"user:{self.office.users['anna']}"
+        people = [f"user:{self.office.users['bernd']}", "process:1"]
+        cases.open_(session, "Order 2031", "Coffee machine for the third floor" + TAIL, "Kavárna Čas", by, people, NOW)
+        one = cases.by_reference(session, "Order 2031")
+        assert one
+        for subject in (COLD, "Offer" + TAIL * 2):
+            found = session.scalar(select(message.c.conversation).where(message.c.subject == subject))
+            number = session.scalar(select(ticket.c.id).where(ticket.c.conversation == found))
+            cases.file(session, one, cases.TICKET, str(number), by, NOW)
+        for reference in ("Order 2032", "Order 2033"):
+            cases.open_(session, reference, "", "", by, [], NOW)
+        gone = cases.by_reference(session, "Order 2033")
+        assert gone
+        cases.close(session, gone, by, NOW)
 
     def _mailboxes(self, session: Session) -> None:
         """Anna's other mailboxes, whose folders are paused and disconnected, and what she tried to sign in to."""
@@ -306,6 +324,11 @@ PLACES = (
     Place("search", "/search"),
     Place("search with hits", "/search?q=kávovar -subject:nic after:2026-01"),
     Place("search without hits", "/search?q=nowhere from:nobody before:nonsense"),
+    Place("cases", "/cases"),
+    Place("cases, none found", "/cases?q=zeppelin"),
+    Place("case", "/cases/1"),
+    Place("case, closed", "/cases/3"),
+    Place("case, filing", lambda house: f"{house.talk(COLD).partition('?')[0]}/file"),
     Place("processes", "/processes"),
     Place("hand over", lambda house: house.talk(COLD) + "/hand-over"),
     Place("what was handed over", "/handed-over"),

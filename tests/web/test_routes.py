@@ -11,7 +11,7 @@ from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
 from archive.store.schema import event, ticket
-from archive.work import handing, rulebook
+from archive.work import cases, handing, rulebook
 from archive.work.rules import Action, Condition, Rule
 from web import mail_frame
 
@@ -48,6 +48,7 @@ class Mail:
             here = frozenset({office.bindings["helpdesk"].id})
             one = Rule("a rule", (Condition("subject", "wildcard", ("*",)),), (Action("spam"),), bindings=here)
             self.rule, self.removed = (rulebook.add(session, one, "operator", NOW) for _ in range(2))
+            self.case = cases.open_(session, "Order 2031 Leak", "", "", f"user:{anna}", [], NOW)
             self.attempt = attempts.ask(session, office.archive, anna, "password", None, {}, NOW)
 
     def frame(self, name: str) -> str:
@@ -104,6 +105,16 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "restricting.decide": ("POST", NOBODY, lambda m, _: "/conversations/1/restriction"),  # would hide it from the rest
     "restricting.end": ("POST", NOBODY, lambda m, _: "/restrictions/1/end"),
     "handing.own": ("GET", SIGNED_IN, lambda m, _: "/handed-over"),
+    "cases.everything": ("GET", SIGNED_IN, lambda m, _: "/cases"),
+    "cases.open_": ("POST", SIGNED_IN, lambda m, _: "/cases"),
+    "cases.show": ("GET", OWNER, lambda m, _: f"/cases/{m.case}"),
+    "cases.rename": ("POST", OWNER, lambda m, _: f"/cases/{m.case}/rename"),
+    "cases.close": ("POST", OWNER, lambda m, _: f"/cases/{m.case}/close"),
+    "cases.take_part": ("POST", OWNER, lambda m, _: f"/cases/{m.case}/participants"),
+    "cases.take_out": ("POST", OWNER, lambda m, _: f"/cases/{m.case}/take-out"),
+    "cases.put_back": ("POST", OWNER, lambda m, _: f"/cases/{m.case}/put-back?kind=ticket&item={m.ticket}"),
+    "cases.ask": ("GET", MEMBERS, lambda m, _: f"/conversations/{m.conversation}/file"),
+    "cases.file": ("POST", MEMBERS, lambda m, _: f"/conversations/{m.conversation}/file?what=ticket+{m.ticket}"),
     "messages.show": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}"),
     "messages.header": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/headers"),
     "messages.source": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/source"),

@@ -310,6 +310,13 @@ def upgrade() -> None:
     op.add_column("ticket", sa.Column("answered_from", sa.String(length=320), nullable=True))
     op.add_column("ticket", sa.Column("first_answer_at", sa.BigInteger(), nullable=True))
     op.create_index(
+        "ix_event_case",
+        "event",
+        ["subject", "id"],
+        sqlite_where=sa.text("substr(subject, 1, 5) = 'case:'"),
+        postgresql_where=sa.text("substr(subject, 1, 5) = 'case:'"),
+    )
+    op.create_index(
         "ix_ticket_assigned",
         "ticket",
         ["assignee", "state", "last_at", "id"],
