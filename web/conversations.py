@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from archive.people import members, names, processes, scopes
 from archive.people.processes import Process
+from archive.people.roles import Role
 from archive.people.scopes import Viewer
 from archive.post import answers, conversations, messages
 from archive.post.answers import Answered
@@ -201,6 +202,7 @@ class Talk:
     restricted_to: list[str] | None  # the names of those who see it; None: it is not restricted
     may_restrict: bool
     cases: list[Filed]  # that may be seen
+    may_file: bool
     answered: Mapping[int, Answered]  # by message, the first answer to it
     latest_answer: Answered | None
     ours: set[int]  # messages that went out from us
@@ -251,7 +253,7 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
     return Talk(
         id_, subject, count, mails, earlier, before is not None, newest, reach, handed, may_hand_over,
         in_order(named.values()) if there else None, restricting.may_restrict(session, who.viewer, id_),
-        filed, answered, latest, ours,
+        filed, any(who.viewer.may(Role.WORKS, one.scope) for one in found), answered, latest, ours,
     )  # fmt: skip
 
 

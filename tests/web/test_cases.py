@@ -144,7 +144,7 @@ def test_a_ticket_is_filed_in_a_browser_and_clara_sees_it(office: Office, visit:
     page.wait_for_selector(".toast:has-text('Filed under Order 2031')")
     clara = office.browser("clara")
     assert "It leaks." in clara.get(f"/conversations/{conversation}").text
-    page.click(".pill:has-text('Order 2031')")
+    page.click("a[href='/cases/1']")
     page.wait_for_selector("h1:has-text('Order 2031')")
     page.click("text=Take out")
     page.wait_for_selector(".toast:has-text('Taken out of Order 2031')")
