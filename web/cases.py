@@ -95,7 +95,7 @@ def show(id_: int) -> ResponseReturnValue:
     """A case in order of time."""
     who = visitor()
     with office().archive.reading() as session:
-        one = _found(session, id_)
+        one = _found(session, id_, changes=False)
         told, earlier = case_story.tell(session, one, who.viewer, conversations.number("before"))
         lines = _lines(session, who, told)
         people = cases.participants(session, one)
@@ -103,14 +103,23 @@ def show(id_: int) -> ResponseReturnValue:
         filed = _named(session, who, cases.items(session, one))
         documents = case_story.documents(session, one)
     return render_template(
-        "cases/show.html", case=one, lines=lines, earlier=told[0].at if earlier else None, people=people,
-        choice=choice, filed=filed, documents=documents,
-    )  # fmt: skip
+        "cases/show.html",
+        case=one,
+        changes=who.viewer.belongs(one.scope),
+        lines=lines,
+        earlier=told[0].at if earlier else None,
+        people=people,
+        choice=choice,
+        filed=filed,
+        documents=documents,
+    )
 
 
-def _found(session: Session, id_: int) -> Case:
-    one = cases.get(session, id_, visitor().viewer)
-    if one is None:
+def _found(session: Session, id_: int, *, changes: bool = True) -> Case:
+    """The case, for who takes part; without `changes` for an auditor, too."""
+    viewer = visitor().viewer
+    one = cases.get(session, id_, viewer)
+    if one is None or (changes and not viewer.belongs(one.scope)):
         abort(404)
     return one
 
@@ -348,7 +357,7 @@ def file(id_: int) -> ResponseReturnValue:
         # What was just opened is not among the scopes that were looked up when the request came.
         viewer = scopes.viewer(session, who.user.id)
         one = cases.get(session, number, viewer) if number else None
-        if one is None:
+        if one is None or not viewer.belongs(one.scope):
             if not request.form.get("reference"):
                 flash(gettext("Choose a case, or give the reference of a new one."))
             return redirect(url_for("cases.ask", id_=now), 303)

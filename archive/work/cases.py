@@ -502,16 +502,21 @@ def arrived(session: Session, came: Sequence[Came], actor: str, now: int, words:
     if not came or session.scalar(select(exists(select(case.c.id)))) in (0, False, None):
         return
     for of, messages in _followed(session, came):
-        reached, digests = deliveries.give(session, messages, of.scope, deliveries.CASE, actor, now, words=words)
-        if reached:
-            _touch(session, of, now)
-            details = {"kind": TICKET, "messages": [str(one) for one in reached]}
-            _tell(session, "came", of.id, actor, now, details, digests)
+        _give(session, of, messages, actor, now, words)
     for of, one in _named(session, came):
         try:
             _file(session, of, MESSAGE, str(one.message), [one.message], SUBJECT, now, words, actor)
         except CaseTrouble:  # it is restricted: whoever is named there may file it
             continue
+
+
+def _give(session: Session, of: Case, messages: Sequence[int], actor: str, now: int, words: WordsOf) -> None:
+    """Mail that belongs to what is filed already."""
+    reached, digests = deliveries.give(session, messages, of.scope, deliveries.CASE, actor, now, words=words)
+    if reached:
+        _touch(session, of, now)
+        details = {"kind": TICKET, "messages": [str(one) for one in reached]}
+        _tell(session, "came", of.id, actor, now, details, digests)
 
 
 def filed_apart(session: Session, joined: Mapping[int, int]) -> list[tuple[Case, str, str]]:
@@ -548,7 +553,9 @@ def file_together(session: Session, apart: Iterable[tuple[Case, str, str]], acto
         session.execute(delete(case_item).where(ours))
         digests: proof.Digests = {"case_item": {f"{of.id}/{TICKET}/{gone}": None}}
         _tell(session, "items_joined", of.id, actor, now, {"ticket": gone, "into": kept}, digests)
-        _file(session, of, TICKET, kept, _messages_of(session, TICKET, kept), by, now, not_at_hand, actor)
+        given = _messages_of(session, TICKET, kept)
+        if not _file(session, of, TICKET, kept, given, by, now, not_at_hand, actor):  # it was filed there, too
+            _give(session, of, given, actor, now, not_at_hand)
 
 
 def _followed(session: Session, came: Sequence[Came]) -> list[tuple[Case, list[int]]]:
