@@ -16,7 +16,8 @@ _FREE = frozenset(
         "mailboxes.connect", "mailboxes.password", "mailboxes.consent", "mailboxes.back", "mailboxes.attempt",
     }
 )  # fmt: skip
-_FREE_PARTS = frozenset({"sign_in", "profile", "first_run", "monitoring", "people", "members"})
+# A frame shows no mail before `frame` has said so.
+_FREE_PARTS = frozenset({"sign_in", "profile", "first_run", "monitoring", "people", "members", "mail_frame"})
 _SUBJECTS = {
     "conversations": "conversation", "handing": "conversation", "restricting": "conversation",
     "messages": "message", "previews": "message", "quarantine": "quarantine",

@@ -4,8 +4,9 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from archive.people import users
+from archive.people.users import User
 from archive.store.archive import Session
-from archive.work import restricting
+from archive.work import cases, restricting
 from archive.work.handing import NotThere
 from archive.work.restricting import RestrictionTrouble
 
@@ -26,25 +27,36 @@ def show(id_: int) -> ResponseReturnValue:
         if not found or not _decides(session, who, now, there):
             abort(404)
         where = place(who, request.args.get("in", "")) or natural_place(who, found)
-        everybody = [one for one in users.every(session) if one.disabled_at is None and one.id != who.user.id]
         return render_template(
             "restricting/show.html",
             page=listed(session, who, where),
             conversation=now,
             subject=next((one.subject for one in found if one.subject), ""),
             there=there,
-            people=in_order(everybody, "name"),
+            people=_others(session, who),
         )
 
 
-def _decides(session: Session, who: Visitor, conversation: int, there: restricting.Restriction | None) -> bool:
-    if there is None:
+def _decides(
+    session: Session,
+    who: Visitor,
+    conversation: int | None,
+    there: restricting.Restriction | None,
+    case: int | None = None,
+) -> bool:
+    if there is None and conversation is not None:
         return restricting.may_restrict(session, who.viewer, conversation)
+    if there is None:
+        return case is not None and restricting.may_restrict_case(session, who.viewer, case)
     try:
         restricting.get(session, who.viewer, there.id)
     except NotThere:
         return False
     return True
+
+
+def _others(session: Session, who: Visitor) -> list[User]:
+    return in_order([one for one in users.every(session) if one.disabled_at is None and one.id != who.user.id], "name")
 
 
 def _named() -> list[int]:
@@ -75,6 +87,41 @@ def decide(id_: int) -> ResponseReturnValue:
     return redirect(url_for("conversations.show", id_=now), 303)
 
 
+@blueprint.get("/cases/<number:id_>/restriction")
+def show_case(id_: int) -> ResponseReturnValue:
+    """Whom a case is restricted to, or is to be, with the conversations that are filed there."""
+    who = visitor()
+    with office().archive.reading() as session:
+        of = cases.get(session, id_, who.viewer)
+        there = restricting.of_case(session, who.viewer, id_)
+        if of is None or not _decides(session, who, None, there, case=id_):
+            abort(404)
+        return render_template(
+            "restricting/case.html", case=of, there=there, people=_others(session, who), back=f"/cases/{id_}"
+        )
+
+
+@blueprint.post("/cases/<number:id_>/restriction")
+def decide_case(id_: int) -> ResponseReturnValue:
+    """As `decide`, of a case."""
+    who, archive = visitor(), office().archive
+    try:
+        with archive.transaction() as session:
+            there = restricting.of_case(session, who.viewer, id_)
+            if there is not None:
+                restricting.name(session, who.viewer, there.id, _named(), office().now())
+            else:
+                reason = request.form.get("reason", "")
+                restricting.restrict_case(archive, session, who.viewer, id_, _named(), reason, office().now())
+    except NotThere:
+        abort(404)
+    except RestrictionTrouble as error:
+        flash(gettext(error.note.text, **error.note.values))
+    else:
+        flash(gettext("Only those who are named see it now."))
+    return redirect(f"/cases/{id_}", 303)
+
+
 @blueprint.post("/restrictions/<number:id_>/end")
 def end(id_: int) -> ResponseReturnValue:
     """Everybody sees it again who would without it."""
@@ -87,5 +134,5 @@ def end(id_: int) -> ResponseReturnValue:
         abort(404)
     flash(gettext("The restriction has ended. Everybody sees it who saw it before."))
     if one.conversation is None:
-        return redirect(url_for("conversations.everything"), 303)
+        return redirect(f"/cases/{one.case}", 303)
     return redirect(url_for("conversations.show", id_=one.conversation), 303)

@@ -6,7 +6,7 @@ from ..front import Front, as_json, json_option, now, pass_front, plain, when
 from ..people import scopes, users
 from ..people.scopes import Viewer
 from ..store.archive import Session
-from ..work import restricting
+from ..work import cases, restricting
 from ..work.handing import NotThere
 
 
@@ -23,26 +23,37 @@ def restriction() -> None:
 
 
 @restriction.command()
-@click.argument("conversation", type=int)
+@click.argument("conversation", type=int, required=False)
+@click.option("--case", "reference", metavar="REFERENCE", help="A case and what is filed there, instead.")
 @click.option("--by", "by", required=True, metavar="EMAIL", help="Who decides it; sees it, too.")
 @click.option("--user", "named", multiple=True, metavar="EMAIL", help="Who sees it; may be repeated.")
 @click.option("--reason", default="", help="Why.")
 @pass_front
-def add(front: Front, conversation: int, by: str, named: tuple[str, ...], reason: str) -> None:
-    """Let only those who are named see a conversation, what comes later included.
+def add(
+    front: Front, conversation: int | None, reference: str | None, by: str, named: tuple[str, ...], reason: str
+) -> None:
+    """Let only those who are named see a conversation or a case, what comes later included.
 
     \b
     Example:
       postroom restriction add 1927682307803694700 --by anna@example.org --reason Personnel
+      postroom restriction add --case "Order 2031" --by anna@example.org --user bernd@example.org
     """
+    if (conversation is None) == (reference is None):
+        raise click.UsageError("Name a conversation, or a case with --case.")
     archive = front.archive()
     try:
         with archive.transaction() as session:
             viewer = _viewer(session, by)
             ids = [_user(session, one).id for one in named]
-            made = restricting.restrict(archive, session, viewer, conversation, ids, reason, now())
+            if conversation is not None:
+                made = restricting.restrict(archive, session, viewer, conversation, ids, reason, now())
+            else:
+                of = cases.by_reference(session, reference or "", viewer)
+                made = restricting.restrict_case(archive, session, viewer, of.id if of else 0, ids, reason, now())
     except NotThere:
-        raise click.ClickException(f"There is no conversation {conversation} about which {by} decides.") from None
+        what = f"conversation {conversation}" if conversation is not None else f"case {reference}"
+        raise click.ClickException(f"There is no {what} about which {by} decides.") from None
     except restricting.RestrictionTrouble as error:
         raise click.ClickException(str(error)) from None
     click.echo(str(made))

@@ -34,7 +34,7 @@ from ..store.schema import (
     ticket,
     user,
 )
-from . import cases, changes, drafts, tickets
+from . import cases, changes, drafts, states
 
 HANDED_OVER = "handed over"  # the reason of a delivery
 GRACE = "hand_over_grace"  # of the installation: minutes within which a hand-over is pulled back without a trace
@@ -175,16 +175,14 @@ def hand(
     details = {"hand_over": number, "from": from_scope, "to": to_scope, "messages": [str(id_) for id_ in ids]}
     subject = f"conversation:{conversation}"
     log.write(session, [log.Event("mail.handed_over", viewer.actor, subject, details, proof.joined(*rows))], now)
-    if not new:  # it was there; it comes up again
-        _bring_up(session, to_scope, conversation, viewer.actor, number, now)
-    if done_here:
-        of = _ticket(session, from_scope, conversation)
-        values = {"state": "done", "done_at": now, "done_by": viewer.actor}
-        if of is not None and of.state != "done":
-            changes.change(session, of.id, "done", viewer.actor, values, now, details={"hand_over": number})
-    draft_on = _ticket(session, from_scope, conversation)
-    if draft_on is not None and viewer.user is not None:
-        drafts.remove(session, viewer.user, draft_on.id, HANDED_DRAFT)
+    _bring_up(session, to_scope, conversation, viewer.actor, number, now, again=not new)
+    here = _ticket(session, from_scope, conversation)
+    if here is not None:
+        _tell_ticket(session, "handed_over", here.id, viewer.actor, number, now)
+    if done_here and here is not None:
+        states.finish(session, here.id, viewer.actor, now)
+    if here is not None and viewer.user is not None:
+        drafts.remove(session, viewer.user, here.id, HANDED_DRAFT)
     return number
 
 
@@ -196,11 +194,21 @@ def _before(session: Session, ids: Sequence[int], scope: str) -> set[int]:
     return set(session.scalars(query))
 
 
-def _bring_up(session: Session, scope: str, conversation: int, actor: str, number: int, now: int) -> None:
+def _bring_up(
+    session: Session, scope: str, conversation: int, actor: str, number: int, now: int, *, again: bool
+) -> None:
+    """What was done there is open again; where all of it was there before (`again`), it comes up in the list."""
     there = _ticket(session, scope, conversation)
-    if there is not None:
-        values = {"last_at": now, "state": tickets.OPEN, "done_at": None, "done_by": None}
-        changes.change(session, there.id, "handed_over", actor, values, now, details={"hand_over": number})
+    if there is None:
+        return
+    states.open_again(session, there.id, actor, now)
+    if again:
+        changes.change(session, there.id, "handed_over", actor, {"last_at": now}, now, details={"hand_over": number})
+
+
+def _tell_ticket(session: Session, kind: str, id_: int, actor: str, number: int, now: int) -> None:
+    """A step in the history of the ticket it came from, which stays as it is."""
+    log.write(session, [log.Event(f"ticket.{kind}", actor, f"ticket:{id_}", {"hand_over": number})], now)
 
 
 def _ticket(session: Session, scope: str, conversation: int) -> Row[Any] | None:
@@ -408,6 +416,9 @@ def _take_back(archive: Archive, session: Session, one: HandOver, viewer: Viewer
     subject = f"conversation:{one.conversation}"
     rows = proof.joined(rows, digests, proof.of_ids(session, "hand_over", [one.id]))
     log.write(session, [log.Event(f"mail.{how}", viewer.actor, subject, details, rows)], now)
+    here = _ticket(session, one.from_scope, one.conversation)
+    if here is not None:
+        _tell_ticket(session, "hand_over_ended", here.id, viewer.actor, one.id, now)
 
 
 def _to_take(session: Session, one: HandOver) -> tuple[list[int], dict[int, Mapping[str, Any]]]:

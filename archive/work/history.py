@@ -65,6 +65,7 @@ SENTENCES: Mapping[str, str] = {
     "ticket.split off": _say("%(who)s split this off from another ticket."),
     "ticket.undone": _say("%(who)s took the last step back."),
     "ticket.handed_over": _say("%(who)s handed this over."),
+    "ticket.hand_over_ended": _say("%(who)s took back what had been handed over."),
     "ticket.answered": _say("This was answered."),
     "ticket.restricted": _say("%(who)s restricted this."),
     "ticket.unrestricted": _say("%(who)s ended the restriction."),

@@ -104,6 +104,12 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "handing.take_back": ("POST", OWNER, lambda m, _: f"/hand-overs/{m.handed}/take-back"),
     "restricting.show": ("GET", MANAGERS, lambda m, _: f"/conversations/{m.conversation}/restriction"),
     "restricting.decide": ("POST", NOBODY, lambda m, _: "/conversations/1/restriction"),  # would hide it from the rest
+    "restricting.show_case": (
+        "GET",
+        NOBODY,
+        lambda m, _: "/cases/1/restriction",
+    ),  # none here
+    "restricting.decide_case": ("POST", NOBODY, lambda m, _: "/cases/1/restriction"),
     "restricting.end": ("POST", NOBODY, lambda m, _: "/restrictions/1/end"),
     "handing.own": ("GET", SIGNED_IN, lambda m, _: "/handed-over"),
     "cases.everything": ("GET", SIGNED_IN, lambda m, _: "/cases"),

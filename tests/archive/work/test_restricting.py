@@ -9,10 +9,10 @@ from archive import export, statistics
 from archive.people import members
 from archive.people.roles import Role
 from archive.people.scopes import MACHINE, Viewer
-from archive.post import messages
+from archive.post import messages, sight
 from archive.search import hits, query
 from archive.store.schema import ticket
-from archive.work import drafts, handing, restricting, tickets
+from archive.work import cases, drafts, handing, restricting, tickets
 from archive.work.handing import NotThere
 from archive.work.restricting import RestrictionTrouble
 
@@ -137,6 +137,36 @@ def test_conversations_that_turn_out_to_be_one_are_restricted_as_one(home: Home)
     home.take("Sales", between, at=NOON + 9000)
     assert home.find("bernd", "otherword OR between") == []
     assert sees(home, "bernd", "otherword") == set()
+    assert home.verify() == []
+
+
+def test_a_case_is_restricted_with_what_is_filed_there_and_opened_again(home: Home) -> None:
+    anna, helpdesk = f"user:{home.ids['anna']}", f"process:{home.ids['process helpdesk']}"
+    with home.archive.transaction() as session:
+        taking_part = [helpdesk, f"user:{home.ids['bernd']}"]
+        of = cases.get(session, cases.open_(session, "Order 2031", "Chairs", "", anna, taking_part, NOON), MACHINE)
+        assert of
+        (one,) = messages.newest(session, MACHINE, None, 9)
+        words = sight.words(home.archive, session, [one.id])
+        cases.file(session, of, "message", str(one.id), anna, NOON, words=words)
+    assert [sees(home, who) for who in ("dora", "bernd")] == [ALL, ALL]
+    with pytest.raises(NotThere), home.archive.transaction() as session:
+        restricting.restrict_case(home.archive, session, home.viewer("bernd"), of.id, [], "", NOON)
+    with home.archive.transaction() as session:
+        named = [home.ids["clara"]]
+        id_ = restricting.restrict_case(home.archive, session, home.viewer("anna"), of.id, named, "", NOON)
+    home.take("Helpdesk", LATER, at=NOON + 9000)
+    for word in ("secretword", "laterword"):
+        found = [bool(home.find(who, word)) for who in ("anna", "dora", "bernd", "clara")]
+        assert found == [True, False, False, True]
+    for who, there in (("anna", True), ("clara", True), ("bernd", False), ("dora", False)):
+        with home.archive.reading() as session:
+            assert (cases.get(session, of.id, home.viewer(who)) is not None) == there
+            assert (restricting.of_case(session, home.viewer(who), of.id) is not None) == there
+    assert home.verify() == []
+    end(home, id_)
+    assert [sees(home, who) for who in ("anna", "dora", "bernd", "clara")] == [ALL, ALL, ALL, set()]
+    assert home.find("dora", "laterword") == ["Re: private"]
     assert home.verify() == []
 
 
