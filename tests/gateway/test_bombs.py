@@ -4,10 +4,10 @@ Most of them run with PROOF=1 (`make proof`).
 """
 
 import hashlib
-import io
 import os
+import struct
 import sys
-import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,12 +63,16 @@ def attached(name: str, data: bytes) -> bytes:
 
 
 def zipped(name: str) -> bytes:
-    """A file of 1 MB that unpacks to 1 GB."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w") as file:
-        for _ in range(1024):
-            file.write(b"<w:p>" * (MIB // 5))
-    return made.getvalue()
+    """A file of 2 MB that unpacks to 1 GB: what a piece packs into stands there again and again."""
+    piece, times, crc = b"<w:p>" * (MIB // 5), 1024, 0
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = (packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)) * times + b"\x03\x00"
+    for _ in range(times):
+        crc = zlib.crc32(piece, crc)
+    entry = struct.pack("<4H3L2H", 0, 8, 0, 0x21, crc, len(packed), times * len(piece), len(name), 0)
+    first = b"PK\x03\x04" + struct.pack("<H", 20) + entry + name.encode() + packed
+    listed = b"PK\x01\x02" + struct.pack("<2H", 20, 20) + entry + struct.pack("<3H2L", 0, 0, 0, 0, 0) + name.encode()
+    return first + listed + b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 1, 1, len(listed), len(first), 0)
 
 
 BOMBS: dict[str, tuple[Callable[[], bytes], bool]] = {  # how it is made, and whether the mail itself is to be marked
