@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from archive.people import processes, scopes, users
 from archive.post import messages
 from archive.store.archive import Session
-from archive.work import case_story, cases
+from archive.work import case_story, cases, restricting
 from archive.work.case_story import Step
 from archive.work.cases import Case, CaseTrouble
 
@@ -102,9 +102,11 @@ def show(id_: int) -> ResponseReturnValue:
         choice = [each for each in _choice(session, who) if each[0] not in {there.scope for there in people}]
         filed = _named(session, who, cases.items(session, one))
         documents = case_story.documents(session, one)
+        restricts = restricting.may_restrict_case(session, who.viewer, id_)
     return render_template(
         "cases/show.html",
         case=one,
+        restricts=restricts,
         changes=who.viewer.belongs(one.scope),
         lines=lines,
         earlier=told[0].at if earlier else None,

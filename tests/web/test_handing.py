@@ -7,7 +7,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from archive.people import sessions
-from archive.work import handing
+from archive.people.scopes import MACHINE
+from archive.work import cases, handing
 
 from .. import world
 from ..world import mail
@@ -138,3 +139,27 @@ def test_anna_hands_her_mail_to_bernd_and_pulls_it_back(
     page.wait_for_selector(".toast:has-text('Taken back')")
     assert bernd.get(f"/conversations/{office.conversation(letter)}").status_code == 404
     context.close()
+
+
+def test_a_case_is_restricted_and_opened_again_at_its_pages(office: Office) -> None:
+    (letter,) = office.take("helpdesk", mail(subject="Sick note"))
+    anna, dana = office.browser("anna"), office.browser("dana")
+    with office.archive.transaction() as session:
+        helpdesk, by = f"process:{office.bindings['helpdesk'].process}", f"user:{office.users['anna']}"
+        number = cases.open_(session, "Order 2031", "Chairs", "", by, [helpdesk], NOW)
+        of = cases.get(session, number, MACHINE)
+        assert of
+        cases.file(session, of, "message", str(letter), by, NOW)
+    at = f"/cases/{number}/restriction"
+    assert at in anna.get(f"/cases/{number}").text
+    assert at not in dana.get(f"/cases/{number}").text
+    assert dana.get(at).status_code == 404
+    assert "Restrict this case" in anna.get(at).text
+    assert anna.post(at, {"reason": "Personnel"}).status_code == 303
+    assert dana.get(f"/cases/{number}").status_code == 404
+    assert dana.get(f"/conversations/{office.conversation(letter)}").status_code == 404
+    end = re.search(r"/restrictions/\d+/end", anna.get(at).text)
+    assert end
+    assert dana.post(end[0]).status_code == 404
+    assert anna.post(end[0]).status_code == 303
+    assert dana.get(f"/conversations/{office.conversation(letter)}").status_code == 200
