@@ -34,6 +34,7 @@ COMMANDS = {
     "restriction": ("archive.commands.restriction", "Conversations that only those see who are named."),
     "process": ("archive.commands.process", "Matters people work on together."),
     "rule": ("archive.commands.rule", "What is asked of arriving mail, and what is done with it."),
+    "ticket": ("archive.commands.ticket", "One process’s work on one conversation."),
     "unrouted": ("archive.commands.unrouted", "Where mail goes that no address claims."),
     "mailbox": ("gateway.commands", "Accounts on mail servers."),
     "provider": ("gateway.providers", "Who gives tokens for mailboxes without a password."),

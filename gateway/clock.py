@@ -3,6 +3,7 @@
 One job for all bindings, not one a mailbox: due times stand in the bindings' rows (`rounds`).
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,7 +18,9 @@ from archive.events.chain import Seal
 from archive.front import now
 from archive.post import lateness
 from archive.reading import Reading
+from archive.store import leases
 from archive.store.archive import Archive
+from archive.work import reminders, snoozes, states
 
 from .attempts import Attempts
 from .poller import Outcome, Poller
@@ -32,6 +35,7 @@ SEAL_EVERY = 5  # seconds between looks at what became true and is not sealed
 REREAD_EVERY = 10  # seconds between looks at what has to be read a second time
 REINDEX_EVERY = 5  # seconds between looks at what is not in the search index in full
 LATE_EVERY = 60  # seconds between looks at what could not be taken for long
+RETURN_EVERY = 10  # seconds between looks at what comes back by itself: tickets that wait, snoozes, reminders
 REST_EVERY = 60  # seconds between looks at who reads mail and has had none for long
 
 _log = structlog.get_logger()
@@ -71,6 +75,7 @@ class Clock:
         self._scheduler.add_job(self._seal, "interval", seconds=SEAL_EVERY, id="seal")
         self._scheduler.add_job(self._reindexing.work, "interval", seconds=REINDEX_EVERY, id="reindex")
         self._scheduler.add_job(self._say_what_is_late, "interval", seconds=LATE_EVERY, id="late")
+        self._scheduler.add_job(self._bring_back, "interval", seconds=RETURN_EVERY, id="return")
         if attempts is not None:
             self._scheduler.add_job(attempts.work, "interval", seconds=TICK, id="attempts")
         self._sender = sender
@@ -90,6 +95,9 @@ class Clock:
             new = lateness.note(session, now())
         for one in new:
             _log.warning("nothing taken for long", binding=one.binding.name, trouble=one.binding.trouble)
+
+    def _bring_back(self) -> None:
+        bring_back(self._archive, now())
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -114,6 +122,35 @@ class Clock:
             self._sender.end(max(until - time.monotonic(), 0))
         if self._reading is not None:
             self._reading.close()
+
+
+_COMES_BACK = (
+    (states.somebody_returns, states.bring_back),
+    (snoozes.any_over, snoozes.bring_back),
+    (reminders.any_due, reminders.tell),
+)
+
+
+def bring_back(archive: Archive, at: int) -> int:
+    """What waited for a time that has come, UTC ms; how much that was. Where nothing did, nothing is written.
+
+    One gateway at a time: another one's turn is left to it.
+    """
+    with archive.reading() as session:
+        due = [work for is_due, work in _COMES_BACK if is_due(session, at)]
+    if not due:
+        return 0
+    done = 0
+    with contextlib.suppress(BlockingIOError), leases.held(archive, "returning", 0) as lease:
+        for work in due:
+            while True:
+                with archive.transaction() as session:
+                    lease.check(session)
+                    some = work(session, at)
+                done += some
+                if not some:
+                    break
+    return done
 
 
 def _log_seal(one: Seal, events: int) -> None:

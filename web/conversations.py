@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -15,11 +15,13 @@ from archive.people.scopes import Viewer
 from archive.post import answers, conversations, messages
 from archive.post.answers import Answered
 from archive.store.archive import Session
-from archive.work import cases, handing, restricting, rulebook, tickets
+from archive.work import cases, handing, merging, restricting, rulebook, tickets, views
 from archive.work.cases import Filed
 from archive.work.tickets import Cursor, Ticket
+from archive.work.views import View
 
-from . import handed_over, letters, mail_frame
+from . import desk, handed_over, letters, mail_frame
+from .desk import Desk, Item, Rows
 from .handed_over import Handed
 from .language import gettext, in_order
 from .visit import Visitor, office, visitor
@@ -39,6 +41,36 @@ class Place:
     url: str
     scopes: tuple[str, ...]
     process: Process | None = None
+    view: View = View.ALL
+
+    @property
+    def rail(self) -> str:
+        """The line of the rail it belongs to."""
+        return self.process.slug if self.process else self.key
+
+
+TABS = (View.UNASSIGNED, View.OPEN, View.WAITING, View.DONE, View.ALL)  # of a process; it opens with what is open
+VIEWS = (View.UNASSIGNED, View.MINE, View.WAITING, View.DONE, View.SNOOZED)  # of all that one works on
+
+
+def title_of(view: View) -> str:
+    """What a list of this view is called."""
+    return {
+        View.UNASSIGNED: gettext("Unassigned"),
+        View.OPEN: gettext("Open"),
+        View.MINE: gettext("Assigned to you"),
+        View.WAITING: gettext("Waiting"),
+        View.DONE: gettext("Done"),
+        View.SNOOZED: gettext("Snoozed"),
+        View.ALL: gettext("All"),
+    }[view]
+
+
+def _of_process(one: Process, view: View) -> Place:
+    show = None if view is View.OPEN else view.value
+    url = url_for("conversations.of_process", slug=one.slug, show=show)
+    key = one.slug if view is View.OPEN else f"{one.slug}.{view.value}"
+    return Place(key, one.name, url, (scopes.process_scope(one.id),), one, view)
 
 
 def place(who: Visitor, key: str) -> Place | None:
@@ -48,11 +80,15 @@ def place(who: Visitor, key: str) -> Place | None:
         return Place("all", gettext("All mail"), url, who.scopes)
     if key == "mine":
         return Place("mine", gettext("My mail"), url_for("conversations.mine"), (who.own_scope,))
-    for one in who.processes:
-        if one.slug == key:
-            url = url_for("conversations.of_process", slug=one.slug)
-            return Place(key, one.name, url, (scopes.process_scope(one.id),), one)
-    return None
+    slug, _, show = key.partition(".")  # no slug has a dot
+    if not slug:
+        view = next((one for one in VIEWS if one.value == show), None)
+        url = url_for("conversations.view", name=show) if view else ""
+        # Nobody's are those of processes: one's own private mail is one's own.
+        some = tuple(one for one in who.scopes if one != who.own_scope) if view is View.UNASSIGNED else who.scopes
+        return Place(key, title_of(view), url, some, view=view) if view else None
+    tab = next((one for one in TABS if one.value == (show or View.OPEN.value)), None)
+    return next((_of_process(one, tab) for one in who.processes if one.slug == slug), None) if tab else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +101,26 @@ class Listed:
     after: Cursor | None  # this page begins after it; None: the first page
     older: Cursor | None  # the next page begins after it
     shared: frozenset[int] = frozenset()  # conversations of one's own mail that others see, too
+    tabs: tuple[tuple[Place, str, int | None], ...] = ()  # the lists of the process, what they are called and hold
+    rows: Rows = field(default_factory=Rows)
 
 
 def listed(session: Session, who: Visitor, where: Place) -> Listed:
     """The page of a list that the request asks for."""
     after = Cursor.read(request.args.get("after", ""))
-    found = tickets.page(session, who.viewer, where.scopes, after, PAGE)
+    now = office().now()
+    found = views.page(session, who.viewer, where.view, where.scopes, now, after, PAGE)
     last = found[PAGE - 1] if len(found) > PAGE else None
     newest = found[0].last_at if found and after is None else tickets.newest(session, who.viewer, where.scopes)
     private = {one.conversation for one in found if one.scope == who.own_scope}
     shared = handing.shared(session, who.viewer, private) if private else ()
     older = Cursor(last.last_at, last.id) if last else None
-    return Listed(where, found[:PAGE], newest, after, older, frozenset(shared))
+    tabs: list[tuple[Place, str, int | None]] = []
+    if where.process is not None:
+        counted = views.counts(session, who.viewer, TABS[:3], where.scopes, now)
+        tabs = [(_of_process(where.process, one), title_of(one), counted.get(one)) for one in TABS]
+    rows = desk.rows(session, who, found[:PAGE], now)
+    return Listed(where, found[:PAGE], newest, after, older, frozenset(shared), tuple(tabs), rows)
 
 
 @blueprint.get("/")
@@ -92,9 +136,16 @@ def mine() -> ResponseReturnValue:
 
 
 @blueprint.get("/processes/<slug>")
-def of_process(slug: str) -> ResponseReturnValue:
-    """What came to a process."""
-    return _list(slug if slug not in ("all", "mine") else "")
+@blueprint.get("/processes/<slug>/<any(unassigned, waiting, done, all):show>")
+def of_process(slug: str, show: str = "") -> ResponseReturnValue:
+    """What came to a process, and is open, or in another state."""
+    return _list(f"{slug}.{show}".rstrip(".") if slug not in ("all", "mine") else "")
+
+
+@blueprint.get("/views/<any(unassigned, mine, waiting, done, snoozed):name>")
+def view(name: str) -> ResponseReturnValue:
+    """The tickets of all that one works on, by state."""
+    return _list(f".{name}")
 
 
 def _list(key: str) -> ResponseReturnValue:
@@ -124,7 +175,10 @@ def show(id_: int) -> ResponseReturnValue:
             wanted: dict[str, Any] = {name: request.args[name] for name in _VIEW if name in request.args}
             return redirect(url_for("conversations.show", id_=now, **wanted), 301)
         where = place(who, request.args.get("in", "")) or natural_place(who, found)
-        talk = _talk(session, who, id_, found)
+        if (into := _merged_into(session, who, found)) is not None:
+            kept: dict[str, Any] = {"in": where.key}
+            return redirect(url_for("conversations.show", id_=into, **kept), 302)
+        talk = _talk(session, who, id_, found, where)
     # What a browser fetches in advance nobody has read yet.
     if any(one.unread for one in found) and "prefetch" not in request.headers.get("Sec-Purpose", ""):
         with archive.transaction() as session:
@@ -132,6 +186,14 @@ def show(id_: int) -> ResponseReturnValue:
     with archive.reading() as session:
         page = listed(session, who, where)
     return render_template("conversations/show.html", page=page, talk=talk)
+
+
+def _merged_into(session: Session, who: Visitor, found: list[Ticket]) -> int | None:
+    """The conversation where people work on it, where all that the visitor has on it is part of other tickets."""
+    if any(one.merged_into is None for one in found):
+        return None
+    kept = tickets.of_ids(session, who.viewer, [one.merged_into for one in found if one.merged_into])
+    return kept[0].conversation if kept else None
 
 
 def _marks(who: Visitor, one: Ticket) -> bool:
@@ -206,11 +268,14 @@ class Talk:
     answered: Mapping[int, Answered]  # by message, the first answer to it
     latest_answer: Answered | None
     ours: set[int]  # messages that went out from us
+    desk: Desk
+    thread: list[Item]  # mails, comments and steps in the order of time
 
 
-def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk:
+def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket], where: Place) -> Talk:
     before = number("before")
-    some = messages.of_conversation(session, id_, who.viewer, before, PAGE + 1)
+    with_it = merging.conversations(session, [one.id for one in found])
+    some = messages.of_conversation(session, id_, who.viewer, before, PAGE + 1, with_it)
     if not some:
         abort(404)
     earlier = some[1].id if len(some) > PAGE else None
@@ -246,6 +311,7 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
     count = max(count, len(mails))
     there = restricting.of_conversation(session, who.viewer, id_)
     named = names.of_scopes(session, map(scopes.user_scope, there.members)) if there else {}
+    on_it = desk.of(session, who, found, where.scopes, office().now())
     filed = cases.of_conversation(session, who.viewer, id_)
     answered = answers.of(session, [one.id for one in some], who.viewer)
     latest = max(answered.values(), key=lambda one: one.at, default=None)
@@ -254,6 +320,7 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket]) -> Talk
         id_, subject, count, mails, earlier, before is not None, newest, reach, handed, may_hand_over,
         in_order(named.values()) if there else None, restricting.may_restrict(session, who.viewer, id_),
         filed, any(who.viewer.may(Role.WORKS, one.scope) for one in found), answered, latest, ours,
+        on_it, desk.thread(mails, on_it, earlier is not None, before is not None),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The rail: what stands beside every page, with what is new in it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Flask, url_for
@@ -10,8 +11,10 @@ from archive.people.roles import Role
 from archive.post import bindings, lateness
 from archive.post.lateness import Late
 from archive.search import query
-from archive.work import tickets
+from archive.work import tickets, views
+from archive.work.views import View
 
+from . import moments
 from .language import gettext, in_order
 from .visit import Visitor, office, visitor_or_none
 
@@ -36,6 +39,7 @@ class Rail:
     views: tuple[Entry, ...]
     processes: tuple[Entry, ...]
     cases: Entry
+    states: tuple[tuple[Entry, str, str], ...]  # what is to be done, with a symbol and what a key does
     troubled: int
     late: tuple[Late, ...]  # of those one looks after, the longest first
     rules: bool  # there are rules that one may change
@@ -45,6 +49,7 @@ def prepare(app: Flask) -> None:
     """Let templates ask for the rail."""
     app.context_processor(lambda: {"visitor": visitor_or_none(), "make_rail": rail})
     app.jinja_env.globals["operators"] = "|".join(query.OPERATORS)
+    app.jinja_env.globals["later_times"] = moments.later
     app.jinja_env.filters["from_json"] = json.loads
 
 
@@ -54,6 +59,7 @@ def rail() -> Rail | None:
     if visitor is None:
         return None
     with office().archive.reading() as session:
+        counted = views.counts(session, visitor.viewer, set(_STATES) - {View.DONE}, visitor.scopes, office().now())
         unread = tickets.unread_counts(session, visitor.viewer, visitor.viewer.own_scopes, COUNTED)
         troubled = sum(1 for one in bindings.in_trouble(session) if may_look_after(visitor, one))
         late = tuple(one for one in lateness.late(session, office().now()) if may_look_after(visitor, one.binding))
@@ -72,6 +78,7 @@ def rail() -> Rail | None:
             for one in in_order(visitor.processes, "name")
         ),
         Entry("cases", gettext("Cases"), url_for("cases.everything"), 0, 0),
+        _states(counted),
         troubled,
         late,
         may_write_rules(visitor),
@@ -81,6 +88,41 @@ def rail() -> Rail | None:
 def may_write_rules(visitor: Visitor) -> bool:
     """Who has anything to do with rules: admins, and who manages a process."""
     return visitor.user.admin or any(role >= Role.MANAGES for _, role in visitor.viewer.roles)
+
+
+_STATES = {
+    View.UNASSIGNED: "unassigned",
+    View.MINE: "person",
+    View.WAITING: "clock",
+    View.DONE: "done",
+    View.SNOOZED: "snooze",
+}
+
+
+def _states(counted: Mapping[View, int]) -> tuple[tuple[Entry, str, str], ...]:
+    """How many are done is of no use, and nobody needs an empty list of what is out of the way."""
+    called = {
+        View.UNASSIGNED: gettext("Unassigned"),
+        View.MINE: gettext("Assigned to you"),
+        View.WAITING: gettext("Waiting"),
+        View.DONE: gettext("Done"),
+        View.SNOOZED: gettext("Snoozed"),
+    }
+    return tuple(
+        (
+            Entry(
+                f".{view.value}",
+                called[view],
+                url_for("conversations.view", name=view.value),
+                0 if view is View.DONE else counted.get(view, 0),
+                0,
+            ),
+            symbol,
+            f"view-{view.value}",
+        )
+        for view, symbol in _STATES.items()
+        if view is not View.SNOOZED or counted.get(view)
+    )
 
 
 def may_look_after(visitor: Visitor, one: bindings.Binding) -> bool:

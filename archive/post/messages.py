@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,10 +159,19 @@ def of_ids(session: Session, ids: Iterable[int], visible_to: Viewer) -> dict[int
 
 
 def of_conversation(
-    session: Session, conversation: int, visible_to: Viewer, before: int | None = None, limit: int | None = None
+    session: Session,
+    conversation: int,
+    visible_to: Viewer,
+    before: int | None = None,
+    limit: int | None = None,
+    with_it: Collection[int] = (),
 ) -> list[Message]:
-    """A conversation's messages that may be seen, oldest first; with a limit the newest ones before an id."""
-    query = select(message).where(message.c.conversation == conversation, visible(message.c.id, visible_to))
+    """A conversation's messages that may be seen, oldest first; with a limit the newest ones before an id.
+
+    `with_it` are conversations whose tickets were merged into one on this.
+    """
+    here = message.c.conversation.in_([conversation, *with_it]) if with_it else message.c.conversation == conversation
+    query = select(message).where(here, visible(message.c.id, visible_to))
     if before is not None:
         query = query.where(message.c.id < before)
     rows = session.execute(query.order_by(message.c.id.desc()).limit(limit))

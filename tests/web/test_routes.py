@@ -11,7 +11,7 @@ from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
 from archive.store.schema import event, ticket
-from archive.work import cases, handing, rulebook
+from archive.work import cases, comments, handing, rulebook
 from archive.work.rules import Action, Condition, Rule
 from web import mail_frame
 
@@ -31,6 +31,11 @@ class Mail:
         self.conversation = office.conversation(self.message)
         self.held = office.quarantine("helpdesk", b"Subject: held\r\n\r\n")
         (given,) = office.take("anna", world.mail(subject="given"))
+        with office.archive.transaction() as session:
+            self.ticket = session.scalar(select(ticket.c.id).where(ticket.c.conversation == self.conversation)) or 0
+            self.comments = {
+                name: comments.add(session, self.ticket, office.users[name], "hm", NOW) for name in ("anna", "dana")
+            }
         anna, at = office.users["anna"], "https://login.example"
         with office.archive.transaction() as session:
             self.handed = handing.hand(
@@ -122,6 +127,13 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "cases.put_back": ("POST", OWNER, lambda m, _: f"/cases/{m.case}/put-back?kind=ticket&item={m.ticket}"),
     "cases.ask": ("GET", WORKERS, lambda m, _: f"/conversations/{m.conversation}/file"),
     "cases.file": ("POST", WORKERS, lambda m, _: f"/conversations/{m.conversation}/file?what=ticket+{m.ticket}"),
+    "conversations.view": ("GET", SIGNED_IN, lambda m, _: "/views/unassigned"),
+    "tickets.act": ("POST", MEMBERS, lambda m, _: f"/tickets?back=/&do=watch&t={m.ticket}"),
+    "tickets.save": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}"),
+    "tickets.comment": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}/comments"),
+    "tickets.edit_comment": ("POST", MEMBERS, lambda m, name: f"/comments/{m.comments.get(name, 1)}"),
+    "tickets.split": ("POST", MEMBERS, lambda m, _: f"/conversations/{m.conversation}/split"),
+    "presence.there": ("GET", SIGNED_IN, lambda m, _: f"/presence?talk={m.conversation}"),
     "messages.show": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}"),
     "messages.header": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/headers"),
     "messages.source": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/source"),

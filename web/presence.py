@@ -1,0 +1,35 @@
+"""Who else is looking at a conversation, or writing there: asked for every two seconds, noted every five."""
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from archive.work import presences
+from archive.work.presences import Present
+
+from .conversations import number, worked_on
+from .language import gettext
+from .visit import office, visitor
+
+blueprint = Blueprint("presence", __name__)
+
+
+@blueprint.get("/presence")
+def there() -> ResponseReturnValue:
+    """That the visitor is at `talk`, or writes there (`writing`); and a sentence about the others."""
+    who, now, writing = visitor(), office().now(), number("writing") is not None
+    with office().archive.reading() as session:
+        _, found = worked_on(session, who.viewer, number("talk") or 0)
+        ids = [one.id for one in found]
+        known = all(presences.fresh(session, one, who.user.id, now, writing=writing) for one in ids)
+        others = presences.others(session, ids, who.user.id, now) if ids else []
+    if not known and not who.viewer.auditor:
+        with office().archive.transaction() as session:
+            for one in ids:
+                presences.note(session, one, who.user.id, now, writing=writing)
+    return jsonify(there=_said(others[0]) if others else "")
+
+
+def _said(one: Present) -> str:
+    return (
+        gettext("%(who)s is writing too", who=one.name) if one.writing else gettext("%(who)s is here too", who=one.name)
+    )
