@@ -2,7 +2,7 @@
 them, in words. Pure; no pattern can hang, whoever wrote it and whatever mail it meets."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -54,11 +54,12 @@ class Pattern:
     typed: str
     names: tuple[str, ...]  # of what it captures
     _compiled: Any
+    _reach: int  # characters that are looked at
 
     def found(self, text: str) -> Mapping[str, str] | None:
         """What it captures in a text, by name and tidied up; None where it is not found. The beginning of a long text
         is looked at."""
-        match = self._compiled.search(text[: min(_TEXT, _STEPS // self._compiled.programsize)])
+        match = self._compiled.search(text[: self._reach] if len(text) > self._reach else text)
         if match is None:
             return None
         return {name: tidy(value) for name, value in match.groupdict().items() if value} if self.names else {}
@@ -73,6 +74,29 @@ def wildcard(typed: str, *, whole: bool) -> Pattern:
 def regular(typed: str) -> Pattern:
     """A regular expression as RE2 has it, found anywhere in the text. Flawed where it is none."""
     return _regular(_short(typed))
+
+
+def any_of(some: Sequence[Pattern]) -> Callable[[str], bool]:
+    """Whether any of several patterns may be found in a text: one look for all of them where they are small enough.
+
+    Most mail meets no line of most rules.
+    """
+    together = _together(tuple(one._compiled.pattern for one in some), some[0]._compiled.options.case_sensitive)
+    reach = min(one._reach for one in some)
+    if together is None or len(some) == 1:
+        return lambda _text: True
+    return lambda text: len(text) > reach or together.search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def _together(typed: tuple[str, ...], exact: bool) -> Any:
+    import re2
+
+    try:
+        compiled = re2.compile("|".join(f"(?:{one})" for one in typed), _options(folded=not exact))
+    except re2.error:  # too large, or a name stands twice
+        return None
+    return compiled if compiled.programsize <= _LARGEST else None
 
 
 def tidy(value: str) -> str:
@@ -91,7 +115,12 @@ def _wildcard(typed: str, whole: bool) -> Pattern:
     import re2  # slow to load, and needed only where there are rules
 
     inside = "".join(".*" if one == "*" else "." if one == "?" else re2.escape(one) for one in typed)
-    return Pattern(typed, (), re2.compile(f"^(?:{inside})$" if whole else inside, _options(folded=True)))
+    return _pattern(typed, re2.compile(f"^(?:{inside})$" if whole else inside, _options(folded=True)))
+
+
+def _pattern(typed: str, compiled: Any) -> Pattern:
+    reach = min(_TEXT, _STEPS // compiled.programsize)
+    return Pattern(typed, tuple(compiled.groupindex), compiled, reach)
 
 
 @lru_cache(maxsize=1024)
@@ -104,7 +133,7 @@ def _regular(typed: str) -> Pattern:
         raise Flawed(_explained(typed, error)) from None
     if compiled.programsize > _LARGEST:
         raise Flawed(Flaw(_SAID["pattern too large - compile failed"]))
-    return Pattern(typed, tuple(compiled.groupindex), compiled)
+    return _pattern(typed, compiled)
 
 
 def _options(*, folded: bool) -> Any:

@@ -272,10 +272,12 @@ def _by_text(condition: Condition) -> Asked:
 
     of = _each(condition, compiled)
     negated = condition.how.startswith("not ")
+    promising = patterns.any_of([pattern for _, pattern in of])
 
     def ask(letter: Letter) -> Hit | None:
+        some = [] if where == "header" else [text for text in letter.texts(where) if promising(text)]
         for number, (name, pattern) in enumerate(of, 1):
-            for text in letter.headers.get(name, ()) if name else letter.texts(where):
+            for text in letter.headers.get(name, ()) if name else some:
                 captured = pattern.found(text)
                 if captured is not None:
                     return None if negated else Hit(where, number, condition.lines[number - 1], captured)
