@@ -21,8 +21,13 @@ def changed(session: Session, visible_to: Viewer, scopes: Iterable[str], since: 
         return {}
     query = select(event.c.subject).where(event.c.id > since, event.c.subject.like("ticket:%")).distinct()
     ids = [int(one.partition(":")[2]) for one in session.scalars(query) if one.partition(":")[2].isdigit()]
-    wanted = [scope for scope in set(scopes) if visible_to.sees(scope)]
-    found = select(ticket.c.id, ticket.c.conversation).where(
-        ticket.c.id.in_(ids), ticket.c.scope.in_(wanted), visible_ticket(visible_to)
+    if not ids:
+        return {}
+    # Which scopes they are of is looked at here: asked for in the query, a database may walk all of a scope's tickets.
+    found = session.execute(
+        select(ticket.c.id, ticket.c.conversation, ticket.c.scope).where(
+            ticket.c.id.in_(ids), visible_ticket(visible_to)
+        )
     )
-    return {row.id: row.conversation for row in session.execute(found)}
+    wanted = {scope for scope in scopes if visible_to.sees(scope)}
+    return {row.id: row.conversation for row in found if row.scope in wanted}
