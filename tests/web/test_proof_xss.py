@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select, update
 
+from archive.people import processes
+from archive.store.schema import case, case_participant, process, rule, tag, ticket, ticket_tag, user
+from archive.work import drafts
 from web import mail_frame
 from web.safe_html import _ATTRIBUTES, _TAGS
 
 from .. import world
 from . import xss
-from .conftest import Office
+from .conftest import NOW, Office
 from .test_browser import ELEMENTS, Visit, visit  # noqa: F401  a fixture
 
 TOGETHER = 20  # payloads in one conversation, each in two mails
@@ -100,6 +104,46 @@ def test_no_payload_runs_or_fetches_anywhere(office: Office, visit: Visit) -> No
     assert visit.console == [], "not even something that the policies had to stop"
 
 
+@pytest.mark.timeout(3600)
+def test_no_payload_runs_or_fetches_as_a_name(office: Office, visit: Visit) -> None:  # noqa: F811
+    """As the name of a process, a colleague, a case, a rule or a tag, and as a draft: what people type themselves."""
+    every = [said for said in map(one_line, payloads()) if said.strip()]
+    visit.page.context.add_init_script(LISTENS)
+    office.take("helpdesk", world.mail(subject="Plain", message_id="<plain@x.example>"))
+    visit.sign_in()
+    anna = office.viewer("anna")
+    with office.archive.reading() as session:
+        id_, talk = session.execute(select(ticket.c.id, ticket.c.conversation)).one()
+    with office.archive.transaction() as session:
+        for name in ("one", "two", "three"):
+            processes.add(session, name, name, (), (world.ANNA.address,), NOW)
+        row = {"reference": "X-1", "folded": "x-1", "title": "x", "client": "x", "state": "open"}
+        session.execute(insert(case).values(**row, created_at=NOW, created_by="user:1", last_at=NOW))
+        session.execute(insert(case_participant).values(case=1, scope="user:1", since=NOW))
+        session.execute(insert(tag).values(name="x", folded="x", created_at=NOW))
+        session.execute(insert(ticket_tag).values(ticket=id_, tag=1))
+        row = {"name": "x", "position": 1, "active": True, "any_of": False, "conditions": "[]", "actions": "[]"}
+        session.execute(insert(rule).values(**row, stop=False, created_at=NOW, changed_at=NOW))
+    pages = ("/", f"/conversations/{talk}", f"/conversations/{talk}/print", "/processes", "/processes/one",
+             "/processes/one/dashboard", "/commands", "/rules", "/cases", "/cases/1")  # fmt: skip
+    there = [one for one in pages if office.browser("anna").get(one).status_code == 200]
+    assert len(there) >= 7
+    for number, said in enumerate(every):
+        with office.archive.transaction() as session:
+            session.execute(update(process).where(process.c.slug != "helpdesk").values(name=said))
+            session.execute(update(user).where(user.c.email == "dana@demo.example").values(name=said))
+            session.execute(update(case).values(title=said, client=said))
+            session.execute(update(rule).values(name=said))
+            session.execute(update(tag).values(name=said[:64]))
+            drafts.put(session, anna, id_, "comment", said, NOW)
+        address = there[number % len(there)]  # one page for each: a list of hundreds goes round many times
+        visit.page.goto(visit.base + address)
+        _judge(visit, address)
+    visit.page.keyboard.press("Control+k")
+    visit.page.wait_for_selector("#palette [role=option]")
+    _judge(visit, visit.page.url.removeprefix(visit.base))
+
+
 def _look(seen: Visit, address: str) -> None:
     """Open a conversation with everything in it unfolded and every frame loaded."""
     seen.go(address)
@@ -121,10 +165,10 @@ def _judge(seen: Visit, address: str) -> None:
 def _harmless(blank: Any, markup: str, payload: str) -> None:
     """The frame's markup as the browser parses it holds only what is listed."""
     found: list[Any] = blank.evaluate(ELEMENTS, markup)
-    for tag, namespace, attributes in found:
-        assert tag in _TAGS, (payload, tag)
-        assert namespace == "http://www.w3.org/1999/xhtml", (payload, tag)
-        unknown = set(attributes) - _ATTRIBUTES["*"] - _ATTRIBUTES.get(tag, set()) - {"rel", "target"}
-        assert not unknown, (payload, tag, unknown)
+    for name, namespace, attributes in found:
+        assert name in _TAGS, (payload, name)
+        assert namespace == "http://www.w3.org/1999/xhtml", (payload, name)
+        unknown = set(attributes) - _ATTRIBUTES["*"] - _ATTRIBUTES.get(name, set()) - {"rel", "target"}
+        assert not unknown, (payload, name, unknown)
         assert attributes.get("href", "https:").strip().lower().startswith(("http:", "https:", "mailto:")), payload
         assert attributes.get("src", "/messages/").startswith(("/messages/", "data:image/")), payload
