@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    exists,
     func,
     null,
     or_,
@@ -34,6 +35,7 @@ from ..store.schema import seen, ticket
 from . import joining
 
 OPEN, WAITING, DONE = "open", "waiting", "done"
+CASE = "case:"  # with which the scopes of cases begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +297,13 @@ def page(
     `only` those for which this holds (`archive.work.views`). What was merged into another is listed there.
     """
     found: list[Ticket] = []
-    for scope in sorted(set(scopes)):
-        if not visible_to.sees(scope):
-            continue
-        # Scope by scope, so that each is a walk along the index, however many tickets there are.
-        query = _tickets(visible_to).where(_of(scope), ticket.c.merged_into.is_(None))
+    some = {scope for scope in scopes if visible_to.sees(scope)}
+    of_cases = sorted(scope for scope in some if scope.startswith(CASE))
+    others = sorted(some.difference(of_cases))
+    # Scope by scope, so that each is a walk along the index, however many tickets there are.
+    walks = [*map(_of, others), *([_only_in(of_cases, others)] if of_cases else [])]
+    for walk in walks:
+        query = _tickets(visible_to).where(walk, ticket.c.merged_into.is_(None))
         if only is not None:
             query = query.where(only)
         if after is not None:
@@ -308,6 +312,13 @@ def page(
         found.extend(_ticket(row) for row in session.execute(query))
     once = {one.id: one for one in found}  # under a restriction, and in the list of a process besides
     return sorted(once.values(), key=lambda one: (one.last_at, one.id), reverse=True)[: limit + 1]
+
+
+def _only_in(cases: Sequence[str], others: Sequence[str]) -> ColumnElement[bool]:
+    """The tickets of cases on what the list does not show otherwise. Of cases there are many, and each has few."""
+    other = ticket.alias()
+    shown = select(other.c.id).where(other.c.conversation == ticket.c.conversation, other.c.scope.in_(others))
+    return and_(ticket.c.scope.in_(cases), ~exists(shown))
 
 
 def _of(scope: str) -> ColumnElement[bool]:

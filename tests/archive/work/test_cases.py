@@ -58,6 +58,9 @@ def test_who_takes_part_sees_a_ticket_that_is_filed_until_it_is_taken_out(home: 
         (one,) = tickets.page(session, home.viewer("clara"), [of.scope])
         assert (one.subject, one.attachments, one.unread) == ("Where is my parcel?", 1, True)
         assert messages.copies(session, one.last_message, home.viewer("clara")) == [], "the copy is Helpdesk's"
+        both = [of.scope, f"process:{home.ids['process helpdesk']}"]
+        listed = tickets.page(session, home.viewer("anna"), both)
+        assert [row.scope for row in listed] == [both[1]] * 2, "what a list shows anyway is not shown a second time"
     reindexing.pass_(home.archive, 100)
     assert home.find("clara", "zeppelin") == ["Where is my parcel?"]
     assert home.verify() == []
