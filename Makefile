@@ -128,7 +128,7 @@ PO_STYLE  := --width 120 --ignore-obsolete --ignore-pot-creation-date --no-fuzzy
 messages: $(VENV)/.test
 	@mkdir -p build
 	@$(BIN)/pybabel --quiet extract --mapping web/babel.cfg --add-location file --sort-by-file --width 120 \
-	  --project Postroom --keyword Note --keyword _say --keyword say --output build/messages.pot web archive/search archive/post archive/work
+	  --project Postroom --keyword Note --keyword _say --keyword say --output build/messages.pot web archive/search archive/post archive/work archive/outgoing archive/sending.py
 	@for language in $(LANGUAGES); do \
 	  file=web/translations/$$language/LC_MESSAGES/messages.po; \
 	  if test -f $$file; then $(BIN)/pybabel --quiet update $(PO_STYLE) -l $$language -i build/messages.pot -o $$file; \

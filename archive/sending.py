@@ -3,6 +3,7 @@
 The pages and `postroom reply` go this one way.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import select
 from .intake import Intake
 from .mail import addresses
 from .mail import identity as mail_identity
-from .mail.reader import read
+from .mail.reader import content, read
 from .outgoing import composing, identities, outbox
 from .outgoing.composing import Attachment, Person, Unwritable, Written
 from .outgoing.identities import Identity
@@ -22,9 +23,21 @@ from .post import contents, messages
 from .post.messages import Message
 from .store.archive import Archive, Session
 from .store.packs import Place
-from .store.schema import blob, message_scope
+from .store.schema import blob, message_scope, ticket
 
 MOST_BYTES = 50 << 20  # of a mail; servers take less
+_NAMED = re.compile(r'"(?:[^"\\]|\\.)*"')  # a name in quotes, in which anything may stand
+
+
+def _say(text: str) -> str:
+    """Marks a sentence for the catalogues."""
+    return text
+
+
+_TOO_LARGE = _say("A mail of more than %(most)s MB is not sent.")
+_NOBODY = _say("Nobody is to get this mail; write an address under To.")
+_UNCLEAR = _say("“%(what)s” cannot be understood as addresses.")
+
 _HEADER = 1 << 20  # bytes of a mail's header that are looked at
 _PURPOSE = "message-id"  # of the key that marks our Message-IDs
 
@@ -72,7 +85,7 @@ def send(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now:
     with archive.reading() as session:
         mail, raw = _composed(session, archive, by(session), letter, answered, recipients, now)
     if len(raw) > MOST_BYTES:
-        raise Unwritable(f"A mail of more than {MOST_BYTES >> 20} MB is not sent.")
+        raise Unwritable(_TOO_LARGE, most=MOST_BYTES >> 20)
     intake = Intake(archive)
     try:
         with intake.keeping(raw, now) as kept, archive.transaction() as session:
@@ -102,8 +115,10 @@ def _allowed(session: Session, viewer: Viewer, letter: Letter) -> tuple[Identity
         raise LookupError(f"message {letter.answers}")
     if letter.scope is not None:
         here = (message_scope.c.message == answered.id) & (message_scope.c.scope == letter.scope)
-        works = viewer.may(Role.WORKS, letter.scope)
-        if not works or session.scalar(select(message_scope.c.scope).where(here)) is None:
+        shut = (ticket.c.scope == letter.scope) & (ticket.c.conversation == answered.conversation)
+        shut &= ticket.c.restriction.in_(viewer.restrictions)
+        there = select(message_scope.c.scope).where(here).union(select(ticket.c.scope).where(shut))
+        if not viewer.may(Role.WORKS, letter.scope) or session.scalar(there) is None:
             raise LookupError(f"message {letter.answers} in {letter.scope}")
     return chosen, answered
 
@@ -112,13 +127,16 @@ def parsed(letter: Letter) -> list[tuple[str, Person]]:
     """Everybody who gets it, each once. Unwritable where there is nobody, or where one is no address."""
     found: dict[str, tuple[str, Person]] = {}
     for kind, typed in ((outbox.TO, letter.to), (outbox.CC, letter.cc), (outbox.BCC, letter.bcc)):
-        for one in addresses.people(composing.clean(typed.replace("\n", ",").replace("\r", ","))):
+        line = composing.clean(typed.replace("\n", ",").replace("\r", ","))
+        # The reader is forgiving towards mail that came; what is typed here should be what is meant.
+        if any(char in _NAMED.sub("", line) for char in ':\\[]()"'):
+            raise Unwritable(_UNCLEAR, what=line[:100])
+        for one in addresses.people(line):
             person = Person(composing.clean(one.name)[:200], composing.checked(one.address or one.name))
             found.setdefault(person.address.lower(), (kind, person))
     if not found:
-        raise Unwritable("Nobody is to get this mail; write an address under To.")
-    if len(found) > composing.MOST_RECIPIENTS:
-        raise Unwritable(f"A mail to more than {composing.MOST_RECIPIENTS} people is not sent.")
+        raise Unwritable(_NOBODY)
+    composing.check_number(len(found))
     return list(found.values())
 
 
@@ -172,8 +190,8 @@ def _bracketed(message_id: str) -> str:
 
 def _references(archive: Archive, session: Session, answered: Message, viewer: Viewer) -> list[str]:
     """Those of the mail that is answered, and that mail itself comes last (RFC 5322 3.6.4)."""
-    content = b"".join(messages.content(archive, session, answered.id))
-    head = content[: min(mail_identity.header_end(content), _HEADER)]
+    written = b"".join(messages.content(archive, session, answered.id))
+    head = written[: min(mail_identity.header_end(written), _HEADER)]
     return [_bracketed(one) for one in read(head).references]
 
 
@@ -187,6 +205,13 @@ def raw(archive: Archive, session: Session, id_: int) -> bytes:
     row = session.execute(select(blob).where(blob.c.id == id_)).one()
     place: Place = contents.place(row)
     return b"".join(contents.read_blob(archive, archive.keys.get([place.blob]), place))
+
+
+def enclosed(whole: bytes) -> list[Attachment]:
+    """The files of a mail of ours."""
+    mail = read(whole)
+    found = [leaf for leaf in mail.leaves if leaf.attachment and not leaf.mail and leaf.container is None]
+    return [Attachment(one.name or "attachment", one.content_type, content(whole, one)) for one in found]
 
 
 # --- what stands in the form at first -------------------------------------------------------------------------

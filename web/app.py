@@ -60,10 +60,11 @@ from . import (
     tickets,
     tour,
     visit,
+    writing,
 )
 from .laundry import Laundry
 
-LARGEST_REQUEST = 1 << 20  # bytes; nothing is uploaded yet
+LARGEST_REQUEST = 1 << 20  # bytes; forms with files say themselves how much they take
 LAST_ANSWERS_S = 4.0  # how long requests in hand may take once the server is to stop
 
 
@@ -93,6 +94,7 @@ def create_app(
     app.session_interface = _FormSession()
     app.url_map.converters["number"] = Number
     monitoring.prepare(app, monitoring_token)  # first: whatever answers then is counted
+    writing.prepare(app)  # before anything looks into a form
     CSRFProtect(app)
     app.before_request(visit.recognise)
     for part in (audit, language, headers, assets, errors, rail, previews, shortcuts, members):
@@ -127,6 +129,7 @@ def create_app(
         people,
         rules,
         profile,
+        writing,
         monitoring,
     ):
         app.register_blueprint(noun.blueprint)

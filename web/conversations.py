@@ -20,7 +20,8 @@ from archive.work.cases import Filed
 from archive.work.tickets import Cursor, Ticket
 from archive.work.views import View
 
-from . import desk, handed_over, letters, mail_frame
+from . import answering, desk, handed_over, letters, mail_frame
+from .answering import Answering
 from .desk import Desk, Item, Rows
 from .handed_over import Handed
 from .language import gettext, in_order
@@ -270,6 +271,7 @@ class Talk:
     ours: set[int]  # messages that went out from us
     desk: Desk
     thread: list[Item]  # mails, comments and steps in the order of time
+    answering: Answering
 
 
 def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket], where: Place) -> Talk:
@@ -321,6 +323,7 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket], where: 
         in_order(named.values()) if there else None, restricting.may_restrict(session, who.viewer, id_),
         filed, any(who.viewer.may(Role.WORKS, one.scope) for one in found), answered, latest, ours,
         on_it, desk.thread(mails, on_it, earlier is not None, before is not None),
+        answering.of_conversation(session, who, id_),
     )  # fmt: skip
 
 

@@ -65,8 +65,9 @@ def rail() -> Rail | None:
         late = tuple(one for one in lateness.late(session, office().now()) if may_look_after(visitor, one.binding))
     everything = Entry("all", gettext("All mail"), url_for("conversations.everything"), sum(unread.values()), 0)
     mine = Entry("mine", gettext("My mail"), url_for("conversations.mine"), unread.get(visitor.own_scope, 0), 0)
+    sent = Entry("outbox", gettext("Outbox"), url_for("writing.show_outbox"), 0, 0)
     return Rail(
-        (everything, mine),
+        (everything, mine, sent),
         tuple(
             Entry(
                 one.slug,

@@ -36,7 +36,22 @@ _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # within letters of
 
 
 class Unwritable(ValueError):
-    """What was asked for is no mail that could be sent; the text is a sentence."""
+    """What was asked for is no mail that could be sent; the text is a sentence, for the catalogues with its values."""
+
+    def __init__(self, says: str, **values: object) -> None:
+        self.says = says
+        self.values = {name: str(value) for name, value in values.items()}
+        super().__init__(says % self.values)
+
+
+def _say(text: str) -> str:
+    """Marks a sentence for the catalogues."""
+    return text
+
+
+_NO_ADDRESS = _say("“%(what)s” is no mail address.")
+_NO_DOMAIN = _say("“%(what)s” is no domain.")
+_TOO_MANY = _say("A mail to more than %(most)s people is not sent.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +118,13 @@ def checked(address: str) -> str:
     address = address.strip()
     local, at, domain = address.rpartition("@")
     if not at or not _LOCAL.match(local) or ".." in local or local[0] == "." or local[-1] == "." or len(local) > 64:
-        raise Unwritable(f"“{clean(address)[:100]}” is no mail address.")
+        raise Unwritable(_NO_ADDRESS, what=clean(address)[:100])
     try:
         whole = f"{local}@{ascii_domain(domain)}"
     except Unwritable:
-        raise Unwritable(f"“{clean(address)[:100]}” is no mail address.") from None
+        raise Unwritable(_NO_ADDRESS, what=clean(address)[:100]) from None
     if len(whole.encode()) > LONGEST_ADDRESS or not local.isprintable():
-        raise Unwritable(f"“{clean(address)[:100]}” is no mail address.")
+        raise Unwritable(_NO_ADDRESS, what=clean(address)[:100])
     return whole
 
 
@@ -120,8 +135,14 @@ def ascii_domain(domain: str) -> str:
     except (idna.IDNAError, UnicodeError):
         found = ""
     if not _DOMAIN.match(found) or len(found) > 253:
-        raise Unwritable(f"“{clean(domain)[:100]}” is no domain.")
+        raise Unwritable(_NO_DOMAIN, what=clean(domain)[:100])
     return found
+
+
+def check_number(recipients: int) -> None:
+    """Unwritable where those are too many."""
+    if recipients > MOST_RECIPIENTS:
+        raise Unwritable(_TOO_MANY, most=MOST_RECIPIENTS)
 
 
 def needs_utf8(addresses: Iterable[str]) -> bool:
@@ -132,8 +153,7 @@ def needs_utf8(addresses: Iterable[str]) -> bool:
 def compose(written: Written) -> bytes:
     """The mail. Unwritable where an address, a Message-ID or the number of recipients will not do."""
     people = [written.sender, *written.to, *written.cc]
-    if len(people) > MOST_RECIPIENTS:
-        raise Unwritable(f"A mail to more than {MOST_RECIPIENTS} people is not sent.")
+    check_number(len(people))
     date = datetime.fromtimestamp(written.date // 1000, UTC)
     head = [
         ("Date", format_datetime(date)),

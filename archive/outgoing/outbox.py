@@ -24,7 +24,7 @@ from sqlalchemy import ColumnElement, Row, exists, func, insert, or_, select, up
 
 from .. import installation
 from ..events import log, proof
-from ..people.scopes import Viewer
+from ..people.scopes import Viewer, visible_ticket
 from ..post import answers, sources
 from ..store.archive import Session
 from ..store.dialects import hold, insert_missing, insert_rows
@@ -56,7 +56,7 @@ UNDO = 8_000  # ms in which a mail can be taken back
 LONGEST_UNDO = 60_000
 CLAIMED_FOR = 20 * 60_000  # ms; the longest wait for one answer is ten minutes
 COPY_AFTER = 20_000  # ms; many servers put a copy there themselves
-_LEFT = (QUEUED, DEFERRED)
+WAITS = _LEFT = (QUEUED, DEFERRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,7 +545,9 @@ def _found(session: Session, visible_to: Viewer, condition: ColumnElement[bool],
         .limit(limit)
     )
     if visible_to.scopes is not None:
-        query = query.where(outgoing.c.scope.in_(sorted(visible_to.scopes)))
+        here = (ticket.c.scope == outgoing.c.scope) & (ticket.c.conversation == outgoing.c.conversation)
+        shut = here & ~visible_ticket(visible_to)
+        query = query.where(outgoing.c.scope.in_(sorted(visible_to.scopes)), ~exists().where(shut))
     rows = session.execute(query).all()
     people = _recipients(session, [row.id for row in rows])
     names = _names(session, {row.author for row in rows})

@@ -10,7 +10,7 @@ from ..store.archive import Session
 from ..store.dialects import insert_missing
 from ..store.schema import draft, ticket
 
-KINDS = ("comment", "hand over")
+KINDS = ("comment", "hand over", "reply")
 LONGEST = 100_000  # characters; what is longer is kept so far
 
 

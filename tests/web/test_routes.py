@@ -2,15 +2,18 @@
 only hands in, an auditor, and somebody who is not signed in."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
+from archive.outgoing import identities
 from archive.people import members, processes, scopes, users
 from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
-from archive.store.schema import event, ticket
+from archive.store.archive import Session
+from archive.store.schema import blob, event, outgoing, ticket
 from archive.work import cases, comments, handing, rulebook
 from archive.work.rules import Action, Condition, Rule
 from web import mail_frame
@@ -54,6 +57,7 @@ class Mail:
             one = Rule("a rule", (Condition("subject", "wildcard", ("*",)),), (Action("spam"),), bindings=here)
             self.rule, self.removed = (rulebook.add(session, one, "operator", NOW) for _ in range(2))
             self.case = cases.open_(session, "Order 2031 Leak", "", "", f"user:{anna}", [], NOW)
+            self.outgoing = _queued(office, session, self.message)
             self.attempt = attempts.ask(session, office.archive, anna, "password", None, {}, NOW)
 
     def frame(self, name: str) -> str:
@@ -63,6 +67,27 @@ class Mail:
     def picture(self, name: str) -> str:
         with self.office.app.test_request_context():
             return mail_frame._inline_address(self.office.users.get(name, 0), self.message, "2")
+
+
+def _queued(office: Office, session: Session, message: int) -> int:
+    """A mail of Helpdesk that failed, so that nothing can be done about it but to write it anew."""
+    helpdesk = processes.by_slug(session, "helpdesk")
+    box = bindings.mailbox_by_name(session, "by-consent")
+    assert helpdesk
+    assert box
+    made = identities.add(
+        session,
+        "helpdesk@demo.example",
+        replace(box, owner=None, smtp="smtps://mail.example"),
+        NOW,
+        process=helpdesk.id,
+    )
+    one = insert(outgoing).values(
+        identity=made, author="operator", scope=scopes.process_scope(helpdesk.id), kind="new", message_id="<x@y>",
+        sender="helpdesk@demo.example", subject="Leak", blob=select(blob.c.id).limit(1).scalar_subquery(), sha256=b"",
+        size=0, written="{}", queued_at=NOW, not_before=NOW, state="cancelled", tries=0,
+    )  # fmt: skip
+    return int(session.scalar(one.returning(outgoing.c.id)) or 0)
 
 
 # Egon worked at Helpdesk until just now; Hana hands mail in there and reads none; Petra is the auditor.
@@ -152,6 +177,14 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "tour.step": ("GET", SIGNED_IN, lambda m, _: "/first-steps/1"),
     "tour.end": ("POST", SIGNED_IN, lambda m, _: "/first-steps/end"),
     "drafts.keep": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}/drafts/comment"),
+    "writing.compose": ("GET", SIGNED_IN, lambda m, _: "/compose"),
+    "writing.reply": ("GET", WORKERS, lambda m, _: f"/messages/{m.message}/reply"),
+    "writing.forward": ("GET", WORKERS, lambda m, _: f"/messages/{m.message}/forward"),
+    "writing.send": ("POST", NOBODY, lambda m, _: "/outbox"),  # without a form that says what
+    "writing.show_outbox": ("GET", SIGNED_IN, lambda m, _: "/outbox"),
+    "writing.take_back": ("POST", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/take-back"),
+    "writing.retry": ("POST", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/retry"),
+    "writing.again": ("GET", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/again"),
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),
     "health.show": ("GET", SIGNED_IN, lambda m, _: "/health"),
     "ledger.show": ("GET", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger"),

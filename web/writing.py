@@ -1,0 +1,415 @@
+"""Writing mail: answers, mail passed on, new mail; and the outbox, where it waits and says what became of it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import nh3
+from flask import Blueprint, Flask, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from markupsafe import Markup
+
+from archive import sending
+from archive.mail import reader
+from archive.outgoing import composing, identities, outbox
+from archive.outgoing.composing import Attachment, Unwritable, Written
+from archive.outgoing.identities import Identity
+from archive.outgoing.outbox import Outgoing
+from archive.people import scopes
+from archive.people.roles import Role
+from archive.people.scopes import Viewer
+from archive.post import answers, messages
+from archive.post.answers import Answered
+from archive.post.messages import Message
+from archive.store.archive import Session
+from archive.store.packs import Damaged
+from archive.work import drafts, tickets
+
+from . import language, letters
+from .conversations import number
+from .language import gettext
+from .visit import Visitor, office, visitor
+
+blueprint = Blueprint("writing", __name__)
+
+
+def _say(text: str) -> str:
+    """Marks a sentence for the catalogues."""
+    return text
+
+
+LARGEST = 40 << 20  # bytes of a form with its files
+QUOTED = 20_000  # characters of a mail that are quoted
+SHOWN = 50  # mails of the outbox on a page
+_NO_TIME = _say("This is no date and time.")
+_FIELDS = ("to", "cc", "bcc", "subject", "text", "quote")
+_OWN_TAGS = {
+    *("p", "br", "strong", "em", "s", "a", "ul", "ol", "li", "blockquote", "code", "pre", "hr"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+}
+
+
+def prepare(app: Flask) -> None:
+    """Forms that carry files may be larger than others; before anything looks into them."""
+    app.before_request(_make_room)
+
+
+def _make_room() -> None:
+    if request.endpoint == "writing.send":
+        request.max_content_length = LARGEST
+        request.max_form_memory_size = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What stands in the form."""
+
+    kind: str
+    identity: int | None
+    fields: Mapping[str, str]
+    markdown: bool = True
+    answers: int | None = None
+    scope: str | None = None
+    ticket: int | None = None
+    opened_at: int = 0  # what came later its author has not seen
+    later: str = ""
+    unless_answered: bool = False
+    again: int | None = None  # a mail of the outbox whose files are at hand
+    kept: tuple[str, ...] = ()  # files at hand that go along
+    whole: bool = False
+
+
+def _by(session: Session) -> Viewer:
+    """Whoever writes, with the rights of this moment."""
+    return scopes.viewer(session, visitor().user.id)
+
+
+# --- the form -------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/compose")
+def compose() -> ResponseReturnValue:
+    """A new mail."""
+    with office().archive.reading() as session:
+        usable = identities.usable(session, visitor().viewer)
+        chosen = identities.choose(usable, [], visitor().own_scope)
+        fields = dict.fromkeys(_FIELDS, "") | {"to": request.args.get("to", "")}
+        return _page(session, Form(outbox.NEW, chosen.id if chosen else None, fields, opened_at=office().now()))
+
+
+@blueprint.get("/messages/<number:id_>/reply")
+def reply(id_: int) -> ResponseReturnValue:
+    """An answer to a mail; `all` to everybody who got it."""
+    return _begin(id_, outbox.REPLY)
+
+
+@blueprint.get("/messages/<number:id_>/forward")
+def forward(id_: int) -> ResponseReturnValue:
+    """A mail passed on, its text in the text, or the whole of it enclosed."""
+    return _begin(id_, outbox.FORWARD)
+
+
+def _begin(id_: int, kind: str) -> ResponseReturnValue:
+    who = visitor()
+    with office().archive.reading() as session:
+        answered = messages.get(session, id_, who.viewer)
+        if answered is None:
+            abort(404)
+        on = tickets.of_conversation(session, who.viewer, answered.conversation)
+        works = [one for one in on if who.viewer.may(Role.WORKS, one.scope)]
+        if not works:
+            abort(404)
+        usable = identities.usable(session, who.viewer)
+        begun = sending.begin(
+            kind, "all" in request.args, answered, _text(session, answered), _introduced(kind, answered), usable,
+            works[0].scope,
+        )  # fmt: skip
+        kept = drafts.get(session, who.user.id, works[0].id, "reply") if kind == outbox.REPLY else None
+        fields = {
+            "to": begun.to, "cc": begun.cc, "bcc": "", "subject": begun.subject, "text": kept.text if kept else "",
+            "quote": begun.quote,
+        }  # fmt: skip
+        chosen = next((one for one in usable if one.id == begun.identity), None)
+        scope = next((one.scope for one in works if chosen and one.scope == chosen.scope), works[0].scope)
+        files = tuple(one.path for one in _files(session, answered)) if kind == outbox.FORWARD else ()
+        form = Form(
+            kind, begun.identity, fields, answers=id_, scope=scope, ticket=works[0].id, opened_at=office().now(),
+            kept=files,
+        )  # fmt: skip
+        return _page(session, form)
+
+
+def _text(session: Session, one: Message) -> str:
+    """What a mail says, to be quoted."""
+    try:
+        with letters.opened(office().archive, session, one) as raw:
+            mail = letters.understood(raw, one)
+            text = reader.text(raw, mail) or reader.html_words(reader.html(raw, mail))
+    except (Damaged, LookupError):
+        return ""
+    return text[:QUOTED]
+
+
+def _introduced(kind: str, one: Message) -> str:
+    """The line above what is quoted."""
+    sender = f"{one.from_name} <{one.from_address}>" if one.from_name else one.from_address
+    when = language.full(one.date or one.arrived_at)
+    if kind == outbox.FORWARD:
+        to = ", ".join(address for _, address in one.recipients.get("to", ()))
+        return gettext(
+            "Forwarded mail, from %(sender)s to %(to)s, %(when)s, subject: %(subject)s",
+            sender=sender, to=to, when=when, subject=composing.clean(one.subject),
+        )  # fmt: skip
+    return gettext("%(sender)s wrote on %(when)s:", sender=sender, when=when)
+
+
+def _files(session: Session, one: Message) -> list[letters.File]:
+    """What is enclosed in a mail and could go along."""
+    (letter,) = letters.letters(office().archive, session, [one])
+    return [file for file in letter.files if not file.within]
+
+
+def _page(
+    session: Session, form: Form, trouble: str = "", newer: Sequence[Any] = (), preview: Markup | None = None
+) -> ResponseReturnValue:
+    who = visitor()
+    usable = identities.usable(session, who.viewer)
+    answered = messages.get(session, form.answers, who.viewer) if form.answers else None
+    there: list[tuple[str, str]] = []
+    if form.kind == outbox.FORWARD and answered:
+        there = [(one.path, one.name) for one in _files(session, answered)]
+    if form.again is not None and (before := outbox.get(session, form.again, who.viewer)):
+        raw = sending.whole(office().archive, session, before)
+        there = [(str(at), one.name) for at, one in enumerate(sending.enclosed(raw))]
+    first: Answered | None = None
+    if answered and form.kind == outbox.REPLY:
+        first = answers.of(session, [answered.id], who.viewer).get(answered.id)
+    draft = (
+        drafts.get(session, who.user.id, form.ticket, "reply") if form.ticket and form.kind == outbox.REPLY else None
+    )
+    shown = render_template(
+        "writing/form.html", form=form, usable=usable, answered=answered, first=first, files=there, newer=newer,
+        trouble=trouble, preview=preview, draft=draft,
+        signature=next((one.signature for one in usable if one.id == form.identity), ""),
+    )  # fmt: skip
+    return (shown, 422) if trouble or newer else shown
+
+
+# --- sending --------------------------------------------------------------------------------------------------
+
+
+@blueprint.post("/outbox")
+def send() -> ResponseReturnValue:
+    """Queue what was written; or show it (`do=preview`), or say what keeps it from being sent."""
+    who, archive, form = visitor(), office().archive, _typed()
+    try:
+        with archive.reading() as session:
+            letter = _letter(session, form)
+            if request.form.get("do") == "preview":
+                return _page(session, form, preview=_preview(session, letter))
+            if "anyway" not in request.form and (newer := _newer(session, who, form)):
+                return _page(session, form, newer=newer)
+        queued = sending.send(archive, _by, letter, office().now())
+    except Unwritable as error:
+        with archive.reading() as session:
+            return _page(session, form, trouble=gettext(error.says, **error.values))
+    except LookupError:
+        abort(404)
+    with archive.transaction() as session:
+        if form.ticket is not None:
+            drafts.remove(session, who.user.id, form.ticket, "reply")
+        one = outbox.get(session, queued, _by(session))
+        conversation = one.conversation if one else None
+    flash(json.dumps({"id": str(queued), "later": bool(letter.not_before)}), "queued")
+    if conversation is not None:
+        return redirect(url_for("conversations.show", id_=conversation), 303)
+    return redirect(url_for("writing.show_outbox"), 303)
+
+
+def _typed() -> Form:
+    typed = request.form
+    if (kind := typed.get("kind", "")) not in (outbox.NEW, outbox.REPLY, outbox.FORWARD):
+        abort(404)
+    return Form(
+        kind,
+        number("from"),
+        {name: typed.get(name, "") for name in _FIELDS},
+        "plain" not in typed,
+        number("answers"),
+        typed.get("scope") or None,
+        number("ticket"),
+        number("opened_at") or 0,
+        typed.get("later", ""),
+        "unless_answered" in typed,
+        number("again"),
+        tuple(typed.getlist("kept")),
+        "whole" in typed,
+    )
+
+
+def _letter(session: Session, form: Form) -> sending.Letter:
+    who = visitor()
+    files = [
+        Attachment(one.filename, one.mimetype or "application/octet-stream", one.read())
+        for one in request.files.getlist("files")
+        if one.filename
+    ]
+    return sending.Letter(
+        identity=form.identity or 0,
+        kind=form.kind,
+        to=form.fields["to"],
+        cc=form.fields["cc"],
+        bcc=form.fields["bcc"],
+        subject=form.fields["subject"],
+        text=form.fields["text"],
+        quote=form.fields["quote"] if "quoting" in request.form else "",
+        markdown=form.markdown,
+        attachments=[*_at_hand(session, who, form), *files],
+        answers=form.answers,
+        scope=form.scope,
+        not_before=_later(form.later, who),
+        unless_answered=form.unless_answered and bool(form.later),
+    )
+
+
+def _later(typed: str, who: Visitor) -> int | None:
+    """A time as a browser gives it, of the writer's zone; UTC ms."""
+    if not typed:
+        return None
+    try:
+        local = datetime.fromisoformat(typed).replace(tzinfo=ZoneInfo(language.zone_name()))
+    except ValueError:
+        raise Unwritable(_NO_TIME) from None
+    return int(local.astimezone(UTC).timestamp() * 1000)
+
+
+def _at_hand(session: Session, who: Visitor, form: Form) -> list[Attachment]:
+    """Files of the mail that is passed on, or of one that was taken back."""
+    found: list[Attachment] = []
+    archive = office().archive
+    if form.again is not None:
+        before = outbox.get(session, form.again, who.viewer)
+        if before is None:
+            raise LookupError(form.again)
+        some = sending.enclosed(sending.whole(archive, session, before))
+        found += [one for at, one in enumerate(some) if str(at) in form.kept]
+    elif form.kind == outbox.FORWARD and form.answers is not None:
+        answered = messages.get(session, form.answers, who.viewer)
+        if answered is None:
+            raise LookupError(form.answers)
+        with letters.opened(archive, session, answered) as raw:
+            if form.whole:
+                found.append(Attachment(f"{answered.subject[:60]}.eml", "message/rfc822", bytes(raw[:])))
+            mail = letters.understood(raw, answered)
+            for leaf in mail.leaves:
+                if leaf.path in form.kept and not leaf.mail:
+                    data = reader.content(raw, leaf)
+                    found.append(Attachment(leaf.name or gettext("attachment"), leaf.content_type, data))
+    return found
+
+
+def _preview(session: Session, letter: sending.Letter) -> Markup:
+    """The mail as others see it; our own HTML, and cleaned all the same."""
+    one = next((each for each in identities.usable(session, visitor().viewer) if each.id == letter.identity), None)
+    if one is None:
+        raise LookupError(letter.identity)
+    sending.parsed(letter)
+    me = composing.Person(one.name, one.address)
+    written = Written(me, [], [], "", letter.text, "<preview@localhost>", 0, letter.quote, one.signature)
+    if not letter.markdown:
+        return Markup("<pre>{}</pre>").format(composing.as_text(written))
+    html, _ = composing.as_html(written, lambda _: "")
+    return Markup(nh3.clean(html, tags=_OWN_TAGS, attributes={"a": {"href"}}))  # noqa: S704  cleaned just now
+
+
+def _newer(session: Session, who: Visitor, form: Form) -> list[tuple[str, int]]:
+    """What others have written there since the form was opened: who, and when."""
+    answered = messages.get(session, form.answers, who.viewer) if form.answers and form.kind == outbox.REPLY else None
+    if answered is None:
+        return []
+    came = messages.of_conversation(session, answered.conversation, who.viewer, None, 20)
+    found = [(one.from_name or one.from_address, one.arrived_at) for one in came if one.arrived_at > form.opened_at]
+    waiting = outbox.of_conversation(session, who.viewer, answered.conversation)
+    found += [
+        (one.author_name, one.queued_at)
+        for one in waiting
+        if one.queued_at > form.opened_at and one.author != who.viewer.actor
+    ]
+    return found
+
+
+# --- the outbox -----------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/outbox")
+def show_outbox() -> ResponseReturnValue:
+    """Mails that wait, and what became of the others, the newest first."""
+    who, before = visitor(), number("before")
+    wanted = request.args.get("state", "")
+    states = {"waiting": outbox.WAITS, "failed": (outbox.FAILED,)}.get(wanted, ())
+    with office().archive.reading() as session:
+        some = outbox.page(session, who.viewer, states, before, SHOWN)
+        usable: list[Identity] = identities.usable(session, who.viewer)
+    older = some[SHOWN - 1].id if len(some) > SHOWN else None
+    return render_template("writing/outbox.html", found=some[:SHOWN], older=older, state=wanted, usable=usable)
+
+
+def _found(session: Session, id_: int) -> Outgoing:
+    """A mail of the outbox that one may do something about."""
+    who = visitor()
+    one = outbox.get(session, id_, who.viewer)
+    if one is None or not (one.author == who.viewer.actor or who.viewer.may(Role.WORKS, one.scope)):
+        abort(404)
+    return one
+
+
+@blueprint.post("/outbox/<number:id_>/take-back")
+def take_back(id_: int) -> ResponseReturnValue:
+    """Take a mail back and go on writing it; of one that some may have got, the others will not."""
+    now, who = office().now(), visitor()
+    with office().archive.transaction() as session:
+        one = _found(session, id_)
+        if outbox.cancel(session, id_, who.viewer.actor, now):
+            return redirect(url_for("writing.again", id_=id_), 303)
+        done = outbox.give_up(session, id_, who.viewer.actor, now)
+    flash(gettext("Those who have not got it will not.") if done else gettext("It is too late: it is on its way."))
+    return _back(one)
+
+
+@blueprint.post("/outbox/<number:id_>/retry")
+def retry(id_: int) -> ResponseReturnValue:
+    """Try at once what waits for its next try."""
+    with office().archive.transaction() as session:
+        one = _found(session, id_)
+        done = outbox.hurry(session, id_, visitor().viewer.actor, office().now())
+    flash(gettext("It is tried again now.") if done else gettext("There is nothing left to try."))
+    return _back(one)
+
+
+def _back(one: Outgoing) -> ResponseReturnValue:
+    if one.conversation is not None and "outbox" not in request.form:
+        return redirect(url_for("conversations.show", id_=one.conversation), 303)
+    return redirect(url_for("writing.show_outbox"), 303)
+
+
+@blueprint.get("/outbox/<number:id_>/again")
+def again(id_: int) -> ResponseReturnValue:
+    """What was written once more in the form: it was taken back, or has not reached everybody."""
+    with office().archive.reading() as session:
+        one = _found(session, id_)
+        written = one.written
+        fields = {name: str(written.get(name, "")) for name in _FIELDS}
+        if one.state != outbox.CANCELLED:  # for those who have not got it
+            left = [of for of in one.recipients if of.state == outbox.FAILED]
+            for kind in (outbox.TO, outbox.CC, outbox.BCC):
+                fields[kind] = ", ".join(of.address for of in left if of.kind == kind)
+        names = written.get("attachments", [])
+        form = Form(
+            one.kind, one.identity, fields, bool(written.get("markdown", True)), one.answers,
+            one.scope if one.answers else None, None, office().now(), again=id_,
+            kept=tuple(str(at) for at in range(len(names))),
+        )  # fmt: skip
+        return _page(session, form)
