@@ -80,6 +80,7 @@ class Form:
     again: int | None = None  # a mail of the outbox whose files are at hand
     kept: tuple[str, ...] = ()  # files at hand that go along
     whole: bool = False
+    quoting: bool = True
 
 
 def _by(session: Session) -> Viewer:
@@ -247,6 +248,7 @@ def _typed() -> Form:
         number("again"),
         tuple(typed.getlist("kept")),
         "whole" in typed,
+        "quoting" in typed,
     )
 
 
@@ -265,7 +267,7 @@ def _letter(session: Session, form: Form) -> sending.Letter:
         bcc=form.fields["bcc"],
         subject=form.fields["subject"],
         text=form.fields["text"],
-        quote=form.fields["quote"] if "quoting" in request.form else "",
+        quote=form.fields["quote"] if form.quoting else "",
         markdown=form.markdown,
         attachments=[*_at_hand(session, who, form), *files],
         answers=form.answers,
