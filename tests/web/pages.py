@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from archive import installation
-from archive.people import processes, sessions, users
+from archive import installation, sending
+from archive.outgoing import identities, outbox
+from archive.people import processes, scopes, sessions, users
 from archive.post import attempts, bindings, decisions, journal, ledger, observations, providers
 from archive.post.decisions import Preview, Waiting
 from archive.post.journal import Entry
@@ -59,6 +60,24 @@ class House:
         self._running.join(10)
         self.office.close()
 
+    def _send(self) -> None:
+        """Helpdesk may send, and a mail of its has reached one of three."""
+        office, at = self.office, NOW - 7_200_000
+        with office.archive.transaction() as session:
+            smtp = "smtps://helpdesk@mail.example"
+            bindings.add_mailbox(session, office.archive, "out", "imaps://helpdesk@mail.example", smtp, "x", at)
+            box, helpdesk = bindings.mailbox_by_name(session, "out"), processes.by_slug(session, "helpdesk")
+            assert box
+            assert helpdesk
+            made = identities.add(session, "helpdesk@demo.example", box, at, name="Helpdesk", process=helpdesk.id)
+        to = "a@brewery.example, gone@brewery.example, " + "long" * 12 + "@brewery.example"
+        letter = sending.Letter(made, outbox.NEW, to, "Offer" + TAIL, "Hello", undo=0)
+        sending.send(office.archive, lambda session: scopes.viewer(session, office.users["anna"]), letter, at)
+        with office.archive.transaction() as session:
+            (one,) = outbox.claim(session, box.id, bytes(16), at, 1)
+            said = [outbox.Result(outbox.SENT, 250, "taken"), outbox.Result(outbox.FAILED, 550, "no such user" + TAIL)]
+            outbox.settle(session, one, dict(zip(one.recipients, said, strict=False)), at)
+
     def _fill(self) -> None:
         office = self.office
         for one in world.mails(datetime.fromtimestamp(NOW / 1000, UTC)):
@@ -70,6 +89,7 @@ class House:
         files = [("Angebot" + "_sehr_lang" * 12 + ".pdf", pdf()), *((f"{n}.csv", b"a;b\n") for n in range(8))]
         office.take("helpdesk", world.mail(subject="Offer" + TAIL * 2, text="> a\n" * 5, attachments=files))
         office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "The database refuses it")
+        self._send()
         viewer = office.viewer("anna")  # not within the transaction: on SQLite a second connection waits for it
         with office.archive.transaction() as session:
             helpdesk = office.bindings["helpdesk"]
@@ -321,6 +341,10 @@ PLACES = (
     Place("attachment", lambda house: f"/messages/{house.of('Offer' + TAIL * 2)}/attachments/2/view"),
     Place("files of a conversation", lambda house: f"{house.talk('Offer' + TAIL * 2)}/files"),
     Place("conversation for paper", lambda house: f"{house.talk(COLD)}/print"),
+    Place("answer", lambda house: f"/messages/{house.of(COLD)}/reply?all=1"),
+    Place("forward", lambda house: f"/messages/{house.of('Offer' + TAIL * 2)}/forward"),
+    Place("outbox", "/outbox"),
+    Place("outbox, nothing there", "/outbox", "bernd"),
     Place("search", "/search"),
     Place("search with hits", "/search?q=kávovar -subject:nic after:2026-01"),
     Place("search without hits", "/search?q=nowhere from:nobody before:nonsense"),
