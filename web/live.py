@@ -6,9 +6,10 @@ from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from archive.events import log
+from archive.work import handing, tickets
 from archive.work import news as news_of
-from archive.work import tickets
 
+from . import desk
 from .conversations import number, place, worked_on
 from .language import gettext, ngettext
 from .visit import office, visitor
@@ -57,7 +58,9 @@ def rows() -> ResponseReturnValue:
         abort(404)
     talks = [int(one) for one in request.args.getlist("talk")[:ROWS] if re.fullmatch("[0-9]{1,19}", one)]
     with office().archive.reading() as session:
-        found = [one for id_ in talks if id_ < 1 << 63 for one in tickets.of_conversation(session, who.viewer, id_)]
-    return render_template(
-        "conversations/rows.html", tickets=[one for one in found if one.scope in where.scopes], place=where
-    )
+        every = [one for id_ in talks if id_ < 1 << 63 for one in tickets.of_conversation(session, who.viewer, id_)]
+        found = [one for one in every if one.scope in where.scopes]
+        marks = desk.rows(session, who, found, office().now())
+        private = {one.conversation for one in found if one.scope == who.own_scope}
+        shared = handing.shared(session, who.viewer, private) if private else ()
+    return render_template("conversations/rows.html", tickets=found, place=where, rows=marks, shared=shared)
