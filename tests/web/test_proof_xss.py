@@ -122,8 +122,9 @@ def test_no_payload_runs_or_fetches_as_a_name(office: Office, visit: Visit) -> N
         session.execute(insert(case_participant).values(case=1, scope="user:1", since=NOW))
         session.execute(insert(tag).values(name="x", folded="x", created_at=NOW))
         session.execute(insert(ticket_tag).values(ticket=id_, tag=1))
-        row = {"name": "x", "position": 1, "active": True, "any_of": False, "conditions": "[]", "actions": "[]"}
-        session.execute(insert(rule).values(**row, stop=False, created_at=NOW, changed_at=NOW))
+        row = {"name": "x", "conditions": "[]", "actions": "[]"}
+        rest = {"position": 1, "active": True, "any_of": False, "stop": False, "created_at": NOW, "changed_at": NOW}
+        session.execute(insert(rule).values(**row, **rest))
     pages = ("/", f"/conversations/{talk}", f"/conversations/{talk}/print", "/processes", "/processes/one",
              "/processes/one/dashboard", "/commands", "/rules", "/cases", "/cases/1")  # fmt: skip
     there = [one for one in pages if office.browser("anna").get(one).status_code == 200]
