@@ -95,8 +95,9 @@ class Attempts:
         else:
             assert box is not None  # `_box` found it
             account = parse(box.imap, "imap", plaintext=box.plaintext, password=given["password"])
+        journal = self._journal(box)
         try:
-            found = self._looked(account, box, given)
+            found = self._looked(account, box, given, journal)
         except Trouble as trouble:
             if named or trouble.signing_in or trouble.kind.startswith("folder"):
                 raise
@@ -111,6 +112,7 @@ class Attempts:
                     owner=one.user, actor=actor,
                 )  # fmt: skip
                 box = bindings.mailbox_of(session, id_)
+                journal.belongs_to(session, id_)
             else:
                 bindings.set_password(session, self._archive, box, given["password"], now, actor=actor)
             self._bind(session, box, found, now, actor)
@@ -132,7 +134,7 @@ class Attempts:
         tokens = client.exchange(given["code"], given["verifier"], given["redirect_uri"], user).tokens
         # Tried before it takes the place of a consent that may still work: somebody may be signed in there as another.
         account = parse(box.imap, "imap", plaintext=box.plaintext, token=tokens.access)
-        found = self._looked(account, box, given)
+        found = self._looked(account, box, given, self._journal(box))
         now, actor = self._clock(), f"user:{one.user}"
         with self._archive.transaction() as session:
             consents.give(session, self._archive, box, by, tokens, now, actor)
@@ -149,10 +151,13 @@ class Attempts:
             raise Refused("no mail server", server=account.host)
         return False
 
-    def _looked(self, account: Account, box: Box | None, given: Mapping[str, str]) -> tuple[str, str] | None:
+    def _journal(self, box: Box | None) -> Journal:
+        return Journal(self._archive, box.id if box else None, None, self._clock, self._connecting.journal_days)
+
+    def _looked(
+        self, account: Account, box: Box | None, given: Mapping[str, str], journal: Journal
+    ) -> tuple[str, str] | None:
         """Sign in; the watched and the processed folder, made where they are missing. None where none is asked for."""
-        days = self._connecting.journal_days
-        journal = Journal(self._archive, box.id, None, self._clock, days) if box is not None else None
         with Mailbox(account, self._connecting, journal) as mailbox:
             if not given.get("folder"):
                 return None

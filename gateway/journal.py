@@ -70,10 +70,14 @@ def masked(line: bytes) -> str:
 
 
 class Journal:
-    """What one connection sends. It is written when it is closed, unless a pass says what came of it."""
+    """What one connection sends. It is written when it is closed, unless a pass says what came of it.
+
+    `mailbox` is None where one is tried out that is not there yet: what is sent waits for it (`belongs_to`), and goes
+    with the attempt where nothing comes of it.
+    """
 
     def __init__(
-        self, archive: Archive, mailbox: int, binding: int | None, clock: Callable[[], int], keep_days: int
+        self, archive: Archive, mailbox: int | None, binding: int | None, clock: Callable[[], int], keep_days: int
     ) -> None:
         self._archive = archive
         self._mailbox = mailbox
@@ -95,13 +99,22 @@ class Journal:
         self._session = self._session or secrets.randbits(62) + 1
         self._began_at = self._began_at or self._clock()
         self._lines += lines
+        if self._mailbox is None:
+            return
         if len(self._lines) >= MOST or any(map(_CHANGES.match, lines)):
             self._write(self._entry(0, 0))
 
     def close(self) -> None:
         """The connection ends."""
-        if not self.in_pass and self._lines:
+        if not self.in_pass and self._lines and self._mailbox is not None:
             self._write(self._entry(0, 0))
+
+    def belongs_to(self, session: Session, mailbox: int) -> None:
+        """What was tried out is this mailbox from now on; in the transaction that makes it."""
+        self._mailbox = mailbox
+        if self._lines:
+            journal.add(session, mailbox, self._entry(0, 0), self._keep_days)
+            self._begin_anew()
 
     def over(self, session: Session, of: Binding, *, archived: int = 0, moved: int = 0) -> None:
         """A pass is over; in the transaction that says so of its binding."""
@@ -109,7 +122,7 @@ class Journal:
             return
         entry = self._entry(archived, moved)
         if archived or moved or self._wrote:
-            journal.add(session, self._mailbox, entry, self._keep_days)
+            journal.add(session, of.mailbox.id, entry, self._keep_days)
         else:
             journal.looked(session, of, entry)
         self._begin_anew()
@@ -119,6 +132,7 @@ class Journal:
         return Entry(self._session, self._binding, self._began_at or now, now, 1, self._lines, archived, moved)
 
     def _write(self, entry: Entry) -> None:
+        assert self._mailbox is not None
         with self._archive.intake() as session:
             journal.add(session, self._mailbox, entry, self._keep_days)
         self._begin_anew()

@@ -10,7 +10,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from archive.post import attempts, bindings, consents, observations, providers
+from archive.post import attempts, bindings, consents, journal, observations, providers
 from archive.post.observations import Seen
 from archive.store.schema import attempt, event_detail
 from gateway.attempts import Attempts
@@ -221,6 +221,14 @@ def test_anna_connects_a_mailbox_of_her_own(scene: Scene) -> None:
         box = bindings.mailbox_by_name(session, scene.account.user)
     assert box is not None
     assert box.owner == scene.office.users["anna"]
+    with scene.office.archive.reading() as session:
+        ((_, first),) = journal.entries(session, box.id, None, 0, None, 10)
+    # Also what was sent while it was tried, before there was a mailbox to write it down for.
+    told = list(first.lines)
+    said = [line.partition(" ")[2] for line in scene.server.commands(scene.account.user)]
+    assert told[-len(said) :] == said
+    assert {line.split()[0] for line in told} >= {"LOGIN", "CREATE", "LOGOUT"}
+    assert "her own password" not in " ".join(told)
     assert scene.account.user in anna.get("/mailboxes").text
     assert scene.account.user not in scene.office.browser("bernd").get("/mailboxes").text
 
