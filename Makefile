@@ -23,7 +23,7 @@ PIP    := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -
 help:
 	@echo 'make demo            start Postroom with an embedded mail server and a small world (PORT=8460)'
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
-	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs (about 30 minutes)'
+	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs, axe at every width (about an hour)'
 	@echo 'make proof-crash     killed or failing at every system call of a pass, full disks, power cuts, as a table'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
 	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 12 minutes)'
@@ -52,8 +52,9 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(JOBS)
 
 proof: proof-crash
+	@tests/setup/packages chromium
 	PROOF=1 $(BIN)/python -m pytest -n $(JOBS) tests/archive/events/test_verify.py \
-	  tests/archive/test_backup.py tests/gateway/test_bombs.py
+	  tests/archive/test_backup.py tests/gateway/test_bombs.py tests/web/test_every_page.py
 
 proof-crash: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd postgresql strace e2fsprogs

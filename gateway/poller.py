@@ -45,7 +45,6 @@ TAKEN_BACK = Untaken(ledger.WAITING, ledger.TAKEN_BACK)
 WORTH_WORKERS = 200  # mails, or
 WORTH_WORKERS_BYTES = 16 << 20  # bytes to take before other cores are worth starting
 BACK_SOON = 8  # seconds until a server that has cut what waited is tried again, the first time
-TARDY_MS = (5_000, 60_000)  # since mail arrived until somebody heard of it: longer, and it was brought from elsewhere
 FIRST = 30  # seconds: a gateway that holds a connection looks so much earlier than others would
 
 _log = structlog.get_logger()
@@ -110,7 +109,7 @@ class Look:
     more: bool = False  # the slice was used up before the folder was empty
     noted: bool = True  # the binding's row says what came of it, and when to look again
     kept: Kept | None = None  # the connection and the lease, waiting for news
-    tardy: bool = False  # mail was there for a while before the server told of it
+    unheard: int = 0  # ms for which a mail had been there when this pass was woken
 
 
 @dataclass
@@ -198,7 +197,7 @@ class Poller:
                         timetable.release(session, one, now)
             look.more = visit.more
             if kept is not None and taken and visit.over_kept:
-                look.tardy = TARDY_MS[0] <= kept.woken_at - kept.mailbox.latest <= TARDY_MS[1]
+                look.unheard = max(0, kept.woken_at - kept.mailbox.latest)
             if visit.waits is not None:
                 look.kept, visit.waits = Kept(one.id, visit.waits, lease, every), None
                 visit.journal.in_pass = False

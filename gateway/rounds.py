@@ -28,6 +28,8 @@ from .leases import PREFIX
 from .poller import Look, Outcome, Poller
 
 MOST_OF_ONE = 5  # connections kept of one mailbox: some servers allow no more than ten
+TARDY_MS = 5_000  # that a mail had been there before anybody heard of it: its server tells late, or not at all
+BROUGHT_MS = 60_000  # longer: it was brought from elsewhere, with the time at which it first arrived
 _OTHERS_FIRST = 5_000  # ms: whoever holds its share of the connections lets others have what is due
 _AGAIN = 15.0  # seconds until a pass is tried again of which not even the failure could be written down
 _SPARE = 1.1  # times its share a gateway may hold before it gives some up
@@ -198,9 +200,9 @@ class Rounds:
             poller = poller or self._make_poller()
             poller.room = self._room(one)
             look = poller.look(one.binding, kept, keep=self._may_keep(one), tells_all=one.binding not in self._untold)
-            if kept is not None and not kept.told and look.outcome.seen:
+            if kept is not None and not kept.told and look.unheard >= TARDY_MS:
                 self._untold.add(one.binding)
-            if look.tardy:
+            if TARDY_MS <= look.unheard <= BROUGHT_MS:
                 self._note_tardy(one.server)
             monitoring.count(look.outcome)
             self._report(look.outcome)

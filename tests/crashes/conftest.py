@@ -1,6 +1,5 @@
 """Scenes for crashes, and which of these tests are run when: `make test` a part, `make proof` all of them."""
 
-import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -10,9 +9,8 @@ import pytest
 from ..archive.home import Home
 from ..servers.dovecot import Dovecot
 from ..servers.postgresql import PostgreSQL
-from .scene import FORTY, Scene, furnish_for_commands, set_up
+from .scene import FORTY, PROOF, Scene, furnish_for_commands, set_up
 
-PROOF = bool(os.environ.get("PROOF"))
 Tried = Callable[[str, int, int], None]  # a kind of crash, points tried, at how many something was wrong
 CAPABILITIES = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE UNSELECT"
 _numbers = count(1)

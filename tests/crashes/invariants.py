@@ -12,7 +12,8 @@ from archive.people.scopes import MACHINE, Viewer
 from archive.post import messages
 from archive.search import hits, query
 
-from .scene import WORD, Scene
+from ..command_line import call
+from .scene import PROOF, WORD, Scene
 
 # Each finds what belongs to nothing, or is there twice.
 _NONE_OF = {
@@ -69,6 +70,12 @@ def at_rest(scene: Scene, *, moving: str = "move") -> None:
     index_sound(scene)
     everything_is_found(scene)
     scene.home.close()
+
+
+def verified(scene: Scene) -> None:
+    """`postroom verify` finds nothing, neither in rows nor in bytes."""
+    done = call(scene.environment, "verify")
+    assert done.returncode == 0, (done.stdout, done.stderr)
 
 
 def on_server(scene: Scene) -> None:
@@ -139,12 +146,12 @@ def index_sound(scene: Scene) -> None:
 
 
 def everything_is_found(scene: Scene) -> None:
-    """Every message by a word of its own, by Anna, and nothing by Bernd."""
+    """Messages by words of their own, by Anna, and nothing by Bernd; all of them where time does not matter."""
     home = scene.home
     by_content: dict[bytes, bytes] = {bytes(identity.split(raw)[0]): raw for raw in scene.originals}
     anna, bernd = home.viewer("anna"), home.viewer("bernd")
-    searched = 0
-    for content in by_content:
+    searched, some = 0, list(by_content)[:: 1 if PROOF else 4]
+    for content in some:
         at = content.find(WORD.encode())
         if at < 0:
             continue
@@ -152,7 +159,7 @@ def everything_is_found(scene: Scene) -> None:
         assert _contents(scene, word, anna) == [content]
         assert _contents(scene, word, bernd) == []
         searched += 1
-    assert searched > 0.7 * len(by_content)
+    assert searched >= 0.5 * len(some)
     assert json.loads(home.rows("SELECT recipients FROM message LIMIT 1")[0][0])
 
 

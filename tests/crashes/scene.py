@@ -21,11 +21,13 @@ from archive.post import bindings
 
 from ..archive.home import NOON as NOON_MS
 from ..archive.home import Home, furnish
+from ..command_line import call
 from ..servers.dovecot import Dovecot
 from ..servers.imap import PASSWORD, Mail
 from ..servers.postgresql import PostgreSQL
 from ..world import HOSTILE, NOON, copy_for, mail
 
+PROOF = bool(os.environ.get("PROOF"))
 ROOT = Path(__file__).resolve().parents[2]
 DONE = "Done"
 WORD = "unmistakable"  # followed by the mail's number, it stands in one content only
@@ -116,16 +118,19 @@ class Scene:
         assert child.returncode == -signal.SIGKILL, (where, child.returncode, out, err)
 
     def poll(self) -> dict[str, Any]:
-        """The real command, which has to succeed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "postroom", "poll", "--json"],
-            env=self.environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        """The real command, which has to succeed; in a process of its own where time does not matter."""
+        if PROOF:
+            done = subprocess.run(
+                [sys.executable, "-m", "postroom", "poll", "--json"],
+                env=self.environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+        else:
+            done = call(self.environment, "poll", "--json")
         assert done.returncode == 0, (done.stdout, done.stderr)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -152,10 +157,13 @@ def furnish_for_commands(folder: Path, server: PostgreSQL | None = None) -> Home
     home = furnish(folder, server)
     with home.archive.transaction() as session:
         installation.put(session, installation.KEY, home.archive.key.fingerprint)
-        gone = {str(one.id): None for one in bindings.every(session)}
+        gone = {
+            "binding": {str(one.id): None for one in bindings.every(session)},
+            "mailbox": {str(one.id): None for one in bindings.mailboxes(session)},
+        }
         session.exec_driver_sql("DELETE FROM binding")
         session.exec_driver_sql("DELETE FROM mailbox")
-        removed = log.Event("bindings.removed", log.OPERATOR, log.OPERATOR, rows={"binding": gone})
+        removed = log.Event("bindings.removed", log.OPERATOR, log.OPERATOR, rows=gone)
         log.write(session, [removed], NOON_MS)
     home.close()
     return home

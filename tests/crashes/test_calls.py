@@ -19,8 +19,8 @@ import pytest
 from ..archive.home import Home
 from ..servers.dovecot import Dovecot
 from . import invariants, strace
-from .conftest import PROOF, Tried
-from .scene import FORTY, SIX, Scene, set_up, wait_for
+from .conftest import Tried
+from .scene import FORTY, PROOF, SIX, Scene, set_up, wait_for
 
 SMALL = ("--batch", "3", "--moves", "4")
 WORKERS = (*SMALL, "--workers", "1")
@@ -157,6 +157,7 @@ class Tries:
         invariants.at_once(scene)
         scene.poll()
         invariants.at_rest(scene)
+        invariants.verified(scene)
         return reached
 
 

@@ -46,7 +46,8 @@ def killed_at_some_moment(make: Callable[..., Scene], folder: Path, seed: int, *
     invariants.at_rest(scene)
     again = scene.poll()
     assert (again["seen"], again["known"], again["moved"], again["trouble"]) == (0, 0, 0, None)
-    invariants.at_rest(scene)
+    invariants.folders_at_rest(scene, "move")
+    invariants.verified(scene)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -56,7 +56,8 @@ def killed_at(scene: Scene, where: str, *options: str, moving: str = "move") -> 
     invariants.at_rest(scene, moving=moving)
     again = scene.poll()
     assert (again["seen"], again["known"], again["moved"], again["trouble"]) == (0, 0, 0, None)
-    invariants.at_rest(scene, moving=moving)
+    invariants.folders_at_rest(scene, moving)
+    invariants.verified(scene)
     if moving == "move":
         scene.deliver([b"Subject: later\r\n\r\nunmistakable99 later\r\n"])
         assert scene.poll()["archived"] == 1

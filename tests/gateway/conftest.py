@@ -1,7 +1,6 @@
 """An office with mail: an archive of its own, Anna, Bernd and Clara, their processes, and mailboxes on real servers."""
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -13,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
-from unittest import mock
 
 import psycopg
 import pytest
 from sqlalchemy import select
 
-import postroom
 from archive import installation
 from archive.front import now
 from archive.people import processes, scopes, users
@@ -34,6 +31,7 @@ from archive.store.keys import InstallationKey
 from gateway.mailbox import Connecting
 from gateway.poller import Outcome, Poller
 
+from ..command_line import call
 from ..servers.postgresql import PostgreSQL
 from ..world import PEOPLE, PROCESSES
 
@@ -128,15 +126,7 @@ class Office:
 
     def call(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """The command line in this process: as `run`, and quicker."""
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            mock.patch.dict(os.environ, self.environment),
-            mock.patch("sys.stdin", io.StringIO(stdin)),
-        ):
-            code = postroom.run(arguments)
-        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        return call(self.environment, *arguments, stdin=stdin)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A command that goes on running."""

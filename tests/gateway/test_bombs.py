@@ -115,7 +115,7 @@ def _of_the_command_itself(office: Office) -> float:
     return 2 * run([sys.executable, str(ROOT / "postroom.py"), "stats"], env=office.environment).cpu
 
 
-@pytest.mark.parametrize("name", [name for name in BOMBS if name not in LARGE])
+@pytest.mark.parametrize("name", [name for name in BOMBS if name not in LARGE and (PROOF or name != "a zip")])
 def test_a_neighbour_in_the_batch_waits_less_than_a_second_for_it(name: str) -> None:
     """What costs more is as large as a batch may be, and goes alone."""
     import time

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from archive.front import now
 from archive.post import bindings
 from archive.store.schema import binding as binding_table
-from gateway import lanes, poller
+from gateway import lanes, rounds
 from gateway.clock import Clock
 from gateway.mailbox import Connecting
 from gateway.poller import Outcome, Poller
@@ -200,7 +200,7 @@ def test_where_a_server_tells_late_all_its_folders_are_looked_at_more_often(
 ) -> None:
     """Dovecot does when the system gives it no more notices of changed files: half a minute, and nobody is told why."""
     monkeypatch.setattr(lanes, "LATE_LOOK", 0.5)
-    monkeypatch.setattr(poller, "TARDY_MS", (1_000, 60_000))
+    monkeypatch.setattr(rounds, "TARDY_MS", 1_000)
     with scripted.lock:
         scripted.folder("Other")
     for folder in ("INBOX", "Other"):

@@ -113,6 +113,17 @@ class PostgreSQL:
             self._keeper.wait(_STOP_SECONDS)
         self._keeper = None
 
+    def kill(self) -> None:
+        """Kills what the others were started by (SIGKILL), and waits until they have noticed; `start` begins anew."""
+        assert self._keeper is not None
+        data = self.folder / "data"
+        os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        end = time.monotonic() + _STOP_SECONDS
+        while _at_work_in(data):
+            assert time.monotonic() < end, "it does not end"
+            time.sleep(0.05)
+        self.stop()
+
     def close(self) -> None:
         """Ends it and removes everything it kept."""
         self.stop()
@@ -152,6 +163,15 @@ class PostgreSQL:
         note.touch(0o600)
         note.write_text(url)
         return url
+
+
+def _at_work_in(folder: Path) -> bool:
+    """Whether any process has it as its working directory, as all of a server have that of its data."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                return True
+    return False
 
 
 def _name(url: str) -> str:
