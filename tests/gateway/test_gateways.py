@@ -58,7 +58,7 @@ def test_gateways_that_are_killed_lose_and_double_nothing(office: Office, doveco
                 gateways[number] = office.start("gateway")
             time.sleep(chance.uniform(1.0, 4.0))
         until(lambda: received(office) == sent, PATIENCE)
-        until(lambda: set(office.settlements()) == {"moved"}, PATIENCE)
+        until(lambda: set(office.settlements()) == {"moved"}, PATIENCE, lambda: Counter(office.settlements()))
         until(lambda: holders(office) == set(range(1, FOLDERS + 1)), PATIENCE)
         for one in gateways:
             stop(one)

@@ -37,10 +37,10 @@ def running(office: Office, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def until(happens: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(happens: Callable[[], bool], seconds: float = 30.0, instead: Callable[[], object] = lambda: "") -> None:
     deadline = time.monotonic() + seconds
     while not happens():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"it did not happen in time {instead()}"
         time.sleep(0.02)
 
 
