@@ -21,6 +21,7 @@ from archive.store.archive import Archive
 from config import settings
 
 from . import (
+    absences,
     assets,
     audit,
     bindings,
@@ -60,6 +61,7 @@ from . import (
     tickets,
     tour,
     visit,
+    working_hours,
     writing,
 )
 from .laundry import Laundry
@@ -104,6 +106,8 @@ def create_app(
         language_switch,
         first_run,
         cases,
+        absences,
+        working_hours,
         conversations,
         presence,
         printing,

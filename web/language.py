@@ -18,6 +18,7 @@ from babel.dates import (
     format_skeleton,
     format_time,
     format_timedelta,
+    get_day_names,
     get_timezone,
 )
 from babel.numbers import format_decimal
@@ -182,6 +183,17 @@ def short(ms: int) -> str:
 def month_day(ms: int) -> str:
     """Day and month."""
     return format_skeleton("MMMd", _local(ms), locale=_locale()).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def date_in_full(ms: int) -> str:
+    """Day, month and year."""
+    return format_date(_local(ms).date(), "long", locale=_locale())
+
+
+def weekdays() -> list[str]:
+    """Monday to Sunday, as they stand by themselves."""
+    named = get_day_names("wide", "stand-alone", locale=_locale())
+    return [_heading(named[number]) for number in range(7)]
 
 
 def duration(ms: int) -> str:

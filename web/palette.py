@@ -75,6 +75,7 @@ def _places(who: Visitor) -> list[Command]:
         Command(gettext("Search"), url_for("search.find"), "search"),
         Command(gettext("Set-up"), url_for("processes.show"), "mailbox", gettext("processes, addresses, people")),
         Command(gettext("Health"), url_for("health.show"), "pulse", gettext("mailboxes and watched folders")),
+        Command(gettext("Absences"), url_for("absences.show"), "clock"),
         Command(gettext("Account"), url_for("profile.show"), "person", gettext("language, colours, password, keys")),
         Command(gettext("Your mailboxes"), url_for("mailboxes.show"), "mailbox"),
         Command(gettext("Keys"), url_for("profile.keys"), "keys"),
@@ -83,6 +84,7 @@ def _places(who: Visitor) -> list[Command]:
     if who.user.admin:
         found += [
             Command(gettext("Organisation"), url_for("first_run.show"), "globe"),
+            Command(gettext("Working hours"), url_for("working_hours.show"), "clock"),
             Command(gettext("What comes next"), url_for("first_run.next_steps"), "right"),
         ]
     return found

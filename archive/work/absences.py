@@ -65,9 +65,23 @@ def withdraw(session: Session, id_: int, actor: str, now: int) -> bool:
     here = (absence.c.id == id_) & absence.c.withdrawn_at.is_(None)
     if not session.execute(update(absence).where(here).values(withdrawn_at=now)).rowcount:
         return False
-    of = session.scalar(select(absence.c.user).where(absence.c.id == id_)) or 0
-    _tell(session, "withdrawn", id_, of, actor, now, {})
+    _tell(session, "withdrawn", id_, whose(session, id_) or 0, actor, now, {})
     return True
+
+
+def put_back(session: Session, id_: int, actor: str, now: int) -> bool:
+    """Undo `withdraw`; False where it was not withdrawn. Rights are the caller's."""
+    here = (absence.c.id == id_) & absence.c.withdrawn_at.is_not(None)
+    if not session.execute(update(absence).where(here).values(withdrawn_at=None)).rowcount:
+        return False
+    _tell(session, "put_back", id_, whose(session, id_) or 0, actor, now, {})
+    return True
+
+
+def whose(session: Session, id_: int) -> int | None:
+    """Whose absence it is or was, also where it was withdrawn; None where there is none."""
+    found: int | None = session.scalar(select(absence.c.user).where(absence.c.id == id_))
+    return found
 
 
 def _tell(session: Session, kind: str, id_: int, of: int, actor: str, now: int, said: Mapping[str, object]) -> None:

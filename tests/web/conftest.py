@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import insert
 from werkzeug.test import TestResponse
 
 from archive import intake
-from archive.people import processes, scopes, sessions, users
+from archive.people import members, processes, scopes, sessions, users
+from archive.people.roles import Role
 from archive.people.scopes import Viewer
 from archive.post import bindings, messages
 from archive.store import migrate
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey
-from archive.store.schema import membership
 from web import previews
 from web.app import create_app
 
@@ -203,8 +202,7 @@ def _furnish(archive: Archive) -> tuple[dict[str, int], dict[str, bindings.Bindi
             one.slug: processes.add(session, one.slug, one.name, (one.address,), (one.owner.address,), NOW).id
             for one in world.PROCESSES
         }
-        row = {"process": of_slug["helpdesk"], "user": ids["dana"], "role": "works", "since": NOW}
-        session.execute(insert(membership).values(**row))
+        members.give(session, of_slug["helpdesk"], ids["dana"], Role.WORKS, "operator", NOW)
         bindings.add_mailbox(session, archive, "office", "imaps://office@mail.example", None, "secret", NOW)
         bindings.add_mailbox(
             session, archive, "anna", "imaps://anna@mail.example", None, "secret", NOW, owner=ids["anna"]

@@ -273,6 +273,13 @@ def _break(page: Any) -> None:
     page.wait_for_selector("[aria-invalid]")
 
 
+def _be_away_backwards(page: Any) -> None:
+    page.fill("#first", "2026-12-24")
+    page.fill("#last", "2026-12-01")
+    page.click("main form.form button.main")
+    page.wait_for_selector("#last[aria-invalid]")
+
+
 def _attempt(name: str) -> Callable[[House], str]:
     return lambda house: f"/mailboxes/attempts/{house.attempts[name]}"
 
@@ -391,6 +398,9 @@ PLACES = (
     Place("consent, on the way", "/mailboxes", first=_consent),
     *(Place(f"sign-in of a mailbox, {name}", _attempt(name)) for name in ("under way", "done", "failed", "unanswered")),
     Place("organisation", "/organisation", "clara"),
+    Place("absences", "/absences"),
+    Place("absences, mistyped", "/absences", first=_be_away_backwards),
+    Place("working hours", "/organisation/hours", "clara"),
     Place("organisation, mistyped", "/organisation", "clara", _break),
     Place("what comes next", "/next-steps", "clara"),
     Place("no such page", "/nowhere"),

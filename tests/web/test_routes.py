@@ -14,7 +14,7 @@ from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
 from archive.store.archive import Session
 from archive.store.schema import blob, event, outgoing, ticket
-from archive.work import cases, comments, handing, rulebook
+from archive.work import absences, cases, comments, handing, rulebook
 from archive.work.rules import Action, Condition, Rule
 from web import mail_frame
 
@@ -58,6 +58,8 @@ class Mail:
             self.rule, self.removed = (rulebook.add(session, one, "operator", NOW) for _ in range(2))
             self.case = cases.open_(session, "Order 2031 Leak", "", "", f"user:{anna}", [], NOW)
             self.outgoing = _queued(office, session, self.message)
+            hers = office.users["anna"]
+            self.absence = absences.record(session, hers, NOW, NOW + 86_400_000, f"user:{hers}", NOW)
             self.attempt = attempts.ask(session, office.archive, anna, "password", None, {}, NOW)
 
     def frame(self, name: str) -> str:
@@ -237,6 +239,12 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "profile.end": ("POST", SIGNED_IN, lambda m, _: "/profile/sessions/end?mark=others"),
     "first_run.show": ("GET", ADMINS, lambda m, _: "/organisation"),
     "first_run.keep": ("POST", ADMINS, lambda m, _: "/organisation"),
+    "absences.show": ("GET", SIGNED_IN, lambda m, _: "/absences"),
+    "absences.record": ("POST", SIGNED_IN, lambda m, _: "/absences"),
+    "absences.withdraw": ("POST", STEERS, lambda m, _: f"/absences/{m.absence}/withdraw"),
+    "absences.put_back": ("POST", STEERS, lambda m, _: f"/absences/{m.absence}/put-back"),
+    "working_hours.show": ("GET", ADMINS, lambda m, _: "/organisation/hours"),
+    "working_hours.keep": ("POST", ADMINS, lambda m, _: "/organisation/hours"),
     "first_run.next_steps": ("GET", ADMINS, lambda m, _: "/next-steps"),
     "bindings.disconnect": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/disconnect"),
     "bindings.connect_again": (
