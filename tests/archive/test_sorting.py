@@ -9,10 +9,11 @@ from sqlalchemy import insert, select, update
 from archive import installation
 from archive.events import log, proof
 from archive.people import processes, users
+from archive.people.scopes import MACHINE
 from archive.post import bindings, messages, routes
 from archive.post.bindings import BindingTrouble
 from archive.store.schema import membership, rule, ticket
-from archive.work import absences, cases, rulebook, rules
+from archive.work import absences, cases, rulebook, rules, states, views
 from archive.work.rules import Action, Condition, Rule
 
 from ..world import copy_for, mail
@@ -199,6 +200,27 @@ class TestRules:
         home.take("Helpdesk", *numbered([1]))
         home.take("Sales", *numbered([2]))
         assert [(one.spam, one.state) for one in tickets(home)] == [(None, "open"), (True, "done")]
+        assert home.verify() == []
+
+    @pytest.mark.parametrize("before", [None, "open", "waiting", "done"])
+    def test_what_a_rule_takes_for_spam_is_done_and_in_no_list_but_all(
+        self, home: Home, helpdesk: str, before: str | None
+    ) -> None:
+        if before:
+            home.take("Helpdesk", mail(message_id="<a@x>"))
+            with home.archive.transaction() as session:
+                id_ = session.scalar(select(ticket.c.id)) or 0
+                if before == "waiting":
+                    states.wait(session, id_, "user:1", NOON, until=None)
+                elif before == "done":
+                    states.finish(session, id_, "user:1", NOON)
+        rule_of(home, then=[Action("spam")])
+        home.take("Helpdesk", mail(message_id="<b@x>", in_reply_to="<a@x>"))
+        (one,) = tickets(home)
+        assert (one.state, one.spam, one.done_at is None) == ("done", True, False)
+        with home.archive.reading() as session:
+            lists = {view: views.page(session, MACHINE, view, [helpdesk], NOON) for view in views.View}
+        assert {view for view, some in lists.items() if some} == {views.View.ALL}
         assert home.verify() == []
 
     def test_no_rule_sees_private_mail(self, home: Home) -> None:
