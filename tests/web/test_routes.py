@@ -136,12 +136,8 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "handing.take_back": ("POST", OWNER, lambda m, _: f"/hand-overs/{m.handed}/take-back"),
     "restricting.show": ("GET", MANAGERS, lambda m, _: f"/conversations/{m.conversation}/restriction"),
     "restricting.decide": ("POST", NOBODY, lambda m, _: "/conversations/1/restriction"),  # would hide it from the rest
-    "restricting.show_case": (
-        "GET",
-        NOBODY,
-        lambda m, _: "/cases/1/restriction",
-    ),  # none here
-    "restricting.decide_case": ("POST", NOBODY, lambda m, _: "/cases/1/restriction"),
+    "restricting.show_case": ("GET", OWNER, lambda m, _: f"/cases/{m.case}/restriction"),
+    "restricting.decide_case": ("POST", NOBODY, lambda m, _: "/cases/99/restriction"),  # none: it would hide it
     "restricting.end": ("POST", NOBODY, lambda m, _: "/restrictions/1/end"),
     "handing.own": ("GET", SIGNED_IN, lambda m, _: "/handed-over"),
     "cases.everything": ("GET", SIGNED_IN, lambda m, _: "/cases"),
@@ -155,11 +151,11 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "cases.ask": ("GET", WORKERS, lambda m, _: f"/conversations/{m.conversation}/file"),
     "cases.file": ("POST", WORKERS, lambda m, _: f"/conversations/{m.conversation}/file?what=ticket+{m.ticket}"),
     "conversations.view": ("GET", SIGNED_IN, lambda m, _: "/views/unassigned"),
-    "tickets.act": ("POST", MEMBERS, lambda m, _: f"/tickets?back=/&do=watch&t={m.ticket}"),
-    "tickets.save": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}"),
-    "tickets.comment": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}/comments"),
-    "tickets.edit_comment": ("POST", MEMBERS, lambda m, name: f"/comments/{m.comments.get(name, 1)}"),
-    "tickets.split": ("POST", MEMBERS, lambda m, _: f"/conversations/{m.conversation}/split"),
+    "tickets.act": ("POST", WORKERS, lambda m, _: f"/tickets?back=/&do=watch&t={m.ticket}"),
+    "tickets.save": ("POST", WORKERS, lambda m, _: f"/tickets/{m.ticket}"),
+    "tickets.comment": ("POST", WORKERS, lambda m, _: f"/tickets/{m.ticket}/comments"),
+    "tickets.edit_comment": ("POST", WORKERS, lambda m, name: f"/comments/{m.comments.get(name, 1)}"),
+    "tickets.split": ("POST", WORKERS, lambda m, _: f"/conversations/{m.conversation}/split"),
     "presence.there": ("GET", SIGNED_IN, lambda m, _: f"/presence?talk={m.conversation}"),
     "messages.show": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}"),
     "messages.header": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/headers"),
