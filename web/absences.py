@@ -79,7 +79,7 @@ def _page(
         theirs=[one for one in planned if one.absence.user != who.user.id],
         people=[Person(*one) for one in mine.items()],
         substitutes=[Person(one, called[one]) for one in others if one in called],
-        typed=typed or {},
+        given=typed or {},
         longest=absences.LONGEST_NOTE,
         trouble=trouble,
     )

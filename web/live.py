@@ -1,13 +1,18 @@
 """What came since a page was made, asked for every two seconds: cheap, and no page is made for it."""
 
 import re
+from collections.abc import Sequence
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from archive.events import log
-from archive.work import handing, tickets
+from archive.people import names
+from archive.people.scopes import user_scope
+from archive.store.archive import Session
+from archive.work import comments, handing, tickets
 from archive.work import news as news_of
+from archive.work.tickets import Ticket
 
 from . import desk
 from .conversations import number, place, worked_on
@@ -37,17 +42,28 @@ def news() -> ResponseReturnValue:
         if where is not None and since is not None:
             active = tickets.active_since(session, who.viewer, where.scopes, since)
             changed = news_of.changed(session, who.viewer, where.scopes, number("at") or 0)
-        wrote = []
+        wrote = ""
         if talk is not None and talk_since is not None:
             _, found = worked_on(session, who.viewer, talk)
-            wrote = [one.people for one in found if one.last_at > talk_since]
+            wrote = _wrote(session, [one for one in found if one.last_at > talk_since])
     count = len(active)
     return jsonify(
         at=position,
         rows=list(changed.items())[:ROWS],
         new=ngettext("%(num)d new: show", "%(num)d new: show", count) if count else "",
-        wrote=gettext("%(who)s wrote just now: show", who=wrote[0] or gettext("Nobody named")) if wrote else "",
+        wrote=wrote,
     )
+
+
+def _wrote(session: Session, some: Sequence[Ticket]) -> str:
+    """Who wrote last, a mail or a comment, on the first of these tickets on which something happened."""
+    if not some:
+        return ""
+    last = max((one for one in comments.of_ticket(session, some[0].id)), key=lambda one: one.at, default=None)
+    if last is None or last.at < some[0].last_at:
+        return gettext("%(who)s wrote just now: show", who=some[0].people or gettext("Nobody named"))
+    scope = user_scope(last.author)
+    return gettext("%(who)s commented just now: show", who=names.of_scopes(session, {scope}).get(scope, ""))
 
 
 @blueprint.get("/live/rows")

@@ -28,7 +28,7 @@ from archive.work import (
 )
 from archive.work.tickets import Ticket
 
-from . import moments
+from . import desk, moments
 from .conversations import number, place
 from .language import gettext, ngettext, short
 from .sign_in import local
@@ -389,8 +389,10 @@ def save(id_: int) -> ResponseReturnValue:
     who, form = visitor(), request.form
     with office().archive.transaction() as session:
         one = _one(session, who, id_, Role.WORKS)
-        wanted = _wanted(session, one)
+        wanted, troubles = _wanted(session, one)
         before = _before()
+        if troubles:
+            return _refused(session, who, one, troubles), 422
         # Somebody else's change counts as one where it concerns what is to be changed now.
         theirs = {name for name in wanted if name in before and before[name] != _as_form(one)[name]}
         if theirs and "anyway" not in form:
@@ -448,19 +450,36 @@ def _before() -> dict[str, str]:
     }
 
 
-def _wanted(session: Session, one: Ticket) -> dict[str, object]:
-    """What is to be otherwise: the fields that were changed in the form. Refused values are left out."""
+def _wanted(session: Session, one: Ticket) -> tuple[dict[str, object], dict[str, str]]:
+    """What is to be otherwise: the fields that were changed in the form; and what will not do, by field."""
     form, before = request.form, _before()
     wanted: dict[str, object] = {}
+    troubles: dict[str, str] = {}
     for name in ("state", "assignee", "priority"):
         if name in form and form[name] != before.get(name, _as_form(one)[name]):
             wanted[name] = form[name]
     due = form.get("due", "")
     if form.get("due-in"):
         wanted["due"] = moments.due(session, form["due-in"], due)
+        if wanted["due"] is None:
+            troubles["due-in"] = gettext("It is not known when that many working hours are over.")
     elif "due" in form and due != before.get("due", _as_form(one)["due"]):
         wanted["due"] = moments.typed(due)
-    return wanted
+        if due.strip() and wanted["due"] is None:
+            troubles["due"] = gettext("Type a day and a time, such as 2026-12-24 09:00, or nothing.")
+    for name, known in (("state", (tickets.OPEN, tickets.WAITING, tickets.DONE)), ("priority", PRIORITIES)):
+        if wanted.get(name, next(iter(known))) not in known:
+            troubles[name] = gettext("Choose one of the list.")
+    to = str(wanted.get("assignee", ""))
+    if to and to not in map(str, assigning.able(session, one.id)):
+        troubles["assignee"] = gettext("Only who may work on a ticket can have it assigned.")
+    return wanted, troubles
+
+
+def _refused(session: Session, who: Visitor, one: Ticket, troubles: Mapping[str, str]) -> str:
+    """The panel's form by itself, as it was filled in, and what will not do beside its fields."""
+    on_it = desk.of(session, who, [one], (one.scope,), office().now())
+    return render_template("tickets/refused.html", desk=on_it, given=request.form, troubles=troubles, back=_back())
 
 
 def _save(session: Session, who: Visitor, one: Ticket, wanted: Mapping[str, object]) -> int:
@@ -474,11 +493,7 @@ def _save(session: Session, who: Visitor, one: Ticket, wanted: Mapping[str, obje
         steps += states.wait(session, one.id, actor, now, until=None)
     if "assignee" in wanted:
         to = str(wanted["assignee"])
-        try:
-            meant = int(to) if to.isascii() and to.isdigit() and len(to) < 19 else None
-            steps += assigning.assign(session, one.id, meant, actor, now).changed
-        except assigning.NotTheirs:
-            pass  # the list did not offer it
+        steps += assigning.assign(session, one.id, int(to) if to else None, actor, now).changed
     if "priority" in wanted:
         value = {"priority": PRIORITIES.get(str(wanted["priority"]))}
         steps += changes.change(session, one.id, "prioritised", actor, value, now)

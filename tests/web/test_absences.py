@@ -81,6 +81,7 @@ def test_what_will_not_do_is_said_beside_the_field(
     answer = office.browser("anna").post("/absences", form)
     assert answer.status_code == 422
     assert re.search(f'id="{field}-e" role="alert">.*{says}', answer.text)
+    assert "MultiDict" not in answer.text, "the field of the search stays empty"
     assert 'value="2026-11-05"' in answer.text or "last" in typed, "what was typed stays"
     assert kept(office) == []
 

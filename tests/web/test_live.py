@@ -5,7 +5,7 @@ import re
 from sqlalchemy import select
 
 from archive.store.schema import ticket
-from archive.work import changes
+from archive.work import changes, comments
 
 from .. import world
 from .conftest import Browser, Office
@@ -43,6 +43,17 @@ def test_an_open_conversation_tells_who_wrote(office: Office) -> None:
         "helpdesk", world.mail(message_id="<b@x>", in_reply_to="<a@x>", from_=world.Person("Eva", "e@x.example"))
     )
     assert anna.get(f"/live?at=0&{asks}").json["wrote"] == "Eva wrote just now: show"  # type: ignore[index]
+
+
+def test_an_open_conversation_tells_who_commented(office: Office) -> None:
+    (message,) = office.take("helpdesk", world.mail(from_=world.Person("Eva", "e@x.example")))
+    dana, at = office.browser("dana"), f"/conversations/{office.conversation(message)}"
+    asks = asked(dana.get(at).text)
+    office.clock[0] += 1000
+    with office.archive.transaction() as session:
+        comments.add(session, session.scalar(select(ticket.c.id)) or 0, office.users["anna"], "hm", office.clock[0])
+    wrote = dana.get(f"/live?at=0&{asks}").json["wrote"]  # type: ignore[index]
+    assert wrote == f"{world.ANNA.name} commented just now: show"
 
 
 def test_nobody_is_told_of_what_he_may_not_see(office: Office) -> None:

@@ -228,6 +228,8 @@ def test_a_conversation_is_split_and_put_together(office: Office) -> None:
     )
     row, anna = one(office), office.browser("anna")
     at = f"/conversations/{row.conversation}"
+    shown = anna.get(f"{at}?in=helpdesk").text
+    assert re.findall(r'name="from" value="(\d+)"', shown) == [str(second)], "with the first one nothing would be left"
     answer = anna.post(f"{at}/split", {"from": str(second), "back": at, "in": "helpdesk"})
     assert answer.headers["Location"].startswith(f"/conversations/{second}")
     page = anna.get(answer.headers["Location"]).text
@@ -243,3 +245,30 @@ def test_business_hours_due(office: Office) -> None:
     assert anna.post(f"/tickets/{row.id}", form).status_code == 303
     assert one(office).due_at is not None
     assert one(office).due_at > NOW
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "says"),
+    [
+        ({"due": "next week"}, "due", "Type a day and a time"),
+        ({"assignee": "bernd"}, "assignee", "Only who may work on a ticket"),
+        ({"assignee": "²"}, "assignee", "Only who may work on a ticket"),
+        ({"state": "lost"}, "state", "Choose one of the list."),
+        ({"priority": "none"}, "priority", "Choose one of the list."),
+    ],
+)
+def test_what_will_not_do_is_said_beside_the_field_of_the_panel(
+    office: Office, typed: dict[str, str], field: str, says: str
+) -> None:
+    row, anna = arrived(office), office.browser("anna")
+    if typed.get("assignee") == "bernd":
+        typed = {"assignee": str(office.users["bernd"])}
+    was = {"was-state": "open", "was-assignee": "", "was-priority": "normal", "was-due": ""}
+    form = {"state": "open", "assignee": "", "priority": "high", "due": "", "tags": "a<b", "back": "/", **was, **typed}
+    answer = anna.post(f"/tickets/{row.id}", form)
+    assert answer.status_code == 422
+    assert re.search(f'id="t-{field}-e" role="alert">.*{says}', answer.text)
+    assert 'name="tags" value="a&lt;b"' in answer.text, "what was typed stays"
+    assert 'name="was-priority" value="normal"' in answer.text
+    assert "MultiDict" not in answer.text, "the field of the search stays empty"
+    assert one(office) == row, "nothing of it is kept"
