@@ -166,7 +166,7 @@ def in_words(step: Step, names: Mapping[str, str], subjects: Mapping[int, str]) 
     who = who or gettext("Somebody")
     first = next(iter(step.details.get("messages", ())), None)
     subject = subjects.get(int(first), "") if first else ""
-    what = f"“{subject}”" if subject else gettext("a mail")
+    what = gettext("“%(subject)s”", subject=subject) if subject else gettext("a mail")
     whom = names.get(str(step.details.get("scope", "")), "") or gettext("somebody")
     if step.kind == "filed" and step.details.get("by") == cases.SUBJECT:
         return gettext("%(what)s names the case in its subject and was filed by itself.", what=what)

@@ -77,7 +77,7 @@ class Shortcuts:
                 [
                     (gettext("Next conversation"), [keys["next"]]),
                     (gettext("Previous conversation"), [keys["previous"]]),
-                    (gettext("Open"), ["Enter"]),
+                    (gettext("Open the conversation"), ["Enter"]),
                     (gettext("Mark as read or unread"), [keys["unread"]]),
                     (gettext("Tick, or tick a range"), [keys["tick"], keys["tick-range"]]),
                 ],

@@ -78,7 +78,7 @@ def _steps(keys: Mapping[str, str]) -> tuple[Step, ...]:
             ),
             (
                 (gettext("Next conversation, previous conversation"), (keys["next"], keys["previous"])),
-                (gettext("Open"), ("Enter",)),
+                (gettext("Open the conversation"), ("Enter",)),
                 (gettext("Next mail, previous mail"), (keys["next-mail"], keys["previous-mail"])),
                 (gettext("Mark as read or unread"), (keys["unread"],)),
             ),
