@@ -201,6 +201,7 @@ _SINCE_0010 = [
     *(f"DROP INDEX ix_ticket_{name}" for name in ("not_done", "assigned", "restriction", "waiting_until", "done_at")),
     "DROP INDEX ix_ticket_merged_into",
     "DROP INDEX ix_event_ticket",
+    "DROP INDEX ix_event_case",
     *(
         f"ALTER TABLE ticket DROP COLUMN {name}"
         for name in (
