@@ -162,7 +162,7 @@ def _lines(session: Session, who: Visitor, told: Sequence[case_story.Entry]) -> 
 def in_words(step: Step, names: Mapping[str, str], subjects: Mapping[int, str]) -> str:
     """What was done, in a sentence; "" where nothing need be said."""
     by_person = step.actor.startswith("user:")
-    who = names.get(step.actor, "") if by_person else gettext("Postroom")
+    who = names.get(step.actor, "") if by_person else "Postroom"
     who = who or gettext("Somebody")
     first = next(iter(step.details.get("messages", ())), None)
     subject = subjects.get(int(first), "") if first else ""

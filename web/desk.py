@@ -213,7 +213,7 @@ def _value(name: str, value: Any, called: Mapping[int, str]) -> str:
         return called.get(int(text.partition(":")[2]), text)
     if text.startswith("rule:"):
         return gettext("A rule")
-    return gettext("Postroom") if name == "who" else text
+    return "Postroom" if name == "who" else text
 
 
 def _html(text: str, nameable: Sequence[Named]) -> Markup:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir, extract_from_file
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po, write_po
 from flask_babel import force_locale  # type: ignore[import-untyped]
@@ -34,8 +34,10 @@ MINUTE = 60_000
 PLACEHOLDER = re.compile(r"%\(\w+\)[ds]|%%")
 # Words that are the same in a language as in English, each looked at.
 SAME = {
-    "cs": {"STARTTLS (port 143)"},
-    "pl": {"Folder", "Menu", "STARTTLS (port 143)"},
+    "cs": {"%(name)s: %(role)s.", "Role", "STARTTLS (port 143)", "Spam", "Text"},
+    "es": {"%(name)s: %(role)s.", "Cc", "Normal", "Spam", "normal"},
+    "pl": {"%(name)s: %(role)s.", "Folder", "Menu", "STARTTLS (port 143)", "Spam"},
+    "ru": {"%(name)s: %(role)s."},
 }
 
 
@@ -56,12 +58,17 @@ def sentences_of_the_pages() -> set[tuple[str, ...]]:
     """What `make messages` would find in the code."""
     with (ROOT / "web" / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
-    # What the archive says of a query and of troubles is text for gettext as well.
-    keywords = {**DEFAULT_KEYWORDS, "Note": None, "_say": None}
+    # What the archive says of queries, troubles and tickets is text for gettext as well; where, says the Makefile.
+    (keys,) = re.findall(r"--project Postroom (.*) --output build/messages.pot (.*)", (ROOT / "Makefile").read_text())
+    keywords = {**DEFAULT_KEYWORDS, **dict.fromkeys(keys[0].replace("--keyword ", "").split())}
     found = [
         one
-        for folder in ("web", "archive/search", "archive/post")
-        for one in extract_from_dir(str(ROOT / folder), methods, options, keywords)
+        for place in keys[1].split()
+        for one in (
+            extract_from_dir(str(ROOT / place), methods, options, keywords)
+            if (ROOT / place).is_dir()
+            else (("", *each) for each in extract_from_file("python", str(ROOT / place), keywords=keywords))
+        )
     ]
     return {tuple(one) if isinstance(one, tuple) else (one,) for _, _, one, _, _ in found}
 
