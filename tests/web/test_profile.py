@@ -31,7 +31,7 @@ def test_anna_chooses_how_the_pages_look(office: Office) -> None:
     wanted = {"language": "cs", "zone": "Asia/Tokyo", "theme": "dark", "density": "dense"}
     assert anna.post("/profile/display", wanted, page="/profile").status_code == 303
     page = anna.get("/").text
-    assert '<html lang="cs" data-theme="dark" data-density="dense">' in page
+    assert '<html lang="cs" dir="ltr" data-theme="dark" data-density="dense">' in page
     assert 'datetime="2026-11-02T21:00:00+09:00"' in page
     assert user(office, "dana").theme is None
     nothing = dict.fromkeys(wanted, "")
