@@ -16,7 +16,7 @@ def prepare(app: Flask) -> None:
     """Let templates name the files, and answers carry them."""
     folder = Path(app.static_folder or "")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    marks = {name: hashlib.sha256(data).hexdigest()[:10] for name, data in files.items()}
+    marks = {name: hashlib.sha256(data).hexdigest()[:6] for name, data in files.items()}
     packed = {name: gzip.compress(data, mtime=0) for name, data in files.items() if name.endswith(_PACKED)}
 
     def asset(name: str) -> str:

@@ -30,6 +30,7 @@ from .visit import Visitor, office, visitor
 blueprint = Blueprint("conversations", __name__)
 
 PAGE = 50  # conversations in a list, and mails of one conversation
+BESIDE = 40  # conversations in the list beside one, so that the page stays light
 _VIEW = ("in", "before", "at", "text", "pictures")  # what else the address of a conversation says
 
 
@@ -106,12 +107,12 @@ class Listed:
     rows: Rows = field(default_factory=Rows)
 
 
-def listed(session: Session, who: Visitor, where: Place) -> Listed:
-    """The page of a list that the request asks for."""
+def listed(session: Session, who: Visitor, where: Place, count: int = PAGE) -> Listed:
+    """The page of a list that the request asks for, of so many conversations."""
     after = Cursor.read(request.args.get("after", ""))
     now = office().now()
-    found = views.page(session, who.viewer, where.view, where.scopes, now, after, PAGE)
-    last = found[PAGE - 1] if len(found) > PAGE else None
+    found = views.page(session, who.viewer, where.view, where.scopes, now, after, count)
+    last = found[count - 1] if len(found) > count else None
     newest = found[0].last_at if found and after is None else tickets.newest(session, who.viewer, where.scopes)
     private = {one.conversation for one in found if one.scope == who.own_scope}
     shared = handing.shared(session, who.viewer, private) if private else ()
@@ -120,8 +121,8 @@ def listed(session: Session, who: Visitor, where: Place) -> Listed:
     if where.process is not None:
         counted = views.counts(session, who.viewer, TABS[:3], where.scopes, now)
         tabs = [(_of_process(where.process, one), title_of(one), counted.get(one)) for one in TABS]
-    rows = desk.rows(session, who, found[:PAGE], now)
-    return Listed(where, found[:PAGE], newest, after, older, frozenset(shared), tuple(tabs), rows)
+    rows = desk.rows(session, who, found[:count], now)
+    return Listed(where, found[:count], newest, after, older, frozenset(shared), tuple(tabs), rows)
 
 
 @blueprint.get("/")
@@ -185,7 +186,7 @@ def show(id_: int) -> ResponseReturnValue:
         with archive.transaction() as session:
             tickets.mark_seen(session, who.user.id, [one for one in found if _marks(who, one)])
     with archive.reading() as session:
-        page = listed(session, who, where)
+        page = listed(session, who, where, BESIDE)
     return render_template("conversations/show.html", page=page, talk=talk)
 
 

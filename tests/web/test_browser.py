@@ -101,7 +101,7 @@ def test_anna_reads_her_mail(office: Office, visit: Visit) -> None:
     page = visit.page
     assert page.locator(".row .what").all_inner_texts() == ["Invoice", "Coffee machine"]
     assert page.locator(".row[data-unread]").count() == 2
-    page.click("text=Coffee machine")
+    page.click(".hit >> text=Coffee machine")
     page.wait_for_selector("h1:has-text('Coffee machine')")
     assert page.locator("h1").all_inner_texts() == ["Coffee machine"]
     assert page.locator(".row[data-unread]").count() == 1
@@ -130,7 +130,7 @@ def test_a_phone_shows_one_thing_at_a_time(office: Office, visit: Visit) -> None
     visit.sign_in()
     page = visit.page
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.click("text=Coffee machine")
+    page.click(".hit >> text=Coffee machine")
     page.wait_for_selector("article.talk")
     assert not page.locator("section.list").is_visible()
     page.click("a[title='Back to the list']")

@@ -62,7 +62,10 @@ def test_text_twice_as_large_has_room(house: House, width: int) -> None:
             assert len(shown) == 1, "one thing at a time"
             pane = shown[0].bounding_box()
             assert pane["width"] > 0.7 * width
-            outer, inner = page.locator(".find").bounding_box(), page.locator(".find input").bounding_box()
+            outer, inner = (
+                page.locator(".top .find").bounding_box(),
+                page.locator(".top .find [type=search]").bounding_box(),
+            )
             assert inner is None or inner["x"] + inner["width"] <= outer["x"] + outer["width"]
             assert inner is None or inner["width"] > 60
             ends = page.locator(".msg > summary > small, .row .marks").all()

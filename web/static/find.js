@@ -80,10 +80,11 @@ input.addEventListener('keydown', e => {
     close();
   }
 }, true);
+input.addEventListener('focus', () => take(any), {once: true}); // not before: what moves by itself disturbs
 input.addEventListener('focus', () => input.value.trim() && again());
 input.addEventListener('blur', () => setTimeout(close, 200));
 form.addEventListener('submit', () => {
   take(any);
   close();
 }, true);
-take(any);
+say();
