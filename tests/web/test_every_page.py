@@ -25,7 +25,7 @@ MOVED = """() => new Promise(done => {
     const found = [];
     new PerformanceObserver(list => found.push(...list.getEntries()))
         .observe({type: 'layout-shift', buffered: true});
-    setTimeout(() => done(found.filter(one => one.startTime >= window.painted || one.value > .0005).map(one =>
+    setTimeout(() => done(found.filter(one => !one.hadRecentInput).filter(one => one.startTime >= window.painted || one.value > .0005).map(one =>
         [one.value, one.startTime, ...one.sources.map(source => source.node?.outerHTML?.slice(0, 100))])), 200);
 })"""
 PICTURES = ("/picture", "/inline/", "/attachments/")
