@@ -19,14 +19,15 @@ COLOURS = ["color-contrast", "link-in-text-block"]  # all that another theme can
 LOOKS = (("light", "no-preference", None), ("dark", "no-preference", COLOURS), ("dark", "more", COLOURS))
 HOW_MANY = {1440: 3, 1024: int(bool(os.environ.get("PROOF"))), NARROW: 2}
 LOADED = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
-    .map(one => [one.name, one.encodedBodySize])"""
+    .filter(one => one.startTime <= window.painted).map(one => [one.name, one.encodedBodySize])"""
 # While a page is still coming in (`pages.PAINTED`), what has come may move by less than anybody sees; then not at all.
 MOVED = """() => new Promise(done => {
     const found = [];
     new PerformanceObserver(list => found.push(...list.getEntries()))
         .observe({type: 'layout-shift', buffered: true});
-    setTimeout(() => done(found.filter(one => !one.hadRecentInput).filter(one => one.startTime >= window.painted || one.value > .0005).map(one =>
-        [one.value, one.startTime, ...one.sources.map(source => source.node?.outerHTML?.slice(0, 100))])), 200);
+    const counts = one => !one.hadRecentInput && (one.startTime >= window.painted || one.value > .005);
+    const where = ({previousRect: was, currentRect: is, node}) => [was.y, is.y, node?.outerHTML?.slice(0, 100)];
+    setTimeout(() => done(found.filter(counts).map(one => [one.value, one.startTime, ...one.sources.map(where)])), 200);
 })"""
 PICTURES = ("/picture", "/inline/", "/attachments/")
 
