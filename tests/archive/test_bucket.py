@@ -96,7 +96,7 @@ from archive.store.packs import Writer
 from tests.archive.home import Home
 from tests.archive.test_bucket import BucketHome, KEY, numbered
 
-def die(*_):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 home = BucketHome(Path(sys.argv[1]), {"Helpdesk": int(sys.argv[2])}, bucket_url=sys.argv[3])
