@@ -65,9 +65,7 @@ class _Bounded(smtplib.SMTP):
 
     def starttls(self, **options: Any) -> tuple[int, bytes]:  # type: ignore[override]
         answered = super().starttls(**options)
-        if self._ahead:  # said before it was encrypted, by whoever stands in between
-            self.close()
-            raise smtplib.SMTPServerDisconnected("The server spoke before the connection was encrypted.")
+        self._ahead = b""  # said before it was encrypted, by whoever stands in between
         return answered
 
     def send(self, s: Any) -> None:

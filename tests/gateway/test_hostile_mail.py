@@ -89,10 +89,10 @@ def no_record_of(monkeypatch: pytest.MonkeyPatch, *raws: bytes) -> None:
     """Recording fails for these mails, and for a batch that holds one, as a fault of ours would make it."""
     record = intake.record
 
-    def fails(session: Any, origin: Any, prepared: Sequence[intake.Prepared], *more: Any) -> Any:
+    def fails(session: Any, origin: Any, prepared: Sequence[intake.Prepared], *more: Any, **named: Any) -> Any:
         if any(bytes(one.arrival.raw) in raws for one in prepared):
             raise KeyError("nobody thought of this")
-        return record(session, origin, prepared, *more)
+        return record(session, origin, prepared, *more, **named)
 
     monkeypatch.setattr(intake, "record", fails)
 

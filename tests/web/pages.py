@@ -245,6 +245,8 @@ class Place:
         page.goto(self.address if isinstance(self.address, str) else self.address(house))
         page.evaluate(PAINTED)
         self.first(page)
+        if page.evaluate("window.painted === undefined"):  # that led to another page
+            page.evaluate(PAINTED)
 
 
 def _link(house: House) -> str:

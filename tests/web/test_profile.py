@@ -36,7 +36,7 @@ def test_anna_chooses_how_the_pages_look(office: Office) -> None:
     assert user(office, "dana").theme is None
     nothing = dict.fromkeys(wanted, "")
     assert anna.post("/profile/display", nothing, page="/profile").status_code == 303
-    assert '<html lang="en">' in anna.get("/").text
+    assert '<html lang="en" dir="ltr">' in anna.get("/").text
 
 
 @pytest.mark.parametrize(

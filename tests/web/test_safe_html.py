@@ -229,8 +229,8 @@ def test_what_is_too_deep_or_too_large_is_refused(markup: str) -> None:
     ],
 )
 def test_no_markup_within_reason_takes_long(markup: str) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     cleaned(markup)
     remote_pictures(markup)
     assert all(LEAST <= one <= TALLEST for one in heights(markup))
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3

@@ -91,7 +91,7 @@ def test_packs_that_are_gone_are_found(office: Office) -> None:
 
 
 def test_trouble_quarantine_and_lateness_are_found(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ValueError("a fault of ours")
 
     with monkeypatch.context() as broken:

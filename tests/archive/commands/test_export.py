@@ -67,7 +67,7 @@ def test_more_than_a_batch_is_exported(office: Office) -> None:
 
 
 def test_quarantined_bytes_are_exported_without_a_message(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise ValueError("a fault of ours")
 
     with monkeypatch.context() as broken:

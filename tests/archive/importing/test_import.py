@@ -193,11 +193,11 @@ from tests.archive.home import Home
 from tests.archive.importing.test_import import well
 
 left, record = [{after}], intake.record
-def killing(*given):
+def killing(*given, **named):
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
-    return record(*given)
+    return record(*given, **named)
 intake.record = killing
 taking.BATCH_MAILS = 5
 well(Home(Path({str(home.folder)!r}), {home.ids!r}), Path({str(path)!r}))
@@ -298,9 +298,9 @@ def dying_work(*arguments: object) -> None:
     """A worker that dies when it has just recorded its second batch; but one only."""
     record, calls = intake.record, []
 
-    def recorded(*given: object) -> object:
+    def recorded(*given: object, **named: object) -> object:
         calls.append(1)
-        done = record(*given)  # type: ignore[arg-type]
+        done = record(*given, **named)  # type: ignore[arg-type]
         if len(calls) == 2 and not Path(os.environ["DIED"]).exists():
             Path(os.environ["DIED"]).touch()
             os._exit(9)
@@ -317,10 +317,12 @@ class TestWhatIsNotTaken:
         path = mbox(tmp_path / "old", *numbered(range(3)))
         record = intake.record
 
-        def failing(session: object, origin: object, prepared: Sequence[intake.Prepared], *rest: object) -> object:
+        def failing(
+            session: object, origin: object, prepared: Sequence[intake.Prepared], *rest: object, **named: object
+        ) -> object:
             if any(b"word1" in bytes(one.arrival.raw) for one in prepared):
                 raise ValueError("a fault of ours")
-            return record(session, origin, prepared, *rest)  # type: ignore[arg-type]
+            return record(session, origin, prepared, *rest, **named)  # type: ignore[arg-type]
 
         with monkeypatch.context() as broken:
             broken.setattr(intake, "record", failing)
