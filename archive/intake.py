@@ -757,8 +757,10 @@ def _known(session: Session, content_keys: Sequence[bytes]) -> dict[bytes, int]:
 
 
 def _draw(session: Session, fresh: Mapping[bytes, Prepared]) -> dict[bytes, int]:
-    """An id for each new message; one that clashes is drawn again."""
-    ids = {key: one.arrival.wanted_id or new_id(one.arrival.received_at) for key, one in fresh.items()}
+    """An id for each new message, in order where several came within a second; one that clashes is drawn again."""
+    arrived = sorted((one.arrival.received_at, place, key) for place, (key, one) in enumerate(fresh.items()))
+    drawn = sorted(new_id(at) for at, _, _ in arrived)
+    ids = {key: fresh[key].arrival.wanted_id or id_ for (_, _, key), id_ in zip(arrived, drawn, strict=True)}
     while True:
         taken = set(session.scalars(select(message.c.id).where(message.c.id.in_(ids.values()))))
         clashing = [key for key, id_ in ids.items() if id_ in taken]

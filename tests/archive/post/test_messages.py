@@ -55,6 +55,11 @@ class TestIds:
         assert (found["first"], found["second"]) == (7, 8)
         assert len(set(found.values())) == 4
 
+    def test_what_comes_within_a_second_stands_in_order(self, home: Home) -> None:
+        wanted = [f"number {number}" for number in range(30)]
+        home.take("Helpdesk", *(mail(subject=one) for one in wanted))
+        assert [row[0] for row in home.rows("SELECT subject FROM message ORDER BY id")] == wanted
+
     def test_two_of_a_batch_that_draw_the_same_are_drawn_again(
         self, home: Home, monkeypatch: pytest.MonkeyPatch
     ) -> None:
