@@ -14,9 +14,11 @@ def _links(page: str) -> dict[str, str]:
 
 def test_files_are_gone_through_and_all_stand_in_one_gallery(office: Office) -> None:
     files = [("one.png", picture()), ("two.zip", b"PK"), ("three.pdf", pdf())]
-    later = world.mail(message_id="<2@x>", in_reply_to="<1@x>", attachments=[("four.csv", b"a;b")])
-    (first,) = office.take("helpdesk", world.mail(subject="Files", message_id="<1@x>", attachments=files))
-    (second,) = office.take("helpdesk", later, at=office.clock[0] + 1)
+    first, second = office.take(
+        "helpdesk",
+        world.mail(subject="Files", message_id="<1@x>", attachments=files),
+        world.mail(message_id="<2@x>", in_reply_to="<1@x>", attachments=[("four.csv", b"a;b")]),
+    )
     anna = office.browser("anna")
     talk = f"/conversations/{office.conversation(first)}"
     page = anna.get(f"{talk}/files").text
