@@ -11,7 +11,7 @@ import secrets
 import ssl
 import threading
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -52,7 +52,8 @@ class MailServer:
 
     `with MailServer() as server:` serves on `server.imap_port` and `server.smtp_port` of 127.0.0.1 until the block
     ends; `server.passwords` maps addresses to passwords (made anew unless given). `size_limit` is in bytes and holds
-    for SMTP, APPEND and `deliver`. Port 0 takes a free one.
+    for SMTP, APPEND and `deliver`. Port 0 takes a free one. What who is signed in sends to other domains goes to
+    `outside` (recipient, raw mail), called in the server's thread; without that nothing leaves.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class MailServer:
         size_limit: int = SIZE_LIMIT,
         imap_port: int = 0,
         smtp_port: int = 0,
+        outside: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self.host = HOST
         self.imap_port = imap_port
         self.smtp_port = smtp_port
         self.size_limit = size_limit
+        self.outside = outside
         given = passwords or {}
         self.passwords: Mapping[str, str] = MappingProxyType(
             {address: given.get(address) or secrets.token_urlsafe(12) for address in addresses}
@@ -131,6 +134,10 @@ class MailServer:
     def knows(self, address: str) -> bool:
         """Whether there is an account for this address, in any spelling of upper and lower case."""
         return address.lower() in self.passwords
+
+    def is_here(self, address: str) -> bool:
+        """Whether an address belongs to a domain of this server, with an account or not."""
+        return address.rpartition("@")[2].lower() in {one.rpartition("@")[2] for one in self.passwords}
 
     async def _deliver(self, address: str, raw: bytes, at: datetime | None) -> None:
         mail = AppendMessage(raw, at or datetime.now(UTC), frozenset())
@@ -219,7 +226,8 @@ class _Postman:
     async def handle_RCPT(  # noqa: N802
         self, smtp: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if not self._server.knows(address):
+        leaves = session.authenticated and self._server.outside is not None and not self._server.is_here(address)
+        if not leaves and not self._server.knows(address):
             return "550 5.1.1 No such user here"
         if len(envelope.rcpt_tos) >= 100:
             return "452 4.5.3 Too many recipients"
@@ -230,6 +238,10 @@ class _Postman:
         content = envelope.content
         assert isinstance(content, bytes)  # decode_data is off
         for address in dict.fromkeys(rcpt.lower() for rcpt in envelope.rcpt_tos):
+            if not self._server.knows(address):
+                assert self._server.outside is not None  # or RCPT was refused
+                self._server.outside(address, content)
+                continue
             trace = _trace(address, envelope.mail_from or "", str(session.host_name or "unknown"))
             await self._server._deliver(address, trace + content, None)
         return "250 2.0.0 OK"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from html import escape
 
+from archive.mail import reader
 from gateway.demo import compose, enclosures, quoting, trickle
 from gateway.demo.compose import Field, Part, Person
 from gateway.demo.letters import ANNA, BERND, CLARA, HELPDESK, KASIA, LETTERS, PRESS, SALES, Letter
@@ -90,6 +91,28 @@ def stream(now: datetime, every: timedelta = timedelta(seconds=5)) -> Iterator[A
             post = _send(trickle.open_matter(chance, number), at, None)
         known.append(post)
         yield from _arrive(post)
+
+
+def answer_of(recipient: str, ours: bytes, at: datetime) -> Arrival | None:
+    """What somebody outside answers to a mail of ours, shortly after; None where it asks for none, or goes nowhere."""
+    mail = reader.read(ours)
+    to = next((one.address.lower() for one in mail.from_), "")
+    if not to.endswith("@demo.example") or not mail.message_id or mail.header("Auto-Submitted"):
+        return None
+    known = {one.sender.address: one.sender for one in LETTERS}
+    known |= {one.address: one for some in trickle.WRITERS.values() for one in some}
+    writer = known.get(recipient, Person("", recipient))
+    words = trickle.ANSWERS[writer.language]
+    text = f"{words[len(ours) % len(words)]}\n\n{writer.name}".rstrip()
+    parent, subject = f"<{mail.message_id}>", mail.subject or ""
+    letter = Letter(
+        key=f"answer {mail.message_id}", sender=writer, to=to, days=0, clock="", text=text,
+        subject=subject if subject.lower().startswith(trickle.REPLY_PREFIXES) else f"Re: {subject}".rstrip(),
+    )  # fmt: skip
+    references = (*(f"<{one}>" for one in mail.references[-9:]), parent)
+    post = _Post(letter, at, _message_id(letter, at), references, text, quoting.html(text), writer.language, b"")
+    raw = compose.mail(_fields(post), compose.text(text))
+    return Arrival(to, _trace(letter, to, at) + raw, at)
 
 
 def _history(now: datetime) -> dict[str, _Post]:

@@ -132,6 +132,20 @@ def test_an_unknown_address_is_refused_and_the_known_one_beside_it_is_served(ser
         server.deliver("nobody@demo.example", HELLO)
 
 
+def test_only_who_is_signed_in_sends_to_other_domains_and_only_there() -> None:
+    left: list[tuple[str, bytes]] = []
+    with MailServer(outside=lambda to, raw: left.append((to, raw))) as server:
+        with smtplib.SMTP(server.host, server.smtp_port, timeout=10) as smtp:
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                smtp.sendmail("eva@outside.example", ["olga@elsewhere.example"], HELLO)
+            smtp.login("anna@demo.example", server.passwords["anna@demo.example"])
+            to = ["nobody@demo.example", "bernd@demo.example", "olga@elsewhere.example"]
+            refused = smtp.sendmail("anna@demo.example", to, HELLO)
+        assert set(refused) == {"nobody@demo.example"}
+        assert left == [("olga@elsewhere.example", HELLO)]
+        assert len(inbox(server, "bernd@demo.example")) == 1
+
+
 def test_lines_that_begin_with_a_dot_arrive_as_they_were(server: MailServer) -> None:
     send(server, ["anna@demo.example"], HELLO + b".\r\n..two\r\n.three\r\n")
     (raw,) = inbox(server, "anna@demo.example")
