@@ -1,4 +1,5 @@
-"""What comes while one types into the search field: mail that has it, people, processes. Nothing one may not see."""
+"""What comes while one types into the search field: mail that has it, people, processes, tags, cases. Nothing one may
+not see."""
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -6,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from archive.post import messages
 from archive.search import hits, query, words
 from archive.store.archive import Session
+from archive.work import cases, tags
 
 from .language import gettext, zone_name
 from .palette import Command, going_on
@@ -14,7 +16,7 @@ from .visit import Visitor, office, visitor
 
 blueprint = Blueprint("suggestions", __name__)
 
-MAIL, PEOPLE, PROCESSES = 6, 4, 4  # of each so many
+MAIL, PEOPLE, PROCESSES, TAGS, CASES = 6, 4, 4, 3, 3  # of each so many
 _LOOKED_AT = 30  # messages whose senders are suggested
 _SHORTEST = 2  # letters
 _SENDERS = ("from", "to", "cc")
@@ -29,7 +31,15 @@ def show() -> ResponseReturnValue:
         before, _, last = typed.rpartition(" ")
         with office().archive.reading() as session:
             groups = [
-                (gettext("Narrow it down"), [*_processes(who, before, last), *_people(session, who, before, last)]),
+                (
+                    gettext("Narrow it down"),
+                    [
+                        *_processes(who, before, last),
+                        *_people(session, who, before, last),
+                        *_tags(session, who, before, last),
+                        *_cases(session, who, before, last),
+                    ],
+                ),
                 (gettext("Mail"), _mail(session, who, typed)),
             ]
         all_ = Command(gettext("All mail with “%(typed)s”", typed=typed), url_for("search.find", q=typed), "search")
@@ -95,6 +105,48 @@ def _people(session: Session, who: Visitor, before: str, last: str) -> list[Comm
         )
         for address, shown in list(senders.items())[:PEOPLE]
     ]
+
+
+def _tags(session: Session, who: Visitor, before: str, last: str) -> list[Command]:
+    """Tags on tickets one sees that begin as the last word does."""
+    begins = _value(last, "tag")
+    if begins is None:
+        return []
+    return [
+        Command(
+            gettext("Only what has the tag “%(tag)s”", tag=one.name),
+            url_for("search.find", q=f'{before} tag:"{one.name}"'.strip()),
+            "flag",
+            f"tag:{one.name}",
+        )
+        for one in tags.beginning(session, who.viewer, begins, TAGS)
+        if '"' not in one.name
+    ]
+
+
+def _cases(session: Session, who: Visitor, before: str, last: str) -> list[Command]:
+    """Cases one takes part in whose reference or title has a word that begins as the last one does."""
+    begins = _value(last, "case")
+    if begins is None:
+        return []
+    return [
+        Command(
+            gettext("Only mail of the case %(case)s", case=one.reference),
+            url_for("search.find", q=f'{before} case:"{one.reference}"'.strip()),
+            "case",
+            one.title,
+        )
+        for one in cases.page(session, who.viewer, text=begins, limit=CASES)[:CASES]
+        if '"' not in one.reference
+    ]
+
+
+def _value(last: str, operator: str) -> str | None:
+    """What was typed of a value, behind its operator or without one; None where it is another's, or too short."""
+    name, colon, value = last.partition(":")
+    if colon:
+        return value if name.lower() == operator else None
+    return last if len(last) >= _SHORTEST else None
 
 
 _SAYS = {

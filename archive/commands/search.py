@@ -24,9 +24,10 @@ def search(front: Front, words: tuple[str, ...], best: bool, as_email: str | Non
     """Find messages by subject, people, text, attachment names and text of attachments, newest first, one a line.
 
     All words have to be there, in any grammatical form; "in quotes" they stand together and as written; inv* finds
-    invoice; a word after a minus may not be there; a OR b finds either. from: to: cc: subject: body: filename: say
-    where a word stands. has:attachment is:unread process:sales in:Inbox before:2026-11 after:7d larger:5M smaller:100K
-    narrow the search. Accents and case do not matter. With --json a line is {"message", "subject", "from", "date"}.
+    invoice; a word after a minus may not be there; a OR b finds either. from: to: cc: with: subject: body: filename:
+    say where a word stands. has:attachment is:unread process:sales in:Inbox before:2026-11 after:7d larger:5M
+    smaller:100K and, of tickets, is:open tag:urgent assigned:anna narrow the search. Accents and case do
+    not matter. With --json a line is {"message", "subject", "from", "date"}.
 
     \b
     Example:

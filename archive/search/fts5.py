@@ -216,7 +216,7 @@ def _walked(session: Session, planned: Plan, visible_to: Viewer, end: int, sprea
         "first": planned.first,
         "end": end,
     }
-    if planned.rights is not None and planned.match != planned.rights:
+    if planned.rights is not None and planned.match != planned.rights and planned.few is None:
         probed = 0
         for id_, number, answers in _asked(session, planned, visible_to, values, probing=True):
             probed, values["from"] = probed + 1, number + 1
@@ -235,6 +235,9 @@ def _asked(
     assert planned.match is not None
     conditions, values = narrowed(planned, visible_to, "place.message")
     conditions = ["place.message >= :first AND place.message < :end", *conditions]
+    if planned.few is not None:
+        conditions.append("search.rowid IN " + _FEW)
+        values["few"] = json.dumps(planned.few)
     values |= {**given, "match": say(planned.match if probing else planned.allowed)}
     if probing:
         # CASE, for in what is selected SQLite looks at both sides of an AND.
@@ -257,6 +260,9 @@ def _asked(
     connection: Any = session.connection.driver_connection
     with closing(connection.execute(statement, values)) as rows:
         yield from rows
+
+
+_FEW = "(SELECT number FROM search_row WHERE message IN (SELECT value FROM json_each(:few)))"
 
 
 def _sees(rights: frozenset[str], listed: str) -> bool:

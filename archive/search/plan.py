@@ -15,11 +15,13 @@ from ..people.scopes import Viewer, case_scope, process_scope, restricted_scope,
 from ..store.archive import Session
 from ..store.schema import binding, case, mailbox, process
 from . import marks, words
+from . import work as tickets
 from .query import All, Mark, Node, Not, Note, Query, Some, Term
 
 ANYWHERE = ("subject", "sender", "recipients", "copied", "body", "names", "enclosed")  # columns of words as written
 _COLUMNS = {
-    "": ANYWHERE, "from": ("sender",), "to": ("recipients",), "cc": ("copied",), "subject": ("subject",),
+    "": ANYWHERE, "from": ("sender",), "to": ("recipients",), "cc": ("copied",),
+    "with": ("sender", "recipients", "copied"), "subject": ("subject",),
     "body": ("body",), "filename": ("names",),
 }  # fmt: skip
 _STEMS = {"": ("subject_stems", "stems"), "subject": ("subject_stems",), "body": ("stems",)}
@@ -82,6 +84,8 @@ class Plan:
     smaller: int | None = None
     unread: bool | None = None
     notes: tuple[Note, ...] = ()
+    work: tuple[str, ...] = ()  # conditions on the tickets, as SQL with {} where the message's id stands
+    few: tuple[int, ...] | None = None  # only these messages are in question
     unsure: bool = False  # the index may not know yet from whom something was taken back
 
     @property
@@ -115,7 +119,12 @@ def plan(
     if first >= end:
         maker.notes.append(Note("Nothing can be both after the one date and before the other."))
         match = None
-    return Plan(match, maker.rights, first, end, limits.larger, limits.smaller, unread, (*query.notes, *maker.notes))
+    work = tickets.asked(session, limits.work, visible_to, maker.notes.append)
+    notes = (*query.notes, *maker.notes)
+    few = None if work.few is None else tuple(sorted(one for one in work.few if first <= one < end))
+    if few == ():
+        match = None
+    return Plan(match, maker.rights, first, end, limits.larger, limits.smaller, unread, notes, work.conditions, few)
 
 
 def _id_at(milliseconds: int) -> int:
@@ -240,6 +249,7 @@ def narrowed(planned: Plan, visible_to: Viewer, id_: str) -> tuple[list[str], di
         conditions.append(("" if planned.unread else "NOT ") + _UNREAD.format(id_))
         values["user"] = visible_to.user
         values["scopes"] = sorted(visible_to.own_scopes)
+    conditions += [one.format(id_) for one in planned.work]
     if planned.unsure and visible_to.scopes is not None:
         conditions.append(f"EXISTS (SELECT 1 FROM message_scope WHERE message = {id_} AND scope IN :scopes)")  # noqa: S608
         values["scopes"] = sorted(visible_to.scopes)

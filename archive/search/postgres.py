@@ -181,6 +181,8 @@ def walk(session: Session, planned: Plan, visible_to: Viewer, before: int | None
     if (rest := question.left(planned.allowed)) is not None:
         conditions.append(rest)
     values |= {"first": planned.first, "end": end, **question.values}
+    if planned.few is not None:
+        return _among(session, question.candidates, planned.few, conditions, {**values, "limit": limit})
     stretches = list(_stretches(span.newest >> 30, span.oldest >> 30, (span.newest - span.near) >> 30))
     found: list[int] = []
     # The first ones have mostly enough, and planning them all takes longer than asking them.
@@ -192,6 +194,20 @@ def walk(session: Session, planned: Plan, visible_to: Viewer, before: int | None
                 bound = bound.bindparams(bindparam("scopes", expanding=True))
             found += session.scalars(bound, {**values, **more, "limit": limit - len(found)})
     return found
+
+
+def _among(
+    session: Session, candidates: str, few: Sequence[int], conditions: Sequence[str], values: dict[str, Any]
+) -> list[int]:
+    """Those of these few messages that answer, newest first."""
+    wanted = " AND ".join(["lexemes @@ CAST(:candidates AS tsquery)", "id >= :first", "id < :end", *conditions])
+    bound = text(
+        "SELECT id FROM (SELECT * FROM search WHERE id = ANY(:few) OFFSET 0) AS search "  # noqa: S608, our own words
+        f"WHERE {wanted} ORDER BY id DESC LIMIT :limit"
+    ).bindparams(bindparam("few", type_=ARRAY(BigInteger)))
+    if "scopes" in values:
+        bound = bound.bindparams(bindparam("scopes", expanding=True))
+    return list(session.scalars(bound, {**values, "few": list(few), "candidates": candidates}))
 
 
 def judged(

@@ -5,8 +5,9 @@
     -draft   NOT draft       not this
     a OR b   (a b) OR c      one of them; OR binds closer than standing side by side
     inv*                     words that begin so
-    from: to: cc: subject: body: filename:            where a word has to stand
+    from: to: cc: with: subject: body: filename:      where a word has to stand; with: is from, to or cc
     has:attachment  is:unread  process:sales  in:Inbox  case:"Order 2031"
+    is:open  is:waiting  is:done  is:spam  tag:urgent  assigned:me      what the ticket says
     before:2026-11  after:7d  larger:5M  smaller:100K
 
 Pure, and never fails: what cannot be understood is searched for as words or left out, with a sentence that says so.
@@ -26,13 +27,15 @@ SHORTEST_PREFIX = 3  # letters; where a letter is a syllable or a word, one
 _IDEOGRAPHS = "\u2e80"  # Chinese, Japanese and Korean writing begins there
 _DEEPEST = 8  # brackets within brackets
 
-FIELDS = {"from": "from", "to": "to", "cc": "cc", "subject": "subject", "body": "body", "filename": "filename"}
-KINDS = ("has", "is", "process", "in", "case", "before", "after", "larger", "smaller")
+FIELDS = {one: one for one in ("from", "to", "cc", "with", "subject", "body", "filename")}
+KINDS = ("has", "is", "process", "in", "case", "tag", "assigned", "before", "after", "larger", "smaller")
+STATES = ("open", "waiting", "done", "spam")
 OPERATORS = (*FIELDS, *KINDS)
 _EXAMPLES = {
-    "from": "from:anna", "to": "to:sales", "cc": "cc:bernd", "subject": "subject:invoice", "body": "body:offer",
-    "filename": "filename:pdf", "has": "has:attachment", "is": "is:unread", "process": "process:sales",
-    "case": "case:2031", "in": "in:Inbox",
+    "from": "from:anna", "to": "to:sales", "cc": "cc:bernd", "with": "with:anna",
+    "subject": "subject:invoice", "body": "body:offer", "filename": "filename:pdf",
+    "has": "has:attachment", "is": "is:unread", "process": "process:sales",
+    "case": "case:2031", "in": "in:Inbox", "tag": "tag:urgent", "assigned": "assigned:me",
     "before": "before:2026-11", "after": "after:7d", "larger": "larger:5M", "smaller": "smaller:100K",
 }  # fmt: skip
 
@@ -56,7 +59,7 @@ class Term:
     text: str
     prefix: bool = False  # the last word may go on
     exact: bool = False  # in quotes: only as written
-    field: str = ""  # where it has to stand: from, to, cc, subject, body, filename; "" anywhere
+    field: str = ""  # where it has to stand: from, to, cc, with, subject, body, filename; "" anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,15 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What the ticket of a message's conversation has to say, or not to say."""
+
+    kind: str  # is, tag, assigned
+    value: str
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What narrows the whole search; None: not narrowed."""
 
@@ -114,6 +126,7 @@ class Limits:
     larger: int | None = None  # bytes; more than that
     smaller: int | None = None  # less than that
     unread: bool | None = None  # by whoever searches
+    work: tuple[Work, ...] = ()  # each of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +335,13 @@ class _Reader:
         elif name == "is":
             if folded in ("unread", "read"):
                 self._limit("unread", (folded == "unread") != negated, nested, "is")
+            elif folded in STATES:
+                self._work(Work("is", folded, negated), nested)
             else:
-                self._say("“is:%(value)s” is not known; there are is:unread and is:read.", value=value)
+                self._say("“is:%(value)s” is not known; there is unread, read, open, waiting, done, spam.", value=value)
+        elif name in ("tag", "assigned"):
+            if value:
+                self._work(Work(name, value, negated), nested)
         elif name in ("process", "in", "case"):
             return Mark(name, value) if value else None
         elif name in ("before", "after"):
@@ -353,9 +371,17 @@ class _Reader:
             name, size = ("smaller", size + 1) if name == "larger" else ("larger", size - 1)
         self._limit(name, size, nested, name)
 
-    def _limit(self, name: str, value: Day | int, nested: bool, typed: str) -> None:
+    def _work(self, wanted: Work, nested: bool) -> None:
+        self._whole(wanted.kind, nested)
+        if wanted not in self.limits.work:
+            self.limits = replace(self.limits, work=(*self.limits.work, wanted))
+
+    def _whole(self, typed: str, nested: bool) -> None:
         if nested:
             self._say("“%(typed)s:” always counts for the whole search, also beside OR and in brackets.", typed=typed)
+
+    def _limit(self, name: str, value: Day | int, nested: bool, typed: str) -> None:
+        self._whole(typed, nested)
         if getattr(self.limits, name) not in (None, value):
             self._say("“%(typed)s:” stands several times; the last one counts.", typed=typed)
         self.limits = replace(self.limits, **{name: value})  # type: ignore[arg-type]  # each name with its own kind

@@ -5,13 +5,14 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 
 from ..events import log, proof
+from ..people.scopes import Viewer, visible_ticket
 from ..search import words
 from ..store.archive import Session
 from ..store.dialects import insert_missing
-from ..store.schema import tag, ticket_tag
+from ..store.schema import tag, ticket, ticket_tag
 
 LONGEST = 40  # characters
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f,;\ud800-\udfff]+")
@@ -81,6 +82,18 @@ def every(session: Session, at_most: int = 1000) -> list[Tag]:
     """All tags by name."""
     query = select(tag.c.id, tag.c.name).order_by(tag.c.folded).limit(at_most)
     return [Tag(row.id, row.name) for row in session.execute(query)]
+
+
+def beginning(session: Session, visible_to: Viewer, begins: str, at_most: int) -> list[Tag]:
+    """Tags that begin so, by name, as far as they are on tickets that may be seen."""
+    seen = visible_ticket(visible_to)
+    if visible_to.scopes is not None:
+        seen = and_(ticket.c.scope.in_(sorted(visible_to.scopes)), seen)
+    on = select(ticket_tag.c.tag).join(ticket, ticket.c.id == ticket_tag.c.ticket).where(ticket_tag.c.tag == tag.c.id)
+    query = select(tag.c.id, tag.c.name).where(
+        tag.c.folded.startswith(fold(begins), autoescape=True), on.where(seen).exists()
+    )
+    return [Tag(row.id, row.name) for row in session.execute(query.order_by(tag.c.folded).limit(at_most))]
 
 
 def _known_or_made(session: Session, names: Iterable[str], actor: str, now: int) -> list[Tag]:

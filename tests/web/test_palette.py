@@ -5,8 +5,11 @@ import re
 
 import pytest
 
+from archive.people.scopes import MACHINE
+from archive.work import cases, tags, tickets
+
 from .. import world
-from .conftest import Office
+from .conftest import NOW, Office
 
 
 def options(page: str) -> list[str]:
@@ -66,6 +69,24 @@ def test_mail_people_and_processes_are_suggested_while_one_types(office: Office)
     assert options(anna.get("/search/suggestions?q=process:").text)[0] == "Only mail of Helpdesk"
     assert options(anna.get("/search/suggestions?q=inv&in=helpdesk").text)[:1] == ["Invoice 7"]
     assert options(anna.get("/search/suggestions?q=").text) == []
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_tags_and_cases_are_suggested_to_those_who_see_them(office: Office) -> None:
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice 7"))
+    with office.archive.transaction() as session:
+        (row,) = tickets.of_conversation(session, MACHINE, office.conversation(id_))
+        tags.put(session, [row.id], ["Urgent_1"], "user:1", NOW)
+        cases.open_(session, "Order 2031", "Urgent repair", "", f"user:{office.users['anna']}", [], NOW)
+    anna_ = office.browser("anna")
+    page = html.unescape(anna_.get("/search/suggestions?q=inv+urg").text)
+    assert options(page)[:2] == ["Only what has the tag “Urgent_1”", "Only mail of the case Order 2031"]
+    assert 'href="/search?q=inv+tag:%22Urgent_1%22"' in page
+    assert "Invoice 7" in anna_.get("/search?q=tag:%22Urgent_1%22").text
+    assert options(anna_.get("/search/suggestions?q=tag:").text)[0] == "Only what has the tag “Urgent_1”"
+    for typed in ("urg", "tag:", "tag:urgent%25", "case:", "case:2031"):
+        before = office.browser("bernd").get(f"/search/suggestions?q={typed}").text.partition("All mail with")[0]
+        assert not any(word in before for word in ("Urgent_1", "Order 2031")), typed
 
 
 def test_nothing_is_suggested_that_one_may_not_see(office: Office) -> None:

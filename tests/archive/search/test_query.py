@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archive.search import query
-from archive.search.query import All, Day, Limits, Mark, Not, Some, Term, parse
+from archive.search.query import All, Day, Limits, Mark, Not, Some, Term, Work, parse
 
 NOW = int(datetime(2026, 11, 2, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -110,6 +110,8 @@ class TestLimits:
             ("is:unread", Limits(unread=True)),
             ("is:read", Limits(unread=False)),
             ("-is:unread", Limits(unread=False)),
+            ("is:open -tag:Late", Limits(work=(Work("is", "open"), Work("tag", "Late", True)))),
+            ('assigned:"Anna B"', Limits(work=(Work("assigned", "Anna B"),))),
         ],
     )
     def test_each(self, typed: str, limits: Limits) -> None:
