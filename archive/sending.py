@@ -161,7 +161,7 @@ def _composed(
         message_id=message_id,
         date=now,
         quote=letter.quote,
-        signature=chosen.signature,
+        signature=identities.signature(session, chosen, viewer.user),
         markdown=letter.markdown,
         attachments=letter.attachments,
         in_reply_to=_bracketed(answered.message_id) if replies and answered else "",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from archive import sending
+from archive.events import log
 from archive.front import Front, as_json, json_option, now, pass_front, plain
 from archive.mail import identity as mail_identity
 from archive.outgoing import composing, identities
@@ -23,7 +24,7 @@ from archive.store.archive import Session
 from . import app, credentials
 from .sender import BUSY, Sender
 
-_LONGEST_SIGNATURE = 10_000  # characters
+_LONGEST_SIGNATURE = identities.LONGEST_SIGNATURE
 _LOOK_EVERY = 2.0  # seconds
 
 
@@ -159,6 +160,25 @@ def permit(front: Front, address: str, email: str, no_more: bool) -> None:
         if person is None:
             raise IdentityTrouble(f"There is no user {email}. See: postroom user list")
         identities.permit(session, _known(session, address).id, person.id, not no_more, now())
+
+
+@identity.command()
+@click.argument("address")
+@click.argument("email")
+@pass_front
+def sign(front: Front, address: str, email: str) -> None:
+    """Let a person sign mail from an address with the text on stdin; with none, as the address is signed.
+
+    \b
+    Example:
+      echo "Anna, on behalf of Helpdesk" | postroom identity sign help@example.org anna@example.org
+    """
+    text = sys.stdin.read(_LONGEST_SIGNATURE)
+    with front.archive().transaction() as session:
+        person = users.by_email(session, email)
+        if person is None:
+            raise IdentityTrouble(f"There is no user {email}. See: postroom user list")
+        identities.sign(session, _known(session, address).id, person.id, text, log.OPERATOR, now())
 
 
 def _known(session: Session, address: str) -> Identity:

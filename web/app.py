@@ -48,6 +48,7 @@ from . import (
     presence,
     previews,
     printing,
+    process_templates,
     processes,
     profile,
     quarantine,
@@ -57,6 +58,7 @@ from . import (
     search,
     shortcuts,
     sign_in,
+    signatures,
     suggestions,
     tickets,
     tour,
@@ -134,6 +136,8 @@ def create_app(
         rules,
         profile,
         writing,
+        process_templates,
+        signatures,
         monitoring,
     ):
         app.register_blueprint(noun.blueprint)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,7 +28,7 @@ from archive.store.archive import Session
 from archive.store.packs import Damaged
 from archive.work import drafts, tickets
 
-from . import language, letters
+from . import language, letters, texts_to_begin_with
 from .conversations import number
 from .language import gettext
 from .visit import Visitor, office, visitor
@@ -191,10 +191,12 @@ def _page(
     draft = (
         drafts.get(session, who.user.id, form.ticket, "reply") if form.ticket and form.kind == outbox.REPLY else None
     )
+    chosen = next((one for one in usable if one.id == form.identity), None)
     shown = render_template(
         "writing/form.html", form=form, usable=usable, answered=answered, first=first, files=there, newer=newer,
         trouble=trouble, preview=preview, draft=draft,
-        signature=next((one.signature for one in usable if one.id == form.identity), ""),
+        signature=identities.signature(session, chosen, who.user.id) if chosen else "",
+        offered=texts_to_begin_with.offered(session, who, form.scope, answered, _text, chosen),
     )  # fmt: skip
     return (shown, 422) if trouble or newer else shown
 
@@ -208,6 +210,8 @@ def send() -> ResponseReturnValue:
     who, archive, form = visitor(), office().archive, _typed()
     try:
         with archive.reading() as session:
+            if request.form.get("do") == "template":
+                return _page(session, _with_template(session, who, form))
             letter = _letter(session, form)
             if request.form.get("do") == "preview":
                 return _page(session, form, preview=_preview(session, letter))
@@ -228,6 +232,20 @@ def send() -> ResponseReturnValue:
     if conversation is not None:
         return redirect(url_for("conversations.show", id_=conversation), 303)
     return redirect(url_for("writing.show_outbox"), 303)
+
+
+def _with_template(session: Session, who: Visitor, form: Form) -> Form:
+    """The form with a template's text below what stands there already."""
+    answered = messages.get(session, form.answers, who.viewer) if form.answers else None
+    usable = identities.usable(session, who.viewer)
+    chosen = next((one for one in usable if one.id == form.identity), None)
+    text = texts_to_begin_with.filled(
+        session, who, request.form.get("template", ""), answered, form.ticket, chosen.address if chosen else ""
+    )
+    if text is None:
+        return form
+    before = form.fields["text"].rstrip()
+    return replace(form, fields={**form.fields, "text": f"{before}\n\n{text}" if before else text})
 
 
 def _typed() -> Form:
@@ -320,7 +338,8 @@ def _preview(session: Session, letter: sending.Letter) -> Markup:
         raise LookupError(letter.identity)
     sending.parsed(letter)
     me = composing.Person(one.name, one.address)
-    written = Written(me, [], [], "", letter.text, "<preview@localhost>", 0, letter.quote, one.signature)
+    signature = identities.signature(session, one, visitor().user.id)
+    written = Written(me, [], [], "", letter.text, "<preview@localhost>", 0, letter.quote, signature)
     if not letter.markdown:
         return Markup("<pre>{}</pre>").format(composing.as_text(written))
     html, _ = composing.as_html(written, lambda _: "")

@@ -60,7 +60,7 @@ _SECOND_READING = frozenset({"second_reader", "second_reading", "ambiguous"})
 # What was settled, when and how, is told by events of its own; of imported mail it is part of the receipt.
 _SETTLED = frozenset({"settled_at", "settlement"})
 # How somebody wants the pages is nobody else's business, and no event.
-_DISPLAY = frozenset({"language", "zone", "theme", "density", "shortcuts", "tour"})
+_DISPLAY = frozenset({"language", "zone", "theme", "density", "shortcuts", "tour", "undo"})
 # How a watched folder is doing changes with every pass, and is true of the moment only.
 _OPERATION = frozenset(
     {
@@ -119,6 +119,12 @@ PROVED: Mapping[str, Proved] = {
     "case_item": Proved(schema.case_item, "case", ("kind", "item")),
     "identity": Proved(schema.identity, "id"),
     "identity_right": Proved(schema.identity_right, "identity", ("user",)),
+    "template": Proved(schema.template, "id"),
+    "template_text": Proved(schema.template_text, "template", ("language",)),
+    "identity_signature": Proved(schema.identity_signature, "identity", ("user",)),
+    "reply_setting": Proved(schema.reply_setting, "ticket", ("name",)),
+    "auto_reply": Proved(schema.auto_reply, "id"),
+    "brake": Proved(schema.brake, "id"),
     "outgoing": Proved(schema.outgoing, "id", without=_ON_ITS_WAY),
     "outgoing_recipient": Proved(schema.outgoing_recipient, "outgoing", ("address",)),
 }

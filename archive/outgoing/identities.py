@@ -13,7 +13,7 @@ from ..people.scopes import Viewer, process_scope, user_scope
 from ..post import sources
 from ..post.bindings import Mailbox
 from ..store.archive import Session
-from ..store.schema import identity, identity_right, process_address, user
+from ..store.schema import identity, identity_right, identity_signature, process_address, user
 from . import composing
 
 
@@ -162,6 +162,38 @@ def usable(session: Session, by: Viewer) -> list[Identity]:
         query = select(identity_right.c.identity).where(identity_right.c.user == by.user)
         given = set(session.scalars(query))
     return [one for one in every(session) if one.id in given or by.may(Role.SENDS, one.scope)]
+
+
+LONGEST_SIGNATURE = 10_000  # characters
+
+
+def signature(session: Session, one: Identity, person: int | None) -> str:
+    """How this person signs mail from this address: in words of their own, or as the address does."""
+    here = (identity_signature.c.identity == one.id) & (identity_signature.c.user == person)
+    own = session.scalar(select(identity_signature.c.text).where(here)) if person is not None else None
+    return own if own is not None else one.signature
+
+
+def own_signatures(session: Session, person: int) -> dict[int, str]:
+    """The signatures of this person's own words, by identity."""
+    rows = session.execute(select(identity_signature).where(identity_signature.c.user == person))
+    return {row.identity: row.text for row in rows}
+
+
+def sign(session: Session, id_: int, person: int, text: str, actor: str, now: int) -> bool:
+    """This person signs mail from this address so from now on ("": as the address does); False where that was so."""
+    text = text.strip()[:LONGEST_SIGNATURE]
+    here = (identity_signature.c.identity == id_) & (identity_signature.c.user == person)
+    if (session.scalar(select(identity_signature.c.text).where(here)) or "") == text:
+        return False
+    session.execute(identity_signature.delete().where(here))
+    rows: proof.Digests = {"identity_signature": {f"{id_}/{person}": None}}
+    if text:
+        session.execute(insert(identity_signature).values(identity=id_, user=person, text=text))
+        rows = proof.stored(session, "identity_signature", here)
+    details = {"user": f"user:{person}", "text": text}
+    log.write(session, [log.Event("identity.signed", actor, f"identity:{id_}", details, rows)], now)
+    return True
 
 
 def choose(usable: Sequence[Identity], written_to: Iterable[str], scope: str | None = None) -> Identity | None:

@@ -71,6 +71,7 @@ user = Table(
     Column("created_at", Time, nullable=False),
     Column("disabled_at", Time),
     Column("auditor", Boolean),  # reads everything, and each reading is an event
+    Column("undo", Integer),  # seconds in which a mail of theirs can be taken back; null: as is usual
     Column("tour", Integer),  # the step of the first tour one is at; 0: been through, or not wanted; null: not begun
 )
 
@@ -111,6 +112,7 @@ process = Table(
     Column("slug", String(64), nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("created_at", Time, nullable=False),
+    Column("second_look", Boolean),  # an answer waits until a colleague lets it go
 )
 
 process_address = Table(
@@ -913,6 +915,9 @@ outgoing = Table(
     Column("state", String(16), nullable=False),  # queued, deferred, sent, failed, cancelled
     Column("ended_at", Time),
     Column("message", Id),  # what it became in the archive
+    Column("automatic", Boolean),  # nobody wrote it: a null return path
+    Column("looked_at_by", String(32)),  # who let it go, or gave it back to its author
+    Column("note", Text),  # with what words it was given back
     # Where it is on its way.
     Column("next_at", Time),  # null: nothing is left to do
     Column("began_at", Time),  # somebody may have got it since then
@@ -943,6 +948,98 @@ outgoing_recipient = Table(
     Column("answer", Text),
     Column("at", Time),
     sqlite_with_rowid=False,
+)
+
+# Texts of a process that people begin with, or that go out by themselves; one text for each language.
+template = Table(
+    "template",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("process", Id, ForeignKey("process.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", Time, nullable=False),
+    Column("removed_at", Time),
+)
+
+template_text = Table(
+    "template_text",
+    metadata,
+    Column("template", Id, ForeignKey("template.id"), primary_key=True),
+    Column("language", String(16), primary_key=True),
+    Column("subject", Text),  # of a mail that goes out by itself
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How a person signs mail from an address; without one as the address does.
+identity_signature = Table(
+    "identity_signature",
+    metadata,
+    Column("identity", Id, ForeignKey("identity.id"), primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), primary_key=True),
+    Column("text", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What rules say of mail of ours that answers a ticket: from, signature, and headers by their names.
+reply_setting = Table(
+    "reply_setting",
+    metadata,
+    Column("ticket", Id, ForeignKey("ticket.id"), primary_key=True),
+    Column("name", String(80), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("rule", Id, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Mails that a rule wants answered by itself, and what became of that (`archive.outgoing.auto_replies`).
+auto_reply = Table(
+    "auto_reply",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("message", Id, ForeignKey("message.id"), nullable=False),
+    Column("rule", Id, nullable=False),
+    Column("template", Id, ForeignKey("template.id"), nullable=False),
+    Column("scope", String(32), nullable=False),
+    Column("binding", Id),  # through which it came
+    Column("sender", String(320), nullable=False),  # folded; who is answered
+    Column("at", Time, nullable=False),
+    Column("state", String(16), nullable=False),  # due, queued, refused, stopped
+    Column("reason", String(32)),
+    Column("ended_at", Time),
+    Column("outgoing", Id),
+    UniqueConstraint("message", "scope"),
+    Index("ix_auto_reply_due", "id", sqlite_where=text("state = 'due'"), postgresql_where=text("state = 'due'")),
+    Index(None, "sender", "at"),
+    Index(None, "ended_at"),
+)
+
+# Where mail that goes out by itself was too much: it stopped, and waits for somebody.
+brake = Table(
+    "brake",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(16), nullable=False),  # correspondent, conversation, binding, installation
+    Column("subject", String(320), nullable=False),
+    Column("stopped_at", Time, nullable=False),
+    Column("evidence", Text, nullable=False),  # JSON: the numbers of what was sent
+    Column("released_at", Time),
+    Column("released_by", String(32)),
+    Index(None, "kind", "subject"),
+)
+
+# Files that belong to a draft of an answer.
+draft_file = Table(
+    "draft_file",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user", Id, ForeignKey("user.id"), nullable=False),
+    Column("ticket", Id, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("content_type", String(128), nullable=False),
+    Column("blob", Id, ForeignKey("blob.id"), nullable=False),
+    Column("at", Time, nullable=False),
+    Index(None, "ticket", "user"),
 )
 
 # --- search -----------------------------------------------------------------------------------------------------

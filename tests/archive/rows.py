@@ -97,6 +97,27 @@ def _rows(session: Session, home: Home, blob: int) -> dict[str, list[dict[str, A
         ],
         "identity": [{"address": "helpdesk@demo.example", "name": "Helpdesk", "mailbox": 1, "process": 1, **made}],
         "identity_right": [{"identity": 1, "user": anna, "since": NOON}, {"identity": 1, "user": bernd, "since": NOON}],
+        "template": [{"process": home.ids["process helpdesk"], "name": name, **made} for name in ("Thanks", "Gone")],
+        "template_text": [
+            {"template": 1, "language": "en", "subject": "[{{ticket}}]", "text": "Dear {{sender_name}}"},
+            {"template": 2, "language": "cs", "subject": None, "text": "Díky"},
+        ],
+        "identity_signature": [{"identity": 1, "user": one, "text": "Yours"} for one in (anna, bernd)],
+        "reply_setting": [{"ticket": one, "name": name, "value": "1", "rule": 1} for name in ("from", "signature")],
+        "auto_reply": [
+            {
+                "message": each,
+                "rule": 1,
+                "template": 1,
+                "scope": "process:1",
+                "sender": "eva@outside.example",
+                "at": NOON,
+                "state": "refused",
+                "reason": "robot",
+            }
+            for each in (first, other)
+        ],
+        "brake": [{"kind": "conversation", "subject": f"{n}", "stopped_at": NOON, "evidence": "[1]"} for n in range(2)],
         "outgoing": [
             {
                 "kind": "reply",

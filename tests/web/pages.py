@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import select
 
 from archive import installation, sending
-from archive.outgoing import identities, outbox
+from archive.outgoing import identities, outbox, templates
+from archive.outgoing.templates import Text
 from archive.people import processes, scopes, sessions, users
 from archive.post import attempts, bindings, decisions, journal, ledger, observations, providers
 from archive.post.decisions import Preview, Waiting
@@ -70,6 +71,9 @@ class House:
             assert box
             assert helpdesk
             made = identities.add(session, "helpdesk@demo.example", box, at, name="Helpdesk", process=helpdesk.id)
+            texts = {code: Text("Dear {{sender_name}}," + TAIL, "[{{ticket}}] Thanks") for code in ("en", "cs", "ru")}
+            templates.put(session, None, helpdesk.id, ("Thanks" + TAIL)[:80], texts, "operator", at)
+            templates.put(session, None, helpdesk.id, "Closed", {"en": Text("Bye", "Bye")}, "operator", at)
         to = "a@brewery.example, gone@brewery.example, " + "long" * 12 + "@brewery.example"
         letter = sending.Letter(made, outbox.NEW, to, "Offer" + TAIL, "Hello", undo=0)
         sending.send(office.archive, lambda session: scopes.viewer(session, office.users["anna"]), letter, at)
@@ -352,6 +356,11 @@ PLACES = (
     Place("conversation for paper", lambda house: f"{house.talk(COLD)}/print"),
     Place("answer", lambda house: f"/messages/{house.of(COLD)}/reply?all=1"),
     Place("forward", lambda house: f"/messages/{house.of('Offer' + TAIL * 2)}/forward"),
+    Place("templates", "/processes/helpdesk/templates"),
+    Place("templates, one", "/processes/helpdesk/templates?template=1"),
+    Place("templates, none yet", "/processes/sales/templates", "bernd"),
+    Place("signatures", "/signatures"),
+    Place("signatures, no address", "/signatures", "clara"),
     Place("outbox", "/outbox"),
     Place("outbox, nothing there", "/outbox", "bernd"),
     Place("search", "/search"),

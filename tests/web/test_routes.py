@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import insert, select
 
-from archive.outgoing import identities
+from archive.outgoing import identities, templates
+from archive.outgoing.templates import Text
 from archive.people import members, processes, scopes, users
 from archive.people.roles import Role
 from archive.people.scopes import MACHINE
@@ -56,11 +57,21 @@ class Mail:
             here = frozenset({office.bindings["helpdesk"].id})
             one = Rule("a rule", (Condition("subject", "wildcard", ("*",)),), (Action("spam"),), bindings=here)
             self.rule, self.removed = (rulebook.add(session, one, "operator", NOW) for _ in range(2))
+            helpdesk = processes.by_slug(session, "helpdesk")
+            assert helpdesk
+            self.template = templates.put(session, None, helpdesk.id, "Thanks", {"en": Text("x")}, "operator", NOW)
+            templates.remove(session, self.template, "operator", NOW)
             self.case = cases.open_(session, "Order 2031 Leak", "", "", f"user:{anna}", [], NOW)
             self.outgoing = _queued(office, session, self.message)
             hers = office.users["anna"]
             self.absence = absences.record(session, hers, NOW, NOW + 86_400_000, f"user:{hers}", NOW)
             self.attempt = attempts.ask(session, office.archive, anna, "password", None, {}, NOW)
+
+    def of_process(self) -> int:
+        """A template that is removed, whoever asked before."""
+        with self.office.archive.transaction() as session:
+            templates.remove(session, self.template, "operator", NOW)
+        return self.template
 
     def frame(self, name: str) -> str:
         with self.office.app.test_request_context():
@@ -221,6 +232,12 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "processes.show": ("GET", SIGNED_IN, lambda m, _: "/processes"),
     "members.show": ("GET", STEERS, lambda m, _: "/processes/helpdesk/members"),
     "members.give": ("POST", STEERS, lambda m, _: "/processes/helpdesk/members"),
+    "templates.show": ("GET", STEERS, lambda m, _: "/processes/helpdesk/templates"),
+    "templates.keep": ("POST", STEERS, lambda m, _: "/processes/helpdesk/templates"),
+    "templates.remove": ("POST", NOBODY, lambda m, _: "/processes/helpdesk/templates/99/remove"),  # there is none
+    "templates.put_back": ("POST", STEERS, lambda m, _: f"/processes/helpdesk/templates/{m.of_process()}/put-back"),
+    "signatures.show": ("GET", SIGNED_IN, lambda m, _: "/signatures"),
+    "signatures.keep": ("POST", SIGNED_IN, lambda m, _: "/signatures"),
     "people.show": ("GET", ADMINS, lambda m, _: "/people"),
     "people.invite": ("POST", ADMINS, lambda m, _: "/people"),
     "people.link": ("POST", NOBODY, lambda m, _: f"/people/{m.office.users['bernd']}/link"),  # he has a password

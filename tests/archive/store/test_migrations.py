@@ -176,7 +176,22 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
-_SINCE_0011 = [f"DROP TABLE {name}" for name in ("outgoing_recipient", "outgoing", "identity_right", "identity")]
+_SINCE_0012 = [
+    *(
+        f"DROP TABLE {name}"
+        for name in (
+            *("draft_file", "brake", "auto_reply", "reply_setting", "identity_signature", "template_text"),
+            "template",
+        )
+    ),
+    *(f"ALTER TABLE outgoing DROP COLUMN {name}" for name in ("automatic", "looked_at_by", "note")),
+    "ALTER TABLE process DROP COLUMN second_look",
+    'ALTER TABLE "user" DROP COLUMN undo',
+]
+_SINCE_0011 = [
+    *_SINCE_0012,
+    *(f"DROP TABLE {name}" for name in ("outgoing_recipient", "outgoing", "identity_right", "identity")),
+]
 _SINCE_0010 = [
     *_SINCE_0011,
     *(
@@ -249,6 +264,7 @@ SINCE = {
     "0006": _SINCE_0006,
     "0010": _SINCE_0010,
     "0011": _SINCE_0011,
+    "0012": _SINCE_0012,
 }
 
 
