@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from .servers import ceph as ceph_server
@@ -25,6 +26,10 @@ from .servers.imap import PASSWORD, ImapServer
 from .servers.postgresql import PostgreSQL
 from .servers.scripted import Scripted
 from .servers.smtp import Smtp
+
+# How long an example takes says more about what else the machine does.
+hypothesis.settings.register_profile("postroom", deadline=None)
+hypothesis.settings.load_profile("postroom")
 
 
 @dataclass(frozen=True)

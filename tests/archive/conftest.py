@@ -16,6 +16,14 @@ def furnished_home(database: PostgreSQL | None, tmp_path_factory: pytest.TempPat
     home.remove()
 
 
+@pytest.fixture(scope="module")
+def common_home(furnished_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """One for all tests of a module that only look."""
+    own = furnished_home.copy_to(tmp_path_factory.mktemp("home") / "home")
+    yield own
+    own.remove()
+
+
 @pytest.fixture
 def home(furnished_home: Home, tmp_path: Path) -> Iterator[Home]:
     own = furnished_home.copy_to(tmp_path / "home")

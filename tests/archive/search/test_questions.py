@@ -22,8 +22,7 @@ from . import documents
 DAY = 86_400_000
 
 
-@pytest.fixture
-def house(home: Home) -> Home:
+def furnished(home: Home) -> Home:
     home.take(
         "Helpdesk",
         mail(
@@ -51,6 +50,16 @@ def house(home: Home) -> Home:
     while reindexing.pass_(home.archive, 50).indexed:
         pass
     return home
+
+
+@pytest.fixture(scope="module")
+def common_house(common_home: Home) -> Home:
+    return furnished(common_home)
+
+
+@pytest.fixture
+def house(home: Home) -> Home:
+    return furnished(home)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +102,13 @@ def house(home: Home) -> Home:
         ("clara", "invoice OR plan OR -x", []),
     ],
 )
-def test_it_is_found(house: Home, who: str, typed: str, found: list[str]) -> None:
-    assert house.find(who, typed) == found
+def test_it_is_found(common_house: Home, who: str, typed: str, found: list[str]) -> None:
+    assert common_house.find(who, typed) == found
 
 
-def test_days_are_those_of_whoever_asks(house: Home) -> None:
-    viewer = house.viewer("anna")
-    with house.archive.reading() as session:
+def test_days_are_those_of_whoever_asks(common_house: Home) -> None:
+    viewer = common_house.viewer("anna")
+    with common_house.archive.reading() as session:
         for zone, number in (("UTC", 1), ("Pacific/Kiritimati", 1), ("Pacific/Honolulu", 1)):
             found = hits.find(session, query.parse("plan after:today before:2026-11-03"), viewer, now=NOON, zone=zone)
             assert len(found) == (number if zone != "Pacific/Kiritimati" else 0)
@@ -270,7 +279,7 @@ class TestHighlights:
         assert reader.VERSION
 
 
-def test_nobody_reaches_the_columns_that_are_not_theirs(house: Home) -> None:
+def test_nobody_reaches_the_columns_that_are_not_theirs(common_house: Home) -> None:
     for typed in (
         "marks:process1",
         "beginnings:inv",
@@ -281,5 +290,5 @@ def test_nobody_reaches_the_columns_that_are_not_theirs(house: Home) -> None:
         "attached1",
         "size12",
     ):
-        assert house.find("bernd", typed) == []
+        assert common_house.find("bernd", typed) == []
     assert scopes.MACHINE.scopes is None

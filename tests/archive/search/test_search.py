@@ -25,8 +25,8 @@ STRANGER = Viewer("user:9", 9, frozenset({"user:9"}))
 
 
 class TestWhatIsFound:
-    @pytest.fixture
-    def home(self, home: Home) -> Home:
+    @staticmethod
+    def furnished(home: Home) -> Home:
         home.take(
             "Helpdesk",
             mail(subject="Rechnung März", text="Bitte zahlen Sie 1.200 EUR an Žofie.", message_id="<1@x>"),
@@ -36,6 +36,15 @@ class TestWhatIsFound:
             mail(subject="日本語の件名", text="会議は明日です", message_id="<5@x>"),
         )
         return home
+
+    @pytest.fixture
+    def home(self, home: Home) -> Home:
+        return self.furnished(home)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def common(cls, common_home: Home) -> Home:
+        return cls.furnished(common_home)
 
     @pytest.mark.parametrize(
         ("typed", "found"),
@@ -67,8 +76,8 @@ class TestWhatIsFound:
             ("rechnung NOT angebot", ["Rechnung März"]),
         ],
     )
-    def test_it_is_as_people_expect(self, home: Home, typed: str, found: list[str]) -> None:
-        assert home.find("anna", typed) == found
+    def test_it_is_as_people_expect(self, common: Home, typed: str, found: list[str]) -> None:
+        assert common.find("anna", typed) == found
 
     def test_the_newest_come_first_and_pages_go_on_where_the_last_one_ended(self, home: Home) -> None:
         home.take("Helpdesk", *(mail(subject=f"many {n}") for n in range(30)), at=NOON + 86_400_000)

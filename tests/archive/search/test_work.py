@@ -10,8 +10,7 @@ from ...world import mail
 from ..home import NOON, Home
 
 
-@pytest.fixture
-def house(home: Home) -> Home:
+def furnished(home: Home) -> Home:
     """Three mails at the helpdesk, one that went to both, one at sales; tickets in every state."""
     for number, where in enumerate(("Helpdesk", "Helpdesk", "Helpdesk", "Sales")):
         home.take(where, mail(subject=f"{where} {number}", message_id=f"<{number}@x>"), at=NOON + number * 1000)
@@ -25,6 +24,11 @@ def house(home: Home) -> Home:
         tags.put(session, [ticket(home, "both", "sales")], ["secret"], "user:1", NOON)
         assigning.assign(session, ticket(home, "both"), home.ids["anna"], "user:1", NOON)
     return home
+
+
+@pytest.fixture(scope="module")
+def common_house(common_home: Home) -> Home:
+    return furnished(common_home)
 
 
 def ticket(home: Home, subject: str, process: str = "") -> int:
@@ -68,28 +72,29 @@ def listed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         ("clara", "is:open", []),
     ],
 )
-def test_it_is_found(house: Home, who: str, typed: str, found: list[str]) -> None:
-    assert house.find(who, typed) == found
+def test_it_is_found(common_house: Home, who: str, typed: str, found: list[str]) -> None:
+    assert common_house.find(who, typed) == found
 
 
 @pytest.mark.usefixtures("listed")
-def test_counts_and_the_best_are_of_the_same(house: Home) -> None:
-    with house.archive.reading() as session:
+def test_counts_and_the_best_are_of_the_same(common_house: Home) -> None:
+    with common_house.archive.reading() as session:
         wanted = query.parse("tag:zaruka")
         assert hits.count(session, wanted, MACHINE).total.number == 2
         assert len(hits.best(session, query.parse("subject:both tag:zaruka"), MACHINE)) == 1
 
 
 @pytest.mark.usefixtures("listed")
-def test_of_a_merged_one_the_other_says_how_things_stand(house: Home) -> None:
+def test_of_a_merged_one_the_other_says_how_things_stand(home: Home) -> None:
+    house = furnished(home)
     with house.archive.transaction() as session:
         merging.merge(session, ticket(house, "Helpdesk 2"), ticket(house, "Helpdesk 0"), "user:1", NOON + 10)
     assert house.find("anna", "is:open") == ["both"]
     assert house.find("anna", "is:done") == ["Helpdesk 2", "Helpdesk 0"]
 
 
-def test_what_there_is_not_is_said(house: Home) -> None:
-    with house.archive.reading() as session:
+def test_what_there_is_not_is_said(common_house: Home) -> None:
+    with common_house.archive.reading() as session:
         said = [str(hits.understand(session, query.parse(one), MACHINE).notes[0]) for one in ("tag:x", "assigned:x")]
     assert said[0] == "Nothing has the tag “x”."
     assert said[1].startswith("Nobody here is called “x”")
