@@ -25,7 +25,7 @@ from .search import hits
 from .search.query import Query
 from .store.archive import Archive, Session
 from .store.packs import Damaged, Place
-from .store.schema import message, receipt
+from .store.schema import message, receipt, stray
 
 INDEX = "index.jsonl"
 MBOX = "postroom.mbox"
@@ -157,9 +157,10 @@ def _batches(archive: Archive, visible_to: Viewer, only: set[int] | None) -> Ite
             rows = [row for row in some if only is None or row.message in only]
             kept = contents.of(session, {row.message for row in rows})
             traces = contents.places(session, [row.trace for row in rows])
+            strays = _strays(session, {row.message for row in rows})
         if not some:
             break
-        yield [_copy(row, kept[row.message], traces[row.trace]) for row in rows]
+        yield [_copy(row, kept[row.message], traces[row.trace], strays.get(row.message)) for row in rows]
         after = some[-1].id
     yield from _written(archive, visible_to, only)
 
@@ -203,8 +204,18 @@ def _quarantined(session: Session, one: messages.Quarantined) -> _One:
     return _One(f"quarantine-{one.id:010}.eml", one.sha256, one.size, one.received_at, listed, whole, None)
 
 
-def _copy(row: Any, content: Content, trace: Place) -> _One:
+def _strays(session: Session, ids: set[int]) -> dict[int, dict[str, str]]:
+    """Which of these messages are not in the conversation that they name, and whom they name."""
+    own, near = message.alias(), message.alias()
+    query = select(stray).join(own, own.c.id == stray.c.message).join(near, near.c.id == stray.c.near)
+    query = query.where(stray.c.message.in_(ids), own.c.conversation != near.c.conversation)
+    return {row.message: {"near": str(row.near), "reason": row.reason} for row in session.execute(query)}
+
+
+def _copy(row: Any, content: Content, trace: Place, strays: dict[str, str] | None) -> _One:
     listed = _listed(str(row.message), messages.origin(row), row)
+    if strays is not None:
+        listed["stray"] = strays
     return _One(f"{row.id:010}.eml", row.sha256, row.size, row.received_at, listed, content, trace)
 
 

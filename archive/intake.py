@@ -9,10 +9,10 @@ fails alone is put into quarantine with its raw bytes.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, insert, select, update
@@ -20,11 +20,12 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from . import sorting
 from .events import log, proof
-from .mail import cutting, facts, identity
+from .mail import authenticity, cutting, facts, hops, identity
 from .mail.cutting import Cut
 from .mail.facts import Facts
+from .outgoing import composing
 from .people.scopes import MACHINE, restricted_scope, user_scope
-from .post import answers, conversations, receipts, sources
+from .post import answers, conversations, receipts, routes, routing, sources, taking_part
 from .post.bindings import Binding
 from .post.messages import new_id
 from .reading import Reading
@@ -46,6 +47,7 @@ from .store.schema import (
     pack,
     quarantine,
     receipt,
+    stray,
 )
 from .work import cases, restricting, rulebook, sent, tickets
 from .work.rules import Decision, Handed
@@ -65,6 +67,7 @@ class Arrival:
     raw: identity.Raw
     received_at: int  # INTERNALDATE, UTC ms
     wanted_id: int | None = None  # the id its message had in the archive it was exported from
+    stray: tuple[int, str] | None = None  # what it named there and was apart from, and why
 
 
 class Origin(Protocol):
@@ -194,6 +197,7 @@ class Ours:
     outgoing: int
     now: int  # UTC ms
     became: Callable[[Session, int], None]  # written in the same transaction, with the message's id
+    answers: int | None = None  # the message it is a reply to
 
     def actor(self, _uid: int) -> str:
         """See `Origin.actor`."""
@@ -446,7 +450,14 @@ class Intake:
                 # In an import whoever comes before us is done, and whoever comes after us waits for us.
                 claims.wait(kept.elsewhere, _LONGEST if isinstance(origin, Watched) else 0)
                 kept = self._keep_after_all(kept)
-            recorded = partial(record, origin=origin, prepared=prepared, kept=kept, sorted_=sorted_)
+            recorded = partial(
+                record,
+                origin=origin,
+                prepared=prepared,
+                kept=kept,
+                sorted_=sorted_,
+                secret=composing.secret(self.archive),
+            )
             taken, unused = self.archive.recording(lambda session: recorded(session, now=clock()))
             self.archive.keys.destroy(unused)
         return taken
@@ -643,8 +654,12 @@ def record(
     kept: Kept,
     sorted_: Sorted,
     now: int,
+    secret: bytes,
 ) -> tuple[Taken, list[int]]:
-    """Write a batch's rows; returns what became of it, and blobs that were kept but are not needed after all."""
+    """Write a batch's rows; returns what became of it, and blobs that were kept but are not needed after all.
+
+    By the `secret` our own Message-IDs are known.
+    """
     hold(session, pack, {one.place.pack for one in kept.blobs})  # whoever sweeps it waits for the end of this
     uids = [one.arrival.uid for one in prepared]
     receipted = origin.known(session, prepared)  # since the gateway looked
@@ -656,7 +671,7 @@ def record(
 
     made: dict[int, proof.Digests] = {one.arrival.uid: {} for one, _ in copies}  # what each copy's event answers for
     used = _write_blobs(session, fresh, kept, copies, made)
-    _write_messages(session, origin, ids, fresh, kept, made, now)
+    _write_messages(session, origin, ids, fresh, kept, _claims(session, origin, ids, fresh, sorted_, secret), made, now)
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
     numbers = _write_receipts(session, origin, listed, sorted_, made, now)
     coming = _coming([(one, id_) for one, _, id_ in listed], sorted_)
@@ -775,19 +790,67 @@ def _blob_row(sealed: Sealed, hashed: bytes | None = None) -> dict[str, Any]:
     return {"id": place.blob, "hash": hashed, "size": place.size, "stored": place.stored, "position": place.position}
 
 
+def _claims(
+    session: Session,
+    origin: Watched | Imported | Ours,
+    ids: Mapping[bytes, int],
+    fresh: Mapping[bytes, Prepared],
+    sorted_: Sorted,
+    secret: bytes,
+) -> list[conversations.Claim]:
+    """What each new message says of its place, and who says so. Ours, and what was there before, is not doubted."""
+    trusted = cache(lambda: routes.trusted(session))
+    claims = []
+    for key, one in fresh.items():
+        said = conversations.claim(ids[key], one.facts.message_id, one.facts.references)
+        if isinstance(origin, Ours):
+            said = replace(said, answers=origin.answers)
+        elif isinstance(origin, Watched) and not origin.sent:
+            written_to = [address for kind in json.loads(one.facts.recipients).values() for _, address in kind]
+            tagged = [name for address in written_to if (name := composing.tagged(address, secret))]
+            names = [*conversations.counting("", one.facts.references), one.facts.message_id]
+            proved = {conversations.reference(name) for name in names if composing.is_ours(name, secret)}
+            said = replace(
+                said,
+                references=tuple(dict.fromkeys([*tagged, *said.references])),
+                tokens=frozenset([*tagged, *proved]),
+                author=_author(one, sorted_.decisions[one.arrival.uid], trusted),
+                believed=origin.import_mode(one.arrival.uid),
+            )
+        elif one.arrival.stray is not None:
+            said = replace(said, stray=conversations.Stray(*one.arrival.stray))
+        claims.append(said)
+    return claims
+
+
+def _author(one: Prepared, decision: Decision, trusted: Callable[[], Collection[str]]) -> taking_part.Author:
+    said = one.facts
+    return taking_part.Author(
+        "" if "\n" in said.sender else routing.fold(said.from_address),
+        taking_part.people(said.from_address, said.recipients),
+        cache(lambda: "fail" in _results(one.trace, trusted()).get("dmarc", ())),
+        frozenset(handed.scope for handed in decision.to),
+    )
+
+
+def _results(trace: bytes, trusted: Collection[str]) -> Mapping[str, frozenset[str]]:
+    """What the receiving server says of who sent a copy."""
+    return authenticity.results(hops.own(identity.trace_headers(trace)), trusted) if trace else {}
+
+
 def _write_messages(
     session: Session,
     origin: Origin,
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
     kept: Kept,
+    claims: Sequence[conversations.Claim],
     made: Mapping[int, proof.Digests],
     now: int,
 ) -> None:
     if not fresh:
         return
     leaf_blobs = _known_leaves(session, _hashes(fresh.values()))
-    claims = [conversations.claim(ids[key], one.facts.message_id, one.facts.references) for key, one in fresh.items()]
     actor = origin.actor(next(iter(fresh.values())).arrival.uid)
     places, joined = conversations.place(session, claims, actor, now)
     if joined:
@@ -796,7 +859,8 @@ def _write_messages(
         log.write(session, [log.Event("tickets.joined", actor, "archive", rows=tickets.join(session, joined))], now)
         cases.file_together(session, apart, actor, now)
         restricting.after_joining(session, restricted, actor, now)
-    messages, names, leaves = [], [], []
+    messages, names, leaves, strays = [], [], [], []
+    there = _there(session, {place.stray.near for place in places.values() if place.stray is not None}) | set(places)
     for claim, (key, one) in zip(claims, fresh.items(), strict=True):
         place, facts = places[claim.message], one.facts
         row = {
@@ -826,6 +890,10 @@ def _write_messages(
         if place.conversation == claim.message:
             began = {"id": claim.message, "created_at": now}
             of_message["conversation"] = {proof.SUBJECT: proof.digest("conversation", began)}
+        if place.stray is not None and place.stray.near in there:
+            row = {"message": claim.message, "near": place.stray.near, "reason": place.stray.reason, "at": now}
+            strays.append(row)
+            of_message["stray"] = {proof.SUBJECT: proof.digest("stray", row)}
         for path, name, content_type in facts.attachments:
             row = {"message": claim.message, "path": path, "name": name, "content_type": content_type}
             names.append(row)
@@ -846,6 +914,16 @@ def _write_messages(
         insert_rows(session, attachment, names)
     if leaves:
         insert_rows(session, leaf, leaves)
+    if strays:
+        insert_rows(session, stray, strays)
+
+
+def _there(session: Session, ids: Collection[int]) -> set[int]:
+    """Which of these are messages of the archive: of what an export names, some may not have been exported."""
+    found: set[int] = set()
+    for some in receipts.chunks(ids):
+        found |= set(session.scalars(select(message.c.id).where(message.c.id.in_(some))))
+    return found
 
 
 def _write_receipts(

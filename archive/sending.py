@@ -39,7 +39,6 @@ _NOBODY = _say("Nobody is to get this mail; write an address under To.")
 _UNCLEAR = _say("“%(what)s” cannot be understood as addresses.")
 
 _HEADER = 1 << 20  # bytes of a mail's header that are looked at
-_PURPOSE = "message-id"  # of the key that marks our Message-IDs
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Letter:
 
 def secret(archive: Archive) -> bytes:
     """The key of this installation's Message-IDs."""
-    return archive.key.derive(_PURPOSE)
+    return composing.secret(archive)
 
 
 def send(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now: int) -> int:
@@ -164,6 +163,7 @@ def _composed(
         signature=identities.signature(session, chosen, viewer.user),
         markdown=letter.markdown,
         attachments=letter.attachments,
+        reply_to=composing.with_tag(chosen.address, message_id, secret(archive)) if chosen.tags else "",
         in_reply_to=_bracketed(answered.message_id) if replies and answered else "",
         references=_references(archive, session, answered, viewer) if replies and answered else (),
     )
@@ -241,7 +241,8 @@ def begin(
 
     `introduced_by` is the line above what is quoted. Our own addresses get no answer, unless nobody else is there.
     """
-    written_to = [address for _, address in (*answered.recipients.get("to", ()), *answered.recipients.get("cc", ()))]
+    people = (*answered.recipients.get("to", ()), *answered.recipients.get("cc", ()))
+    written_to = [composing.without_tag(address) for _, address in people]
     chosen = identities.choose(usable, [*written_to, answered.from_address], scope)
     quote = f"{introduced_by}\n{composing.quoted(text)}" if text.strip() else ""
     if kind == outbox.FORWARD:
@@ -259,7 +260,7 @@ def begin(
     return Begun(
         chosen.id if chosen else None,
         _listed(to, seen),
-        _listed([one for one in cc if one[1].lower() not in ours], seen),
+        _listed([one for one in cc if composing.without_tag(one[1]) not in ours], seen),
         composing.reply_subject(answered.subject),
         quote,
     )

@@ -46,6 +46,7 @@ def identity() -> None:
 @click.option("--name", default="", help="As recipients see it.")
 @click.option("--sent", metavar="FOLDER", help="Where a copy of each mail is put (without it: nowhere).")
 @click.option("--signature-stdin", is_flag=True, help="Read the signature from stdin.")
+@click.option("--tags", is_flag=True, help="Answers come to name+tag@domain, where the server delivers such mail.")
 @click.option("--language", "languages", multiple=True, metavar="CODE", help="May be repeated.")
 @json_option
 @pass_front
@@ -59,6 +60,7 @@ def add(
     sent: str | None,
     signature_stdin: bool,
     languages: tuple[str, ...],
+    tags: bool,
     as_lines: bool,
 ) -> None:
     """Add an address that mail goes out from, of a process or of a person.
@@ -91,6 +93,7 @@ def add(
             process=process.id if process else None,
             user=person.id if person else None,
             languages=languages,
+            tags=tags,
         )
         one = identities.get(session, made)
         _tell(session, one, as_lines)
@@ -122,6 +125,7 @@ def _tell(session: Session, one: Identity, as_lines: bool) -> None:
                 "scope": one.scope,
                 "sent": one.sent_folder,
                 "languages": list(one.languages),
+                "tags": one.tags,
                 "permitted": identities.permitted(session, one.id),
             }
         )

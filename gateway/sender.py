@@ -268,7 +268,9 @@ class _Route:
                 if outbox.settle(session, one, results, now):
                     outbox.became(session, one, id_, now)
 
-            self._intake.take_ours(Ours(one.scope, one.author, source, one.id, now, became), raw, self._clock)
+            self._intake.take_ours(
+                Ours(one.scope, one.author, source, one.id, now, became, one.replies_to), raw, self._clock
+            )
         else:
             with self._archive.transaction() as session:
                 outbox.settle(session, one, results, now)

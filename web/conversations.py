@@ -20,7 +20,7 @@ from archive.work.cases import Filed
 from archive.work.tickets import Cursor, Ticket
 from archive.work.views import View
 
-from . import answering, desk, handed_over, letters, mail_frame
+from . import answering, desk, handed_over, letters, mail_frame, strays
 from .answering import Answering
 from .desk import Desk, Item, Rows
 from .handed_over import Handed
@@ -273,6 +273,7 @@ class Talk:
     desk: Desk
     thread: list[Item]  # mails, comments and steps in the order of time
     answering: Answering
+    strays: list[strays.Asked]
 
 
 def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket], where: Place) -> Talk:
@@ -324,7 +325,7 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket], where: 
         in_order(named.values()) if there else None, restricting.may_restrict(session, who.viewer, id_),
         filed, any(who.viewer.may(Role.WORKS, one.scope) for one in found), answered, latest, ours,
         on_it, desk.thread(mails, on_it, earlier is not None, before is not None),
-        answering.of_conversation(session, who, id_),
+        answering.of_conversation(session, who, id_), strays.of_conversation(session, who, id_),
     )  # fmt: skip
 
 

@@ -91,6 +91,7 @@ PROVED: Mapping[str, Proved] = {
     "conversation": Proved(schema.conversation, "id"),
     "message": Proved(schema.message, "id", without=_SECOND_READING),
     "second_reading": Proved(schema.message, "id", only=_SECOND_READING),
+    "stray": Proved(schema.stray, "message"),
     "leaf": Proved(schema.leaf, "message", ("start",)),
     "attachment": Proved(schema.attachment, "message", ("path",)),
     "receipt": Proved(schema.receipt, "id"),

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from ..post import sources
+from ..post import sources, taking_part
 from . import mbox
 
 INDEX = "index.jsonl"
@@ -43,6 +43,7 @@ class Item:
     received_at: int | None = None  # UTC ms, as an export of ours tells
     sha256: str | None = None  # as an export tells
     wanted_id: int | None = None  # of its message, as an export tells
+    stray: tuple[int, str] | None = None  # the message that it names and is apart from, and why, as an export tells
 
     @property
     def shown(self) -> str:
@@ -347,7 +348,11 @@ def _listed(entry: dict[str, Any], path: str, member: str | None, length: int) -
     if not fine or not isinstance(name, str) or not 0 < len(name) < 1 << 16 or received.tzinfo is None:
         raise ValueError
     milliseconds = round(received.timestamp() * 1000)
-    told = {"received_at": milliseconds, "sha256": sha256, "wanted_id": wanted}
+    apart = entry.get("stray")
+    if apart is not None and apart["reason"] not in taking_part.REASONS:
+        raise ValueError
+    stray = (_number(int(apart["near"])), apart["reason"]) if apart is not None else None
+    told = {"received_at": milliseconds, "sha256": sha256, "wanted_id": wanted, "stray": stray}
     return Item(path, 0, length, kind, _clean(name), _clean(place), member, **told)  # type: ignore[arg-type]
 
 

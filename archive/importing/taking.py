@@ -123,7 +123,10 @@ def take(
         return answer
     now = clock()
     origin = Imported(scope, {one.number: (one.source, one.item.place) for one in fresh}, now)
-    arrivals = [Arrival(one.number, one.raw, arrived_at(one.raw, one.item, now), one.item.wanted_id) for one in fresh]
+    arrivals = [
+        Arrival(one.number, one.raw, arrived_at(one.raw, one.item, now), one.item.wanted_id, one.item.stray)
+        for one in fresh
+    ]
     taken = intake.take_files(origin, arrivals, clock, read=not batch.fatal, turn=turn)
     answer.archived, answer.copies, answer.bytes = len(taken.archived), len(taken.copies), taken.bytes
     answer.known += len(taken.known)

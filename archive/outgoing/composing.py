@@ -21,6 +21,9 @@ import idna
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from ..post.conversations import reference
+from ..store.archive import Archive
+
 LONGEST_ADDRESS = 254  # characters (RFC 5321 4.5.3.1)
 MOST_RECIPIENTS = 500
 MOST_REFERENCES = 50  # the first and the newest, as threads are read (`archive.post.conversations`)
@@ -32,6 +35,8 @@ _LOCAL = re.compile(r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]+\Z")
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
 _MESSAGE_ID = re.compile(r"<[^\s<>\x00-\x20\x7f-\U0010ffff]{1,250}>\Z")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}\Z")
+_TAG_KEY = 5  # bytes, with the 16 of a reference 34 letters
+_TAG = re.compile(r"\+([a-z2-7]{34})@")
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # within letters of some scripts
 
 
@@ -88,6 +93,7 @@ class Written:
     attachments: Sequence[Attachment] = ()
     in_reply_to: str = ""
     references: Sequence[str] = ()
+    reply_to: str = ""  # where answers go, where that is not the sender's address
 
 
 def message_id(address: str, secret: bytes, now: int) -> str:
@@ -100,6 +106,41 @@ def is_ours(message_id: str, secret: bytes) -> bool:
     """Whether this installation made that Message-ID."""
     one, dot, token = message_id.strip("<>").partition("@")[0].rpartition(".")
     return bool(dot) and secrets.compare_digest(token.encode(), _token(one, secret).encode())
+
+
+def secret(archive: Archive) -> bytes:
+    """The key of this installation's Message-IDs."""
+    return archive.key.derive("message-id")
+
+
+def with_tag(address: str, message_id: str, secret: bytes) -> str:
+    """An address that leads whoever writes to it to the conversation of a mail of ours (RFC 5233), without any header.
+
+    The address as it is where that would be too long (RFC 5321 4.5.3.1.1).
+    """
+    local, _, domain = address.rpartition("@")
+    name = reference(message_id.strip("<>"))
+    tag = base64.b32encode(name + _tag_key(name, secret)).decode().rstrip("=").lower()
+    return f"{local}+{tag}@{domain}" if len(local) + len(tag) < 64 and "+" not in local else address
+
+
+def tagged(address: str, secret: bytes) -> bytes | None:
+    """The reference that the tag of an address of ours is for; None where it has none, or somebody made it up."""
+    found = _TAG.search(address.lower())
+    if found is None:
+        return None
+    whole = base64.b32decode(found[1].upper() + "=" * (-len(found[1]) % 8))
+    name, key = whole[:-_TAG_KEY], whole[-_TAG_KEY:]
+    return name if secrets.compare_digest(key, _tag_key(name, secret)) else None
+
+
+def without_tag(address: str) -> str:
+    """An address of ours as it was before a tag was put to it."""
+    return _TAG.sub("@", address.lower())
+
+
+def _tag_key(name: bytes, secret: bytes) -> bytes:
+    return blake2b(b"tag" + name, digest_size=_TAG_KEY, key=secret).digest()
 
 
 def _token(one: str, secret: bytes) -> str:
@@ -160,6 +201,7 @@ def compose(written: Written) -> bytes:
         ("From", _people([written.sender])),
         *([("To", _people(written.to))] if written.to else []),
         *([("Cc", _people(written.cc))] if written.cc else []),
+        *([("Reply-To", _people([Person(written.sender.name, written.reply_to)]))] if written.reply_to else []),
         ("Subject", _folded(written.subject, len("Subject: "))),
         ("Message-ID", _known_id(written.message_id)),
     ]

@@ -35,6 +35,7 @@ class Identity:
     user: int | None
     languages: tuple[str, ...]
     removed_at: int | None
+    tags: bool = False  # answers come to an address with a tag, by which their conversation is known
 
     @property
     def scope(self) -> str:
@@ -59,6 +60,7 @@ def add(
     process: int | None = None,
     user: int | None = None,
     languages: Sequence[str] = (),
+    tags: bool = False,
     actor: str = log.OPERATOR,
 ) -> int:
     """A new identity's id, of a process or a person; one that was removed comes back as it is said now.
@@ -86,6 +88,7 @@ def add(
         "address": address, "name": composing.clean(name)[:200], "signature": signature.strip() or None,
         "mailbox": box.id, "sent_folder": sent_folder or None, "process": process, "user": user,
         "languages": json.dumps(list(languages)) if languages else None, "created_at": now, "removed_at": None,
+        "tags": True if tags else None,
     }  # fmt: skip
     if there is not None:
         session.execute(update(identity).where(identity.c.id == there.id).values(**row))
@@ -214,4 +217,5 @@ def _identity(row: Row[Any]) -> Identity:
     return Identity(
         row.id, row.address, row.name, row.signature or "", row.mailbox, row.sent_folder, row.process, row.user,
         tuple(json.loads(row.languages)) if row.languages else (), row.removed_at,
+        bool(row.tags),
     )  # fmt: skip

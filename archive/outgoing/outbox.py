@@ -153,6 +153,7 @@ class Claimed:
     conversation: int | None
     recipients: tuple[str, ...]
     began_before: int | None  # somebody may have got it since then, as was known before this claim
+    replies_to: int | None = None  # the message that it answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +326,7 @@ def claim(session: Session, mailbox: int, by: bytes, now: int, limit: int) -> li
                 row.conversation,
                 addresses,
                 row.began_at,
+                row.answers if row.kind == REPLY else None,
             )
         )
     return claimed

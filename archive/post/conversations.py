@@ -2,10 +2,13 @@
 
 Every Message-ID seen or referred to leads to one conversation; one that leads nowhere yet is a ghost. The claim is
 kept on the message, membership carries its reason, and all of it can be computed anew. It gives nobody any rights.
+
+Anybody can name a Message-ID. A new mail is let into a conversation that it names by a token of ours, or because who
+wrote it takes part there (`taking_part`) and DMARC does not say otherwise; else it begins its own, and is a *stray*.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +18,7 @@ from ..events import log, proof
 from ..store.archive import Session
 from ..store.dialects import Overtaken, hold, insert_missing
 from ..store.schema import conversation, message, thread
+from . import taking_part
 
 REFERENCES = 50  # of a mail that names more, the first and the newest count
 
@@ -23,6 +27,17 @@ PARENT = "parent"
 GHOST = "ghost"  # others had referred to it before it came
 REPEATED = "repeated"  # another message carries the same Message-ID
 SPLIT = "split"  # a person put it there
+TOKEN = "token"  # noqa: S105 (it names what only we can have made)
+
+Admits = Callable[["Claim", bytes, "_Lead"], str | None]  # why a claim is not let in by this name; None: it is
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A message names a conversation that it was not let into."""
+
+    near: int  # the message named, or the first of its conversation
+    reason: str  # of `taking_part`
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,11 @@ class Claim:
     message: int
     own: bytes | None  # hash of its Message-ID
     references: tuple[bytes, ...]  # nearest parent first
+    author: taking_part.Author | None = None
+    believed: bool = True  # it is taken at its word, as mail of ours and of the past is
+    tokens: frozenset[bytes] = frozenset()  # references that only we can have made
+    answers: int | None = None  # a message that it belongs to, for certain
+    stray: Stray | None = None  # it was apart where it was exported from
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +60,7 @@ class Place:
 
     conversation: int
     joined_by: str
+    stray: Stray | None = None
 
 
 def reference(message_id: str) -> bytes:
@@ -49,11 +70,14 @@ def reference(message_id: str) -> bytes:
 
 def claim(message: int, message_id: str, references: Sequence[str]) -> Claim:
     """The claim of a message; `references` in header order, the nearest parent last."""
-    named = [one for one in references if one and one != message_id]
-    if len(named) > REFERENCES:
-        named = named[:1] + named[1 - REFERENCES :]
-    nearest_first = tuple(dict.fromkeys(reference(one) for one in reversed(named)))
+    nearest_first = tuple(dict.fromkeys(reference(one) for one in reversed(counting(message_id, references))))
     return Claim(message, reference(message_id) if message_id else None, nearest_first)
+
+
+def counting(message_id: str, references: Sequence[str]) -> list[str]:
+    """Of the references of a mail those that count."""
+    named = [one for one in references if one and one != message_id]
+    return named[:1] + named[1 - REFERENCES :] if len(named) > REFERENCES else named
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +100,26 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     before = dict(leads)
     places: dict[int, Place] = {}
     joined: dict[int, int] = {}
+    admits = _door(session, claims, leads, places, joined)
     for one in claims:
-        found = places[one.message] = _decide(one, leads)
-        for name in one.references:
-            leads.setdefault(name, _Lead(found.conversation, None))
+        into = _conversation_of(session, one.answers, places) if one.answers is not None else None
+        if one.stray is not None:
+            found = Place(one.message, FIRST, one.stray)
+        else:
+            found = _decide(one, leads, admits) if into is None else Place(into, PARENT)
+        places[one.message] = found
+        if (
+            one.believed or one.author is None or not one.author.contradicted()
+        ):  # who pretends to be somebody makes no ghosts
+            for name in one.references:
+                leads.setdefault(name, _Lead(found.conversation, None))
         if one.own:
             lead = leads.setdefault(one.own, _Lead(found.conversation, one.message))
             if lead.message is None:  # a ghost has come to life
-                leads[one.own] = _Lead(lead.conversation, one.message)
-                if lead.conversation != found.conversation:
+                apart = lead.conversation != found.conversation
+                wanted = apart and admits(one, one.own, lead) is None
+                leads[one.own] = _Lead(lead.conversation if wanted else found.conversation, one.message)
+                if wanted:
                     _join(lead.conversation, found.conversation, joined, leads, places)
     joined = {gone: into for gone, into in joined.items() if gone not in places}  # those were never written
     fresh = [{"id": id_, "created_at": now} for id_, found in places.items() if found.conversation == id_]
@@ -92,6 +127,40 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     _keep_joined(session, joined, actor, now)
     _keep(session, leads, before)
     return places, joined
+
+
+def _door(
+    session: Session,
+    claims: Sequence[Claim],
+    leads: Mapping[bytes, _Lead],
+    places: Mapping[int, Place],
+    joined: Mapping[int, int],
+) -> Admits:
+    """Who of a batch is let in where. Nothing is asked of the database for what names nothing known."""
+    doubted = [one for one in claims if not one.believed]
+    named = {name for one in doubted for name in (*one.references, *([one.own] if one.own else []))}
+    known = {lead.message for name in named if (lead := leads.get(name)) and lead.message is not None}
+    here = {one.message: one.author for one in claims if one.author is not None} if doubted else {}
+    company = taking_part.Company(session, here, known)
+
+    def admits(one: Claim, name: bytes, lead: _Lead) -> str | None:
+        if one.believed or one.author is None:
+            return None
+        same = {lead.conversation, *(gone for gone, into in joined.items() if into == lead.conversation)}
+        batch = [id_ for id_, place in places.items() if place.conversation == lead.conversation]
+        return company.refuses(one.author, lead.message, same, batch, token=name in one.tokens)
+
+    return admits
+
+
+def _conversation_of(session: Session, id_: int, places: Mapping[int, Place]) -> int | None:
+    """Where a message is by now; None where there is none of this id."""
+    if id_ in places:
+        return places[id_].conversation
+    found: int | None = session.scalar(select(message.c.conversation).where(message.c.id == id_))
+    if found is not None:
+        hold(session, conversation, [found])
+    return found
 
 
 def now_in(session: Session, gone: int) -> int | None:
@@ -143,7 +212,7 @@ def _join(gone: int, into: int, joined: dict[int, int], leads: dict[bytes, _Lead
             leads[name] = _Lead(into, lead.message)
     for message_id, place in places.items():
         if place.conversation == gone:
-            places[message_id] = Place(into, PARENT if place.joined_by == FIRST else place.joined_by)
+            places[message_id] = Place(into, PARENT if place.joined_by == FIRST else place.joined_by, place.stray)
 
 
 def _keep_joined(session: Session, joined: Mapping[int, int], actor: str, now: int) -> None:
@@ -170,15 +239,28 @@ def _keep_joined(session: Session, joined: Mapping[int, int], actor: str, now: i
         log.write(session, [log.Event("conversation.joined", actor, f"conversation:{gone}", details, made)], now)
 
 
-def _decide(claim: Claim, leads: dict[bytes, _Lead]) -> Place:
-    """Pure: the nearest known parent wins; then whoever else knows this Message-ID; else a conversation of its own."""
+def _taken_at_its_word(_claim: Claim, _name: bytes, _lead: _Lead) -> None:
+    """See `Admits`."""
+
+
+def _decide(claim: Claim, leads: Mapping[bytes, _Lead], admits: Admits = _taken_at_its_word) -> Place:
+    """Pure but for `admits`: the nearest known parent that lets it in wins; then whoever else knows this Message-ID;
+    else a conversation of its own, and the nearest that did not."""
+    stray: Stray | None = None
     for name in claim.references:
-        if name in leads:
-            return Place(leads[name].conversation, PARENT)
+        lead = leads.get(name)
+        if lead is not None:
+            why = admits(claim, name, lead)
+            if why is None:
+                return Place(lead.conversation, TOKEN if name in claim.tokens else PARENT)
+            stray = stray or Stray(lead.message or lead.conversation, why)
     lead = leads.get(claim.own) if claim.own else None
-    if lead is not None:
-        return Place(lead.conversation, GHOST if lead.message is None else REPEATED)
-    return Place(claim.message, FIRST)
+    if lead is not None and claim.own is not None:
+        why = admits(claim, claim.own, lead)
+        if why is None:
+            return Place(lead.conversation, GHOST if lead.message is None else REPEATED)
+        stray = stray or Stray(lead.message or lead.conversation, why)
+    return Place(claim.message, FIRST, stray)
 
 
 def _leads(session: Session, names: Iterable[bytes]) -> dict[bytes, _Lead]:
@@ -199,13 +281,15 @@ def _keep(session: Session, leads: dict[bytes, _Lead], before: dict[bytes, _Lead
     if insert_missing(session, thread, sorted(fresh, key=_by_name)) < len(fresh):
         raise Overtaken("Another worker put a Message-ID of this batch into a conversation.")
     alive = [
-        {"name": name, "came": lead.message}
+        {"name": name, "came": lead.message, "to": lead.conversation}
         for name, lead in leads.items()
         if name in before and before[name].message != lead.message
     ]
     if alive:
         ghost = update(thread).where(thread.c.reference == bindparam("name"), thread.c.message.is_(None))
-        came = session.execute(ghost.values(message=bindparam("came")), sorted(alive, key=_by_name))
+        came = session.execute(
+            ghost.values(message=bindparam("came"), conversation=bindparam("to")), sorted(alive, key=_by_name)
+        )
         if came.rowcount < len(alive):
             raise Overtaken("Another worker brought a message that this batch took for a ghost.")
 

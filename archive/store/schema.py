@@ -352,7 +352,8 @@ message = Table(
     Column("blob", Id, ForeignKey("blob.id"), nullable=False),  # the skeleton: transport headers and leaves cut out
     Column("size", BigInteger, nullable=False),  # of the first copy, bytes
     Column("conversation", Id, ForeignKey("conversation.id"), nullable=False, index=True),
-    Column("joined_by", String(16), nullable=False),  # why it is in that conversation: first, parent, ghost, repeated
+    # Why it is in that conversation: first, parent, ghost, repeated, token, split.
+    Column("joined_by", String(16), nullable=False),
     Column("parent", LargeBinary(16)),  # the parent it claims (hash of a Message-ID), whoever that is
     Column("message_id", Text, nullable=False),
     Column("subject", Text, nullable=False),
@@ -375,6 +376,20 @@ message = Table(
         sqlite_where=text("second_reader IS NULL"),
         postgresql_where=text("second_reader IS NULL"),
     ),
+)
+
+# A message that names a conversation it was not let into; somebody may say that it belongs there.
+stray = Table(
+    "stray",
+    metadata,
+    Column("message", Id, ForeignKey("message.id"), primary_key=True, autoincrement=False),
+    Column("near", Id, ForeignKey("message.id"), nullable=False, index=True),  # the message it names
+    Column("reason", String(16), nullable=False),  # of `archive.post.taking_part`
+    Column("at", Time, nullable=False),
+    Column("ended_at", Time),
+    Column("ended_by", String(32)),  # user:3
+    Column("joined", Boolean),  # somebody put it there; null: dismissed, or nobody has said anything
+    sqlite_with_rowid=False,
 )
 
 # What was cut out of a message's content: each distinct one is a blob kept once (`archive.mail.cutting`).
@@ -879,6 +894,7 @@ identity = Table(
     Column("languages", Text),  # JSON list; null: any
     Column("created_at", Time, nullable=False),
     Column("removed_at", Time),
+    Column("tags", Boolean),  # Reply-To has a tag by which the conversation is known
 )
 
 # Who else may send from an address, person by person.

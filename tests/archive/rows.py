@@ -80,6 +80,10 @@ def _rows(session: Session, home: Home, blob: int) -> dict[str, list[dict[str, A
             {"restriction": 1, "message": first, "scope": "process:1"},
             {"restriction": 1, "message": other, "scope": "user:1"},
         ],
+        "stray": [
+            {"message": first, "near": other, "reason": "stranger", "at": NOON},
+            {"message": other, "near": first, "reason": "stranger", "at": NOON, "ended_at": NOON + 1, "joined": True},
+        ],
         "answer": [{"message": first, "by_message": other, "at": NOON, "user": anna, "name": "Anna", "address": "a@x"}],
         "rule": [{"name": "Bills", "position": 1, **rule}, {"name": "Adverts", "position": 2, **rule}],
         "rule_binding": [{"rule": 1, "binding": home.ids["Helpdesk"]}, {"rule": 2, "binding": home.ids["Sales"]}],

@@ -91,7 +91,9 @@ class House:
         subjects = (f"Прайс-лист на следующий год, часть {number}" for number in range(60))
         office.take("sales", *(world.mail(subject=one, text=TAIL) for one in subjects))
         files = [("Angebot" + "_sehr_lang" * 12 + ".pdf", pdf()), *((f"{n}.csv", b"a;b\n") for n in range(8))]
-        office.take("helpdesk", world.mail(subject="Offer" + TAIL * 2, text="> a\n" * 5, attachments=files))
+        offer = world.mail(subject="Offer" + TAIL * 2, text="> a\n" * 5, attachments=files, message_id="<offer@x>")
+        nosy = world.mail(subject="Also" + TAIL, from_="nosy@else.example", in_reply_to="<offer@x>")
+        office.take("helpdesk", offer, nosy)
         office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "The database refuses it")
         self._send()
         viewer = office.viewer("anna")  # not within the transaction: on SQLite a second connection waits for it
@@ -338,6 +340,7 @@ PLACES = (
         "bernd",
     ),
     Place("conversation with many attachments", lambda house: house.talk("Offer" + TAIL * 2)),
+    Place("conversation that may belong to another", lambda house: house.talk("Also" + TAIL)),
     Place(
         "conversation, who sees it",
         lambda house: house.talk(COLD),

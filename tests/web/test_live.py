@@ -34,14 +34,13 @@ def test_a_list_tells_how_many_conversations_have_something_new(office: Office) 
 
 
 def test_an_open_conversation_tells_who_wrote(office: Office) -> None:
-    (message,) = office.take("helpdesk", world.mail(message_id="<a@x>"))
+    eva = world.Person("Eva", "e@x.example")
+    (message,) = office.take("helpdesk", world.mail(message_id="<a@x>", from_=eva))
     anna = office.browser("anna")
     at = f"/conversations/{office.conversation(message)}"
     asks = asked(anna.get(at).text)
     office.clock[0] += 1000
-    office.take(
-        "helpdesk", world.mail(message_id="<b@x>", in_reply_to="<a@x>", from_=world.Person("Eva", "e@x.example"))
-    )
+    office.take("helpdesk", world.mail(message_id="<b@x>", in_reply_to="<a@x>", from_=eva))
     assert anna.get(f"/live?at=0&{asks}").json["wrote"] == "Eva wrote just now: show"  # type: ignore[index]
 
 

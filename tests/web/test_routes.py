@@ -29,10 +29,14 @@ class Mail:
     """A mail that came to Helpdesk, and one that is quarantined there."""
 
     def __init__(self, office: Office) -> None:
-        raw = world.mail(subject="Leak", html="<p>x</p>", attachments=[("leak.png", PNG)])
+        raw = world.mail(
+            subject="Leak", html="<p>x</p>", attachments=[("leak.png", PNG)], message_id="<leak@outside.example>"
+        )
         self.office = office
         (self.message,) = office.take("helpdesk", raw)
         self.conversation = office.conversation(self.message)
+        also = world.mail(subject="Leak, too", from_="nosy@else.example", in_reply_to="<leak@outside.example>")
+        (self.stray,) = office.take("helpdesk", also)
         self.held = office.quarantine("helpdesk", b"Subject: held\r\n\r\n")
         (given,) = office.take("anna", world.mail(subject="given"))
         with office.archive.transaction() as session:
@@ -167,6 +171,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "tickets.comment": ("POST", WORKERS, lambda m, _: f"/tickets/{m.ticket}/comments"),
     "tickets.edit_comment": ("POST", WORKERS, lambda m, name: f"/comments/{m.comments.get(name, 1)}"),
     "tickets.split": ("POST", WORKERS, lambda m, _: f"/conversations/{m.conversation}/split"),
+    "joining.decide": ("POST", WORKERS, lambda m, _: f"/strays/{m.stray}?do=dismiss"),
     "presence.there": ("GET", SIGNED_IN, lambda m, _: f"/presence?talk={m.conversation}"),
     "messages.show": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}"),
     "messages.header": ("GET", MEMBERS, lambda m, _: f"/messages/{m.message}/headers"),

@@ -402,7 +402,10 @@ class TestExports:
         home.take("Helpdesk", *(one.raw for one in mails(world.NOON)), *(make() for make in HOSTILE.values()))
         home.take("Sales", *(one.raw for one in mails(world.NOON) if one.address.startswith("sales")), large(9 << 20))
         well(home, mbox(tmp_path / "old", *numbered(range(3))))
+        home.take("Helpdesk", world.mail(subject="q", message_id="<q@x>"))
+        home.take("Helpdesk", world.mail(subject="a", from_="nosy@else.example", in_reply_to="<q@x>"))
         before = self.exported(home, tmp_path / "out")
+        assert [one for one in before if "stray" in one] == before[-1:]
         source = tmp_path / "out"
         if form == "zip":
             export.write(home.archive, tmp_path / "zip", MACHINE, lambda _: None, form)
@@ -412,6 +415,9 @@ class TestExports:
             assert sum(well(other, source)) == len(before)
             assert kept(other) == kept(home)
             assert self.threads(other) == self.threads(home)
+            strays = "SELECT message, near, reason FROM stray"
+            assert len(other.rows(strays)) == 1
+            assert other.rows(strays) == home.rows(strays)
             assert self.exported(other, tmp_path / "again") == before
             assert well(other, source) == (0, 0, len(before))
             shutil.move(source, tmp_path / "moved")

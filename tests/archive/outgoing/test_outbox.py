@@ -76,7 +76,7 @@ def settle(home: Home, one: Claimed, results: Mapping[str, Result], at: int = NO
         assert outbox.settle(session, one, results, at)  # type: ignore[arg-type]
         outbox.became(session, one, id_, at)  # type: ignore[arg-type]
 
-    home.intake.take_ours(Ours(one.scope, one.author, source, one.id, at, became), raw, home.clock)
+    home.intake.take_ours(Ours(one.scope, one.author, source, one.id, at, became, one.replies_to), raw, home.clock)
 
 
 def seen(home: Home, id_: int, viewer: Viewer = MACHINE) -> outbox.Outgoing:
@@ -317,3 +317,58 @@ def test_tries_come_at_growing_intervals_and_do_not_come_together() -> None:
     assert retries.next_try(3, 0, 0, 0.0) != retries.next_try(3, 0, 0, 1.0)
     assert retries.next_try(50, 0, retries.FOR - 1, 0.5) == retries.FOR
     assert retries.next_try(1, 0, retries.FOR, 0.5) is None
+
+
+def test_our_answer_stands_where_the_question_does_whoever_has_its_message_id(office: Home) -> None:
+    """Nosy had sent something under that Message-ID before Eva did."""
+    nosy = b"From: nosy@else.example\r\nTo: helpdesk@demo.example\r\nSubject: trap\r\nMessage-ID: <2@outside.example>"
+    office.take("Helpdesk", nosy + b"\r\n\r\nx\r\n")
+    office.take("Helpdesk", QUESTION.replace(b"<1@", b"<2@").replace(b"References: <0@outside.example>\r\n", b""))
+    ((question, conversation),) = office.rows(
+        "SELECT id, conversation FROM message WHERE from_address = ? AND message_id = ?", EVA, "2@outside.example"
+    )
+    id_ = send(office, "anna", reply(office, answers=question))
+    (one,) = claim(office)
+    settle(office, one, {EVA: Result(outbox.SENT, 250, "taken")})
+    sent = seen(office, id_).message
+    assert office.rows("SELECT conversation FROM message WHERE id = ?", sent) == [(conversation,)]
+    assert office.verify() == []
+
+
+def test_who_got_it_in_bcc_takes_part(office: Home) -> None:
+    send(office, "anna", reply(office, bcc="jan@outside.example"))
+    (one,) = claim(office)
+    settle(office, one, {address: Result(outbox.SENT, 250, "taken") for address in one.recipients})
+    for who in ("jan", "ivo"):
+        answer = QUESTION.replace(b"<0@", b"<1@").replace(b"Message-ID: <1@", b"Message-ID: <%s@" % who.encode())
+        office.take("Helpdesk", answer.replace(b"eva@", who.encode() + b"@"))
+    query = "SELECT conversation FROM message WHERE from_address = ?"
+    (first,), (jan,), (ivo,) = (office.rows(query, f"{who}@outside.example")[0] for who in ("eva", "jan", "ivo"))
+    assert jan == first
+    assert ivo != first
+
+
+def test_answers_come_to_an_address_with_a_tag_where_that_is_wanted(office: Home) -> None:
+    with office.archive.transaction() as session:
+        box = bindings.mailbox_by_name(session, "out")
+        assert box
+        process = office.ids["process helpdesk"]
+        made = identities.add(session, "care@demo.example", box, NOON, process=process, tags=True)
+        assert identities.get(session, made).tags
+    id_ = send(office, "anna", reply(office, identity=made))
+    with office.archive.reading() as session:
+        raw = sending.whole(office.archive, session, seen(office, id_))
+    (line,) = [line for line in raw.split(b"\r\n") if line.startswith(b"Reply-To: ")]
+    (one,) = claim(office)
+    settle(office, one, {EVA: Result(outbox.SENT, 250, "taken")})
+    # Her program drops References, and she writes from another address.
+    back = b"From: eva@home.example\r\nTo: " + line[10:] + b"\r\nSubject: Re: Invoice\r\n\r\nThanks\r\n"
+    office.take("Helpdesk", back)
+    assert len({row[0] for row in office.rows("SELECT conversation FROM message")}) == 1
+    assert office.rows("SELECT joined_by FROM message WHERE from_address = 'eva@home.example'") == [("token",)]
+    with office.archive.reading() as session:
+        answered = messages.newest(session, MACHINE, None, 1)[0]
+        usable = identities.usable(session, office.viewer("anna"))
+    begun = sending.begin(outbox.REPLY, True, answered, "x", "", usable, None)
+    assert (begun.identity, begun.cc) == (made, "")
+    assert office.verify() == []

@@ -176,7 +176,9 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
+_SINCE_0014 = ["DROP TABLE stray", "ALTER TABLE identity DROP COLUMN tags"]
 _SINCE_0012 = [
+    *_SINCE_0014,
     *(
         f"DROP TABLE {name}"
         for name in (
@@ -265,6 +267,7 @@ SINCE = {
     "0010": _SINCE_0010,
     "0011": _SINCE_0011,
     "0012": _SINCE_0012,
+    "0014": _SINCE_0014,
 }
 
 
