@@ -45,6 +45,7 @@ COMMANDS = {
     "reply": ("archive.commands.reply", "Answer a message with the text on stdin."),
     "compose": ("archive.commands.reply", "Write a new mail with the text on stdin."),
     "outbox": ("archive.commands.outbox", "Mails of ours that wait, and what became of them."),
+    "brake": ("archive.commands.brake", "Where mail that goes out by itself has stopped."),
     "send": ("gateway.identities", "Send what is due now, once."),
     "serve": ("gateway.commands", "Run web pages and gateway."),
     "gateway": ("gateway.commands", "Run the gateway alone."),

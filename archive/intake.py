@@ -695,7 +695,8 @@ def record(
     if isinstance(origin, Watched):
         _resolve_quarantine(session, origin.binding, origin.uidvalidity, prepared, now)
     at_hand = {id_: one for some in reached.values() for id_, (one, _) in some.items()}
-    sorting.act(session, brought, origin.actor(uids[0]), now, partial(_words_of, session, at_hand))
+    of_binding = origin.binding.id if isinstance(origin, Watched) else None
+    sorting.act(session, brought, origin.actor(uids[0]), now, partial(_words_of, session, at_hand), of_binding)
     rulebook.note_troubles(session, sorted_.troubles(), now)
     rulebook.note_matches(session, sorted_.matches(one.arrival.uid for one, _ in copies), now)
     if isinstance(origin, Ours):
@@ -1073,7 +1074,7 @@ def _note_tickets(
         raise Overtaken("Another worker joined conversations that mails of this batch belong to.")
     for scope, some in reached.items():
         brought = [
-            sorting.Brought(id_, conversation_of[id_], handed, sorted_.decisions[one.arrival.uid].deeds)
+            _brought(id_, conversation_of[id_], handed, sorted_.decisions[one.arrival.uid])
             for id_, (one, handed) in sorted(some.items())
         ]
         if not brought:
@@ -1089,6 +1090,10 @@ def _note_tickets(
             made[some[id_][0].arrival.uid].setdefault("ticket", {}).update(digests)
         acting += brought
     return acting
+
+
+def _brought(id_: int, talk: int, handed: Handed, decision: Decision) -> sorting.Brought:
+    return sorting.Brought(id_, talk, handed, decision.deeds, decision.doubt, decision.sender)
 
 
 def _arrived(origin: Origin, scope: str, brought: sorting.Brought, one: Prepared, now: int) -> tickets.Arrived:

@@ -4,21 +4,22 @@ The pages and `postroom reply` go this one way.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 
 from .intake import Intake
-from .mail import addresses
+from .mail import addresses, tongues
 from .mail import identity as mail_identity
 from .mail.reader import content, read
-from .outgoing import composing, identities, outbox
+from .outgoing import composing, identities, outbox, placeholders, reply_settings, templates
 from .outgoing.composing import Attachment, Person, Unwritable, Written
 from .outgoing.identities import Identity
+from .people import processes, users
 from .people.roles import Role
-from .people.scopes import Viewer
+from .people.scopes import Viewer, process_scope
 from .post import contents, messages
 from .post.messages import Message
 from .store.archive import Archive, Session
@@ -151,6 +152,9 @@ def _composed(
     chosen, _ = _allowed(session, viewer, letter)
     replies = letter.kind == outbox.REPLY and answered is not None
     message_id = composing.message_id(chosen.address, secret(archive), now)
+    said: Mapping[str, str] = {}
+    if replies and answered:
+        said = reply_settings.of_conversation(session, answered.conversation, letter.scope or chosen.scope)
     written = Written(
         sender=Person(chosen.name, chosen.address),
         to=[one for kind, one in recipients if kind == outbox.TO],
@@ -160,12 +164,13 @@ def _composed(
         message_id=message_id,
         date=now,
         quote=letter.quote,
-        signature=identities.signature(session, chosen, viewer.user),
+        signature=_signature(session, chosen, viewer, answered, said),
         markdown=letter.markdown,
         attachments=letter.attachments,
         reply_to=composing.with_tag(chosen.address, message_id, secret(archive)) if chosen.tags else "",
-        in_reply_to=_bracketed(answered.message_id) if replies and answered else "",
-        references=_references(archive, session, answered, viewer) if replies and answered else (),
+        in_reply_to=bracketed(answered.message_id) if replies and answered else "",
+        references=references(archive, session, answered) if replies and answered else (),
+        headers=_headers(said),
     )
     mail = outbox.Mail(
         identity=chosen,
@@ -184,15 +189,37 @@ def _composed(
     return mail, composing.compose(written)
 
 
-def _bracketed(message_id: str) -> str:
+def _headers(said: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Those that rules set."""
+    found = [reply_settings.header(value) for name, value in said.items() if name.startswith(reply_settings.HEADER)]
+    return [one for one in found if one is not None]
+
+
+def _signature(
+    session: Session, chosen: Identity, viewer: Viewer, answered: Message | None, said: Mapping[str, str]
+) -> str:
+    """As a rule says, with a template's text in the language of the mail; else as this person signs."""
+    by_rule = templates.get(session, int(said[reply_settings.SIGNATURE])) if reply_settings.SIGNATURE in said else None
+    if by_rule is None or by_rule.removed or answered is None:
+        return identities.signature(session, chosen, viewer.user)
+    wanted = [tongues.guess(f"{answered.subject} {answered.snippet}"), *chosen.languages]
+    author = users.get(session, viewer.user) if viewer.user is not None else None
+    named = next((one.name for one in processes.every(session) if process_scope(one.id) == chosen.scope), "")
+    values = {**dict.fromkeys(placeholders.NAMES, ""), "process": named, "address": chosen.address}
+    values["author"] = author.name if author else ""
+    return placeholders.fill(by_rule.texts[by_rule.language(wanted)].text, values)
+
+
+def bracketed(message_id: str) -> str:
+    """A Message-ID as headers have it."""
     return f"<{message_id.strip('<>')}>" if message_id else ""
 
 
-def _references(archive: Archive, session: Session, answered: Message, viewer: Viewer) -> list[str]:
+def references(archive: Archive, session: Session, answered: Message) -> list[str]:
     """Those of the mail that is answered, and that mail itself comes last (RFC 5322 3.6.4)."""
     written = b"".join(messages.content(archive, session, answered.id))
     head = written[: min(mail_identity.header_end(written), _HEADER)]
-    return [_bracketed(one) for one in read(head).references]
+    return [bracketed(one) for one in read(head).references]
 
 
 def whole(archive: Archive, session: Session, one: outbox.Outgoing) -> bytes:

@@ -5,7 +5,7 @@ acting happens in intake's transaction, many tickets at a time.
 """
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,15 +13,17 @@ from sqlalchemy import Row, select
 
 from . import installation
 from .events import log
-from .mail import hops, identity
+from .mail import headers, hops, identity
 from .mail.facts import Facts
 from .mail.headers import Raw
+from .outgoing import auto_replies, humans, identities, reply_settings
+from .outgoing.auto_replies import Wish
 from .people.scopes import process_scope
 from .post import answers, deliveries, receipts, routes, routing
 from .post.bindings import Binding
 from .post.deliveries import WordsOf
 from .post.routes import Unclaimed, Unrouted
-from .post.routing import Book
+from .post.routing import Book, fold
 from .store.archive import Session
 from .store.dialects import insert_missing
 from .store.schema import membership, seen, ticket
@@ -44,6 +46,7 @@ class Sorter:
     unrouted: Unrouted | None = None
     zone: str = "UTC"
     trusted: Collection[str] = ()
+    ours: Collection[str] = ()  # all our addresses
 
     def decide(self, facts: Facts, content: Raw, trace: bytes, at: int, *, import_mode: bool = False) -> Decision:
         """Where a copy goes; `at` is when it arrived, UTC ms. Unclaimed where it would go nowhere."""
@@ -55,6 +58,11 @@ class Sorter:
         decision = rules.decide(letter, self.some, first, import_mode=import_mode)
         if not decision.to:
             raise Unclaimed
+        if any(deed.do == "reply" for deed in decision.deeds):
+            doubt = humans.doubt(
+                letter.headers, list(_paths(trace)), facts.from_address, facts.recipients, self.ours, letter.authentic
+            )
+            return replace(decision, doubt=doubt, sender=humans.mailbox(facts.from_address))
         return decision
 
     def _routed(self, book: Book, own: hops.Own, facts: Facts) -> tuple[Handed, ...]:
@@ -64,6 +72,14 @@ class Sorter:
         if self.unrouted is None:
             return ()
         return (Handed(process_scope(self.unrouted.process), "unrouted", due_hours=self.unrouted.hours),)
+
+
+def _paths(trace: bytes) -> Iterator[str]:
+    """What any server said of the return path, also one that nothing else is believed of."""
+    block = identity.trace_headers(trace) if trace else b""
+    for name, value in headers.split(block, 0, len(block), _HEADERS)[0]:
+        if name.lower() == b"return-path":
+            yield headers.unfold(value)
 
 
 def header_block(content: Raw) -> bytes:
@@ -98,7 +114,8 @@ def sorter(session: Session, binding: Binding | None, first: Sequence[str]) -> S
 def asking(session: Session, by: Sorter) -> Sorter:
     """With what rules may ask beside the mail: the organisation's zone, and whom to believe."""
     zone = installation.get(session, installation.ZONE) or "UTC"
-    return replace(by, zone=zone, trusted=routes.trusted(session))
+    ours = {*routes.book(session).processes, *(one.address for one in identities.every(session))}
+    return replace(by, zone=zone, trusted=routes.trusted(session), ours=frozenset(map(fold, ours)))
 
 
 def ours(first: Sequence[str]) -> Sorter:
@@ -117,6 +134,8 @@ class Brought:
     conversation: int
     handed: Handed
     deeds: tuple[Deed, ...]
+    doubt: str | None = None  # see `Decision`
+    sender: str = ""
 
     @property
     def here(self) -> tuple[Deed, ...]:
@@ -142,7 +161,12 @@ _KINDS = {"priority": "prioritised", "due_at": "due", "spam": "spam"}
 
 
 def act(
-    session: Session, brought: Iterable[Brought], actor: str, now: int, words: WordsOf = deliveries.not_at_hand
+    session: Session,
+    brought: Iterable[Brought],
+    actor: str,
+    now: int,
+    words: WordsOf = deliveries.not_at_hand,
+    binding: int | None = None,
 ) -> None:
     """Do what rules say to the tickets of a batch, which are there already; `actor` did what is of no rule.
 
@@ -174,6 +198,7 @@ def act(
                 events.append(log.Event("ticket.done", f"rule:{deed.rule}", f"ticket:{row.id}", said))
             groups.setdefault((deed.do, deed.rule, deed.value, one.handed.scope), []).append(row)
     log.write(session, events, now)
+    auto_replies.want(session, list(_wishes(some, binding)), now)
     for (do, rule, value, scope), rows in groups.items():
         if do == "tag":
             tags.put(session, [row.id for row in rows], [value], f"rule:{rule}", now)
@@ -183,6 +208,17 @@ def act(
             _file(session, [row.id for row in rows], scope, value, f"rule:{rule}", now, words)
         elif do == "silently":
             _read_by_everybody(session, [row for row in rows if row.created_at == now], scope)
+        elif do in (reply_settings.FROM, reply_settings.SIGNATURE, reply_settings.HEADER):
+            reply_settings.put(session, [row.id for row in rows], do, value, rule, now)
+
+
+def _wishes(some: Iterable[Brought], binding: int | None) -> Iterator[Wish]:
+    """What is to be answered by itself; the first rule to say so decides, and spam is not answered."""
+    for one in some:
+        wish = next((deed for deed in one.here if deed.do == "reply"), None)
+        if wish is not None and not any(deed.do == "spam" for deed in one.here):
+            template = int(wish.value)
+            yield Wish(one.message, one.handed.scope, wish.rule, template, binding, one.sender, one.doubt)
 
 
 def _tickets(session: Session, some: Sequence[Brought]) -> dict[tuple[str, int], Row[Any]]:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from archive import sending
+from archive import replying, sending
 from archive.intake import ARCHIVE_FAULTS, Intake, Ours
-from archive.outgoing import outbox
+from archive.outgoing import auto_replies, outbox
 from archive.outgoing.outbox import SENT, Claimed, Result, SentCopy
 from archive.post import bindings
 from archive.reading import Reading
@@ -117,6 +117,7 @@ class Sender:
             return list(self._busy.values())
 
     def _begin(self) -> None:
+        self._reply()
         now = self._clock()
         with self._archive.reading() as session:
             due = outbox.due(session, now)
@@ -130,6 +131,23 @@ class Sender:
                 thread = threading.Thread(target=self._serve, args=(box,), name=f"sending {box}", daemon=True)
                 self._busy[box] = thread
                 thread.start()
+
+    def _reply(self) -> None:
+        """What rules want answered by itself is queued; one program at a time counts what goes out."""
+        with self._archive.reading() as session:
+            if not auto_replies.due(session, 1):
+                return
+        with self._guard:
+            if self._lease is None:
+                self._take_lease()
+            try:
+                replying.round_(self._archive, self._clock, self.check)
+            except Exception as error:  # what was queued stays so; the rest is taken up again
+                self.say("answering failed", well=False, trouble=repr(error))
+            finally:
+                if not self._busy and self._lease is not None:
+                    self._lease.give_back()
+                    self._lease = None
 
     def _take_lease(self) -> None:
         lease = leases.take(self._archive, _LEASE, 0.0, "sending")
@@ -223,7 +241,7 @@ class _Route:
             except (Damaged, LookupError) as damage:
                 self._wait([one], Unreachable("own fault", answer=damage))
                 continue
-            results = line.send(one.sender, one.recipients, raw)
+            results = line.send(one.path, one.recipients, raw)
             self._on_line += 1
             self._write_down(one, raw, results)
         return True

@@ -25,6 +25,7 @@ from . import (
     assets,
     audit,
     bindings,
+    brakes,
     cases,
     conversations,
     dashboards,
@@ -102,7 +103,7 @@ def create_app(
     writing.prepare(app)  # before anything looks into a form
     CSRFProtect(app)
     app.before_request(visit.recognise)
-    for part in (audit, language, headers, assets, errors, rail, previews, shortcuts, members):
+    for part in (audit, language, headers, assets, errors, rail, previews, shortcuts, members, brakes):
         part.prepare(app)
     for noun in (
         sign_in,
@@ -129,6 +130,7 @@ def create_app(
         palette,
         tour,
         health,
+        brakes,
         bindings,
         quarantine,
         ledger,

@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from archive import rehearsal
+from archive.outgoing import identities, templates
 from archive.people import processes, scopes
 from archive.people.roles import Role
 from archive.post import bindings, routes
@@ -48,6 +49,8 @@ class Choices:
     processes: Mapping[int, str]
     people: Mapping[int, str]
     everywhere: bool  # also rules for all folders
+    templates: Mapping[int, str]
+    addresses: Mapping[int, str]
 
 
 def _choices(session: Session, who: Visitor) -> Choices:
@@ -70,7 +73,9 @@ def _choices(session: Session, who: Visitor) -> Choices:
         .where(membership.c.process.in_(sorted(open_to)), membership.c.role.in_(working), user.c.disabled_at.is_(None))
     )
     people = {row.id: row.name for row in session.execute(query.distinct())}
-    return Choices(theirs, open_to, people, who.user.admin)
+    texts = {one.id: f"{open_to[one.process]}: {one.name}" for one in templates.every(session, list(open_to))}
+    from_ = {one.id: one.shown for one in identities.every(session) if one.process in open_to}
+    return Choices(theirs, open_to, people, who.user.admin, texts, from_)
 
 
 def _may_edit(one: Kept, given: Choices) -> bool:
@@ -174,7 +179,8 @@ def _written(id_: int | None) -> ResponseReturnValue:
     if does in ("", "add", "drop"):
         _changed(form, does, number)
         return _shown(page, form)
-    form.flaws = dict(_flaws(form.rule, page.choices))
+    with archive.reading() as session:
+        form.flaws = {**dict(rulebook.unfit(session, form.rule)), **dict(_flaws(form.rule, page.choices))}
     if form.flaws:
         form.focus = next(iter(form.flaws))
         return _shown(page, form, 422)
@@ -272,6 +278,10 @@ def _flaws(of: Rule, given: Choices) -> Iterator[tuple[str, Flaw]]:
             yield f"a{number}", Flaw(say("Choose a process."))
         if one.do == "assign" and chosen is not None and chosen not in given.people:
             yield f"a{number}", Flaw(say("Choose a person, or how one is found."))
+        if one.do in ("reply", "signature") and chosen is not None and chosen not in given.templates:
+            yield f"a{number}", Flaw(say("Choose a template."))
+        if one.do == "from" and chosen is not None and chosen not in given.addresses:
+            yield f"a{number}", Flaw(say("Choose an address."))
 
 
 @blueprint.post("/rules/order")
@@ -408,4 +418,8 @@ def _does() -> dict[str, str]:
         "case": gettext("File under the case"),
         "spam": gettext("Mark as spam"),
         "silently": gettext("Archive silently"),
+        "reply": gettext("Answer by itself with"),
+        "from": gettext("Answers go out from"),
+        "signature": gettext("Sign answers with"),
+        "header": gettext("Answers carry the header"),
     }

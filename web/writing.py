@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from archive import sending
 from archive.mail import reader
-from archive.outgoing import composing, identities, outbox
+from archive.outgoing import composing, identities, outbox, reply_settings
 from archive.outgoing.composing import Attachment, Unwritable, Written
 from archive.outgoing.identities import Identity
 from archive.outgoing.outbox import Outgoing
@@ -133,12 +133,17 @@ def _begin(id_: int, kind: str) -> ResponseReturnValue:
             "to": begun.to, "cc": begun.cc, "bcc": "", "subject": begun.subject, "text": kept.text if kept else "",
             "quote": begun.quote,
         }  # fmt: skip
-        chosen = next((one for one in usable if one.id == begun.identity), None)
+        sending_for = {each.scope for each in usable}
+        scope_of = next((one.scope for one in works if one.scope in sending_for), works[0].scope)
+        by_rule = reply_settings.of_conversation(session, answered.conversation, scope_of).get(reply_settings.FROM)
+        wanted = int(by_rule) if by_rule and kind == outbox.REPLY else begun.identity
+        chosen = next((one for one in usable if one.id == wanted), None)
+        chosen = chosen or next((one for one in usable if one.id == begun.identity), None)
         scope = next((one.scope for one in works if chosen and one.scope == chosen.scope), works[0].scope)
         files = tuple(one.path for one in _files(session, answered)) if kind == outbox.FORWARD else ()
         form = Form(
-            kind, begun.identity, fields, answers=id_, scope=scope, ticket=works[0].id, opened_at=office().now(),
-            kept=files,
+            kind, chosen.id if chosen else None, fields, answers=id_, scope=scope, ticket=works[0].id,
+            opened_at=office().now(), kept=files,
         )  # fmt: skip
         return _page(session, form)
 
@@ -387,6 +392,12 @@ def _found(session: Session, id_: int) -> Outgoing:
     return one
 
 
+def _written_by_somebody(one: Outgoing) -> None:
+    """What goes out by itself nobody goes on writing."""
+    if one.automatic:
+        abort(404)
+
+
 @blueprint.post("/outbox/<number:id_>/take-back")
 def take_back(id_: int) -> ResponseReturnValue:
     """Take a mail back and go on writing it; of one that some may have got, the others will not."""
@@ -394,7 +405,7 @@ def take_back(id_: int) -> ResponseReturnValue:
     with office().archive.transaction() as session:
         one = _found(session, id_)
         if outbox.cancel(session, id_, who.viewer.actor, now):
-            return redirect(url_for("writing.again", id_=id_), 303)
+            return _back(one) if one.automatic else redirect(url_for("writing.again", id_=id_), 303)
         done = outbox.give_up(session, id_, who.viewer.actor, now)
     flash(gettext("Those who have not got it will not.") if done else gettext("It is too late: it is on its way."))
     return _back(one)
@@ -421,6 +432,7 @@ def again(id_: int) -> ResponseReturnValue:
     """What was written once more in the form: it was taken back, or has not reached everybody."""
     with office().archive.reading() as session:
         one = _found(session, id_)
+        _written_by_somebody(one)
         written = one.written
         fields = {name: str(written.get(name, "")) for name in _FIELDS}
         if one.state != outbox.CANCELLED:  # for those who have not got it

@@ -10,6 +10,7 @@ import click
 from .. import rehearsal
 from ..events import log
 from ..front import Front, as_json, as_option, json_option, now, pass_front, plain, when
+from ..outgoing import identities, templates
 from ..people import processes, scopes, users
 from ..post import bindings, routes
 from ..store.archive import Session
@@ -250,13 +251,24 @@ def _by_number(session: Session, action: Action) -> Action:
         if user is None:
             raise RuleTrouble(f"There is no user {action.value}. See: postroom user list")
         return Action(action.do, str(user.id))
+    if action.do in ("reply", "signature") and not action.value.isdecimal():
+        wanted = [one for one in templates.every(session) if one.name == action.value]
+        if len(wanted) != 1:
+            raise RuleTrouble(f"There is no one template {action.value}. See: postroom template list")
+        return Action(action.do, str(wanted[0].id))
+    if action.do == "from" and "@" in action.value:
+        address = identities.by_address(session, action.value)
+        if address is None:
+            raise RuleTrouble(f"Nothing is sent from {action.value} here. See: postroom identity list")
+        return Action(action.do, str(address.id))
     return action
 
 
 def _written(session: Session, of: Rule) -> dict[str, Any]:
     slugs = {str(one.id): one.slug for one in processes.every(session)}
     emails = {str(one.id): one.email for one in users.every(session)}
-    named = {"route": slugs, "also": slugs, "assign": emails}
+    addresses = {str(one.id): one.address for one in identities.every(session)}
+    named = {"route": slugs, "also": slugs, "assign": emails, "from": addresses}
     bound = {one.id: one.name for one in bindings.every(session, ended=True)}
     kept = rules.written(of)
     actions = json.loads(kept["actions"])

@@ -37,6 +37,7 @@ _MESSAGE_ID = re.compile(r"<[^\s<>\x00-\x20\x7f-\U0010ffff]{1,250}>\Z")
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}\Z")
 _TAG_KEY = 5  # bytes, with the 16 of a reference 34 letters
 _TAG = re.compile(r"\+([a-z2-7]{34})@")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,77}\Z")
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # within letters of some scripts
 
 
@@ -94,6 +95,7 @@ class Written:
     in_reply_to: str = ""
     references: Sequence[str] = ()
     reply_to: str = ""  # where answers go, where that is not the sender's address
+    headers: Sequence[tuple[str, str]] = ()  # further ones, of names that we chose
 
 
 def message_id(address: str, secret: bytes, now: int) -> str:
@@ -213,6 +215,7 @@ def compose(written: Written) -> bytes:
         references = references[:1] + references[1 - MOST_REFERENCES :]
     if references:
         head.append(("References", "\r\n ".join(references)))
+    head += [(name, _folded(value, len(name) + 2)) for name, value in written.headers if _NAME.match(name)]
     head.append(("MIME-Version", "1.0"))
     body = _body(written)
     lines = [f"{name}: {value}" for name, value in head]

@@ -49,7 +49,7 @@ from .identities import Identity
 
 QUEUED, DEFERRED, SENT, FAILED, CANCELLED = "queued", "deferred", "sent", "failed", "cancelled"
 TO, CC, BCC = "to", "cc", "bcc"
-NEW, REPLY, FORWARD = "new", "reply", "forward"
+NEW, REPLY, FORWARD, AUTO = "new", "reply", "forward", "auto"  # by itself: no answer that anybody gave
 WAITING, THERE, GIVEN_UP = "waiting", "there", "given up"  # a copy in the Sent folder
 
 UNDO = 8_000  # ms in which a mail can be taken back
@@ -75,6 +75,11 @@ class Mail:
     answers: int | None = None
     conversation: int | None = None
     unless_answered: bool = False
+
+    @property
+    def automatic(self) -> bool:
+        """Whether it goes out by itself."""
+        return self.kind == AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ class Outgoing:
     trouble_kind: str | None
     trouble_values: Mapping[str, str]
     sent_copy: str | None
+    automatic: bool
     recipients: tuple[Recipient, ...]
 
     @property
@@ -154,6 +160,12 @@ class Claimed:
     recipients: tuple[str, ...]
     began_before: int | None  # somebody may have got it since then, as was known before this claim
     replies_to: int | None = None  # the message that it answers
+    automatic: bool = False
+
+    @property
+    def path(self) -> str:
+        """The return path: none of what went out by itself, so that nothing comes back (RFC 3834 3.3)."""
+        return "" if self.automatic else self.sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +189,7 @@ def queue(session: Session, mail: Mail, raw: bytes, kept: Sealed, now: int) -> i
         "sha256": hashlib.sha256(raw).digest(), "size": len(raw), "queued_at": now,
         "written": json.dumps(mail.written, ensure_ascii=False, sort_keys=True), "not_before": mail.not_before,
         "unless_answered": True if mail.unless_answered else None, "state": QUEUED,
+        "automatic": True if mail.automatic else None,
         "next_at": max(mail.not_before, now), "tries": 0,
     }  # fmt: skip
     made = cast(int, session.scalar(insert(outgoing).values(**values).returning(outgoing.c.id)))
@@ -326,7 +339,8 @@ def claim(session: Session, mailbox: int, by: bytes, now: int, limit: int) -> li
                 row.conversation,
                 addresses,
                 row.began_at,
-                row.answers if row.kind == REPLY else None,
+                row.answers if row.kind in (REPLY, AUTO) else None,
+                bool(row.automatic),
             )
         )
     return claimed
@@ -409,7 +423,7 @@ def _conclude(session: Session, id_: int, actor: str, next_at: int | None, now: 
     said = {one.address: [one.state, one.code, one.answer] for one in _recipients(session, [id_]).get(id_, ())}
     event = log.Event(f"outgoing.{values['state']}", actor, f"outgoing:{id_}", {"said": said}, _rows(session, id_))
     log.write(session, [event], now)
-    if FAILED in states and values["state"] != DEFERRED and before.conversation is not None:
+    if FAILED in states and values["state"] != DEFERRED and before.conversation is not None and not before.automatic:
         _call_back(session, before, now)
 
 
@@ -577,7 +591,7 @@ def _outgoing(row: Row[Any], recipients: tuple[Recipient, ...], author_name: str
         row.conversation, row.message_id, row.subject, row.blob, row.size, json.loads(row.written), row.queued_at,
         row.not_before, bool(row.unless_answered), row.state, row.ended_at, row.message, row.next_at, row.began_at,
         row.tries, row.claimed_until, row.trouble_kind, json.loads(row.trouble_values) if row.trouble_values else {},
-        row.sent_copy, recipients,
+        row.sent_copy, bool(row.automatic), recipients,
     )  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from ..store.dialects import insert_missing
 from ..store.schema import (
     comment,
     draft,
+    draft_file,
     presence,
     reminder,
+    reply_setting,
     seen,
     snooze,
     ticket,
@@ -68,6 +70,8 @@ def move(session: Session, gone: Row[Any], kept: Row[Any]) -> proof.Digests:
             found = proof.joined(found, proof.of_ids(session, table.name, ids))
     found = proof.joined(found, _carry(session, watcher, watcher.c.ticket, gone.id, kept.id))
     found = proof.joined(found, _carry(session, ticket_tag, ticket_tag.c.ticket, gone.id, kept.id))
+    found = proof.joined(found, _carry(session, reply_setting, reply_setting.c.ticket, gone.id, kept.id))
+    session.execute(update(draft_file).where(draft_file.c.ticket == gone.id).values(ticket=kept.id))
     for table in (snooze, draft):
         _carry(session, table, table.c.ticket, gone.id, kept.id)
     session.execute(presence.delete().where(presence.c.ticket == gone.id))

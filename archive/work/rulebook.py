@@ -1,17 +1,18 @@
 """The rules as they are kept: their order, who changed them, how often each matched, and which could not be asked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from ..events import log, proof
+from ..outgoing import identities, templates
 from ..store.archive import Session
 from ..store.dialects import insert_missing
 from ..store.schema import rule, rule_binding, rule_count
 from . import rules
-from .patterns import Flawed
+from .patterns import Flaw, Flawed, say
 from .rules import Ready, Rule
 
 _DAY_MS = 86_400_000
@@ -103,7 +104,7 @@ def for_intake(session: Session, binding: int | None) -> tuple[list[Ready], dict
 
 def add(session: Session, new: Rule, actor: str, now: int) -> int:
     """A new rule behind all others; returns its id. RuleTrouble where it will not do. Rights are the caller's."""
-    _check(new)
+    _check(session, new)
     last = session.scalar(select(func.max(rule.c.position)).where(rule.c.removed_at.is_(None))) or 0
     row = {**rules.written(new), "position": last + 1, "created_at": now, "changed_at": now}
     made = cast(int, session.scalar(insert(rule).values(**row).returning(rule.c.id)))
@@ -114,7 +115,7 @@ def add(session: Session, new: Rule, actor: str, now: int) -> int:
 
 def change(session: Session, id_: int, new: Rule, actor: str, now: int) -> bool:
     """Put another rule in its place; False where there is none any more. RuleTrouble where it will not do."""
-    _check(new)
+    _check(session, new)
     before = session.execute(select(rule).where(rule.c.id == id_, rule.c.removed_at.is_(None))).first()
     if before is None:
         return False
@@ -184,9 +185,24 @@ def arrange(session: Session, wanted: Sequence[int], actor: str, now: int, *, mo
     return True
 
 
-def _check(new: Rule) -> None:
-    for place, flaw in rules.check(new):
+def _check(session: Session, new: Rule) -> None:
+    for place, flaw in (*rules.check(new), *unfit(session, new)):
         raise RuleTrouble(f"{place}: {flaw}")
+
+
+def unfit(session: Session, new: Rule) -> Iterator[tuple[str, Flaw]]:
+    """Actions that name templates or addresses that are not there, or not fit to go out by themselves."""
+    for number, one in enumerate(new.actions):
+        if one.do in ("reply", "signature") and one.value.isdecimal():
+            found = templates.get(session, int(one.value[:18]))
+            if found is None or found.removed:
+                yield f"a{number}", Flaw(say("Choose a template."))
+            elif one.do == "reply" and not found.goes_by_itself:
+                says = say("Each text of this template needs a subject, and none may name who wrote.")
+                yield f"a{number}", Flaw(says)
+        there = {each.id for each in identities.every(session)} if one.do == "from" else set()
+        if one.do == "from" and one.value.isdecimal() and int(one.value[:18]) not in there:
+            yield f"a{number}", Flaw(say("Choose an address."))
 
 
 def _bind(session: Session, id_: int, had: frozenset[int], wanted: frozenset[int]) -> proof.Digests:

@@ -1,8 +1,8 @@
 """Rules: what is asked of an arriving mail, and what is done with it where the answer is yes. Pure.
 
 Rules run from top to bottom. The first that routes decides where the mail goes; later ones may add to that. What a rule
-does to a ticket it does where the mail goes, not where it *also* goes. Actions that send anything belong into `ACTIONS`
-and `Decision.deeds` like the others, and whoever sends takes them up from there.
+does to a ticket it does where the mail goes, not where it *also* goes. A rule sends nothing: it says that a mail wants
+an answer (`archive.outgoing.auto_replies`), and how answers to it are to look (`archive.outgoing.reply_settings`).
 """
 
 import json
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from ..mail import authenticity, headers
 from ..mail.facts import Facts
 from ..mail.hops import Own
+from ..outgoing import reply_settings
 from ..people.scopes import process_scope
 from ..search.query import read_size
 from . import patterns
@@ -53,11 +54,16 @@ ACTIONS: Mapping[str, bool] = {
     "case": True,
     "spam": False,
     "silently": False,
+    "reply": True,  # a template's number
+    "from": True,  # an identity's
+    "signature": True,  # a template's
+    "header": True,  # "Name: value"
 }
 TURN, LEAST = "in turn", "least loaded"
 PRIORITIES = {"low": -1, "normal": 0, "high": 1, "urgent": 2}
 _FILLED = ("tag", "case")  # whose text may hold captured values
-_CALLS = ("assign", "due")  # of mail that was there before, nobody is called for
+_CALLS = ("assign", "due", "reply")  # of mail that was there before, nobody is called for, and nothing is sent
+_NUMBERED = ("reply", "from", "signature")
 _LONGEST_DUE = 24 * 366  # hours
 _HOUR = 3_600_000
 
@@ -400,6 +406,12 @@ def _flaw(action: Action, names: Collection[str]) -> Flaw | None:
         return Flaw(say("Choose a process."))
     if action.do == "assign" and action.value not in (TURN, LEAST) and not action.value.isdecimal():
         return Flaw(say("Choose a person, or how one is found."))
+    if action.do in _NUMBERED and not action.value.isdecimal():
+        return Flaw(say("Choose one."))
+    if action.do == "header" and reply_settings.header(action.value) is None:
+        return Flaw(
+            say("Write a header’s name, a colon and its value: X-Campaign: spring. Other headers than X-… are ours.")
+        )
     if action.do == "priority" and action.value not in PRIORITIES:
         return Flaw(say("Choose a priority."))
     if action.do == "due" and not (action.value.isdecimal() and 0 < int(action.value[:6]) <= _LONGEST_DUE):
@@ -441,6 +453,8 @@ class Decision:
     deeds: tuple[Deed, ...] = ()
     matched: tuple[tuple[int, tuple[Hit, ...]], ...] = ()  # rules, in order, and why
     failed: Mapping[int, str] = field(default_factory=dict)  # rules that could not be asked
+    doubt: str | None = None  # why it is not answered by itself, where a rule wants that (`archive.outgoing.humans`)
+    sender: str = ""  # as it is counted there
 
     @property
     def scopes(self) -> tuple[str, ...]:

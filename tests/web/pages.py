@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from archive import installation, sending
-from archive.outgoing import identities, outbox, templates
+from archive.outgoing import auto_replies, identities, outbox, templates
 from archive.outgoing.templates import Text
 from archive.people import processes, scopes, sessions, users
 from archive.post import attempts, bindings, decisions, journal, ledger, observations, providers
@@ -73,6 +73,9 @@ class House:
             made = identities.add(session, "helpdesk@demo.example", box, at, name="Helpdesk", process=helpdesk.id)
             texts = {code: Text("Dear {{sender_name}}," + TAIL, "[{{ticket}}] Thanks") for code in ("en", "cs", "ru")}
             templates.put(session, None, helpdesk.id, ("Thanks" + TAIL)[:80], texts, "operator", at)
+            auto_replies.choose_budget(session, auto_replies.INSTALLATION, 0, "operator", at)
+            wish = auto_replies.Due(1, 1, "", 1, 1, None, "eva@outside.example", at, 1, False)
+            assert auto_replies.braked(session, wish, at) == auto_replies.INSTALLATION
             templates.put(session, None, helpdesk.id, "Closed", {"en": Text("Bye", "Bye")}, "operator", at)
         to = "a@brewery.example, gone@brewery.example, " + "long" * 12 + "@brewery.example"
         letter = sending.Letter(made, outbox.NEW, to, "Offer" + TAIL, "Hello", undo=0)

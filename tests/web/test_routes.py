@@ -241,6 +241,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "templates.keep": ("POST", STEERS, lambda m, _: "/processes/helpdesk/templates"),
     "templates.remove": ("POST", NOBODY, lambda m, _: "/processes/helpdesk/templates/99/remove"),  # there is none
     "templates.put_back": ("POST", STEERS, lambda m, _: f"/processes/helpdesk/templates/{m.of_process()}/put-back"),
+    "brakes.release": ("POST", NOBODY, lambda m, _: "/brakes/99/release"),  # there is none
     "signatures.show": ("GET", SIGNED_IN, lambda m, _: "/signatures"),
     "signatures.keep": ("POST", SIGNED_IN, lambda m, _: "/signatures"),
     "people.show": ("GET", ADMINS, lambda m, _: "/people"),

@@ -1,0 +1,23 @@
+"""Addresses that mail of ours did not reach the last time."""
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import func, select
+
+from ..store.archive import Session
+from ..store.schema import outgoing_recipient
+from . import outbox
+
+_FOR_GOOD = 500  # codes from here on
+
+
+def among(session: Session, addresses: Iterable[str]) -> Iterator[str]:
+    """Those of these addresses that a server refused for good when we wrote to them last."""
+    wanted = sorted({one.lower() for one in addresses})
+    latest: dict[str, tuple[str, int]] = {}
+    address = func.lower(outgoing_recipient.c.address)
+    ended = outgoing_recipient.c.state.in_((outbox.SENT, outbox.FAILED))
+    query = select(outgoing_recipient, address.label("folded")).where(address.in_(wanted), ended)
+    for row in session.execute(query.order_by(outgoing_recipient.c.outgoing)):
+        latest[row.folded] = (row.state, row.code or 0)
+    return (one for one, (state, code) in latest.items() if state == outbox.FAILED and code >= _FOR_GOOD)
