@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test proof proof-crash proof-xss proof-imap proof-many proof-outbox shots lint \
   bench-ingest bench-search bench-web bench-disk \
-  bench-idle bench-verify bench-growth bench-memory messages clean
+  bench-idle bench-verify bench-growth bench-memory bench-send messages clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -27,7 +27,7 @@ help:
 	@echo 'make proof-crash     killed or failing at every system call of a pass, full disks, power cuts, as a table'
 	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
 	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 12 minutes)'
-	@echo 'make proof-outbox    a sender that is killed sixty times: nothing lost, doubled only in the one window (10 minutes)'
+	@echo 'make proof-outbox    10,000 mails, a server that refuses, stalls, cuts and lies, a sender that is killed, as a table'
 	@echo 'make proof-many      490 broken mailboxes beside ten healthy ones; gateways that are killed for a minute (10 minutes)'
 	@echo 'make bench-idle      measure how soon mail is there, what waiting costs, a backlog (CONNECTIONS=2000, BACKLOG=100000)'
 	@echo 'make shots           pictures of every page, to be looked at, into shots/'
@@ -39,6 +39,7 @@ help:
 	@echo 'make bench-verify    measure how long everything takes to be read again (COUNT=100000), see docs/benchmarks.md'
 	@echo 'make bench-growth    measure whether a mail costs more the more there are (COUNT=1000000), see docs/benchmarks.md'
 	@echo 'make bench-memory    measure what taking in mail needs of memory (COUNT=100000, MAILS=…), see docs/benchmarks.md'
+	@echo 'make bench-send      measure how many mails a second leave, beside bare smtplib (COUNT=5000), see docs/benchmarks.md'
 	@echo 'make messages        collect the sentences of the pages into web/translations, see docs/glossary.md'
 	@echo 'make clean           remove .venv and everything built'
 
@@ -73,7 +74,7 @@ proof-many: $(VENV)/.test
 	PROOF_MANY=1 $(BIN)/python -m pytest -n 0 -s tests/gateway/test_rounds.py tests/gateway/test_gateways.py
 
 proof-outbox: $(VENV)/.test
-	KILLS=60 $(BIN)/python -m pytest tests/gateway/test_sending.py -k killed -p no:xdist
+	PROOF_OUTBOX=10000 $(BIN)/python -m pytest -n 0 -s tests/gateway/test_proof_outbox.py
 
 shots: $(VENV)/.test
 	@tests/setup/packages chromium
@@ -116,6 +117,10 @@ bench-growth: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),1000
 bench-growth: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd
 	@$(BIN)/python -m bench.growth --count $(COUNT)
+
+bench-send: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),5000)
+bench-send: $(VENV)/.test
+	@$(BIN)/python -m bench.send --count $(COUNT)
 
 bench-memory: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),100000)
 bench-memory: $(VENV)/.test

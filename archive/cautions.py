@@ -45,7 +45,9 @@ def _by_text(session: Session, viewer: Viewer, letter: Letter) -> Iterator[Cauti
         said = session.scalars(here.where(ticket.c.conversation == answered.conversation)).all()
         if found := guards.said_inside(filter(None, said), letter.text, letter.quote):
             yield Caution(guards.COMMENT, found)
-    if not letter.attachments and (word := guards.speaks_of_a_file(letter.subject if not answered else "", letter.text)):
+    if not letter.attachments and (
+        word := guards.speaks_of_a_file(letter.subject if not answered else "", letter.text)
+    ):
         yield Caution(guards.NO_FILE, word)
 
 

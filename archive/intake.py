@@ -189,15 +189,14 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """A mail of ours that somebody has got: a message of the archive from now on."""
+    """Mails of ours that somebody has got: messages of the archive from now on. Their UIDs are the outbox's numbers."""
 
     scope: str
     author: str  # who sent it, as events name users
-    source: int  # the address it went out from
-    outgoing: int
+    source: int  # the address they went out from
     now: int  # UTC ms
-    became: Callable[[Session, int], None]  # written in the same transaction, with the message's id
-    answers: int | None = None  # the message it is a reply to
+    became: Callable[[Session, Mapping[int, int]], None]  # in the same transaction: which message each is, by number
+    answers: Mapping[int, int] = field(default_factory=dict)  # by number, the message it is a reply to
 
     def actor(self, _uid: int) -> str:
         """See `Origin.actor`."""
@@ -205,17 +204,17 @@ class Ours:
 
     def known(self, session: Session, prepared: "Sequence[Prepared]") -> set[int]:
         """See `Origin.known`."""
-        wanted = {one.arrival.uid: (self.source, str(self.outgoing), one.sha256) for one in prepared}
+        wanted = {one.arrival.uid: (self.source, str(one.arrival.uid), one.sha256) for one in prepared}
         there = sources.receipted(session, wanted.values())
         return {uid for uid, place in wanted.items() if place in there}
 
-    def place(self, _uid: int) -> Mapping[str, Any]:
+    def place(self, uid: int) -> Mapping[str, Any]:
         """See `Origin.place`."""
-        return {"source": self.source, "place": str(self.outgoing)}
+        return {"source": self.source, "place": str(uid)}
 
-    def told(self, _uid: int) -> Mapping[str, Any]:
+    def told(self, uid: int) -> Mapping[str, Any]:
         """See `Origin.told`."""
-        return {"outgoing": self.outgoing}
+        return {"outgoing": uid}
 
     def import_mode(self, _uid: int) -> bool:
         """See `Origin.import_mode`."""
@@ -375,24 +374,25 @@ class Intake:
         return self._take_all(origin, arrivals, clock, read, turn)
 
     @contextmanager
-    def keeping(self, raw: bytes, now: int) -> Iterator[Sealed]:
-        """Bytes kept durably, whole, for a row that is written before the block ends. One of ARCHIVE_FAULTS."""
+    def keeping(self, raw: Sequence[bytes], now: int) -> Iterator[list[Sealed]]:
+        """Mails kept durably, each whole, for rows that are written before the block ends. One of ARCHIVE_FAULTS."""
         with self._sound():
             writer = self.writer(now)
-            sealed = writer.add([memoryview(raw)], len(raw))
-            writer.sync()
-            self._keep_keys([sealed])
+            sealed = [writer.add([memoryview(one)], len(one)) for one in raw]
+            self._make_durable(writer, sealed)
             yield sealed
 
-    def take_ours(self, origin: Ours, raw: bytes, clock: Callable[[], int]) -> None:
-        """A mail of ours becomes a message, with whatever `origin.became` writes, or nothing does."""
-        arrival = Arrival(origin.outgoing, raw, origin.now)
+    def take_ours(self, origin: Ours, raws: Mapping[int, bytes], clock: Callable[[], int]) -> None:
+        """Mails of ours become messages, with whatever `origin.became` writes, or none does."""
+        arrivals = [Arrival(number, raw, origin.now) for number, raw in raws.items()]
         try:
-            self._take(origin, [arrival], clock, True, lambda: None)
+            self._take(origin, arrivals, clock, True, lambda: None)
         except ARCHIVE_FAULTS:
             raise
         except Exception:
-            self._take(origin, [arrival], clock, False, lambda: None)
+            if len(arrivals) > 1:
+                raise
+            self._take(origin, arrivals, clock, False, lambda: None)
 
     def _take_all(
         self,
@@ -700,7 +700,7 @@ def record(
     rulebook.note_troubles(session, sorted_.troubles(), now)
     rulebook.note_matches(session, sorted_.matches(one.arrival.uid for one, _ in copies), now)
     if isinstance(origin, Ours):
-        origin.became(session, ids[prepared[0].content_key])
+        origin.became(session, {one.arrival.uid: ids[one.content_key] for one, _ in copies})
 
     first = {one.arrival.uid for one in fresh.values()}
     taken = Taken(
@@ -805,7 +805,7 @@ def _claims(
     for key, one in fresh.items():
         said = conversations.claim(ids[key], one.facts.message_id, one.facts.references)
         if isinstance(origin, Ours):
-            said = replace(said, answers=origin.answers)
+            said = replace(said, answers=origin.answers.get(one.arrival.uid))
         elif isinstance(origin, Watched) and not origin.sent:
             written_to = [address for kind in json.loads(one.facts.recipients).values() for _, address in kind]
             tagged = [name for address in written_to if (name := composing.tagged(address, secret))]

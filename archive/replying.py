@@ -58,7 +58,7 @@ def _deal(archive: Archive, one: Due, now: int, check: Callable[[Session], None]
     mail, raw = made
     intake = Intake(archive)
     try:
-        with intake.keeping(raw, now) as kept, archive.transaction() as session:
+        with intake.keeping([raw], now) as (kept,), archive.transaction() as session:
             check(session)
             queued = outbox.queue(session, mail, raw, kept, now)
             if not auto_replies.end(session, one, auto_replies.QUEUED, now, outgoing=queued):

@@ -4,8 +4,9 @@ The pages and `postroom reply` go this one way.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -23,7 +24,7 @@ from .people.scopes import Viewer, process_scope
 from .post import contents, messages
 from .post.messages import Message
 from .store.archive import Archive, Session
-from .store.packs import Place
+from .store.dialects import among
 from .store.schema import blob, message_scope, ticket
 
 MOST_BYTES = 50 << 20  # of a mail; servers take less
@@ -88,7 +89,7 @@ def send(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now:
         raise Unwritable(_TOO_LARGE, most=MOST_BYTES >> 20)
     intake = Intake(archive)
     try:
-        with intake.keeping(raw, now) as kept, archive.transaction() as session:
+        with intake.keeping([raw], now) as (kept,), archive.transaction() as session:
             _allowed(session, by(session), letter)  # as things are now
             return outbox.queue(session, mail, raw, kept, now)
     finally:
@@ -229,9 +230,23 @@ def whole(archive: Archive, session: Session, one: outbox.Outgoing) -> bytes:
 
 def raw(archive: Archive, session: Session, id_: int) -> bytes:
     """The bytes of a mail that is kept in one piece."""
-    row = session.execute(select(blob).where(blob.c.id == id_)).one()
-    place: Place = contents.place(row)
-    return b"".join(contents.read_blob(archive, archive.keys.get([place.blob]), place))
+    return next(raws(archive, session, [id_]))()
+
+
+def raws(archive: Archive, session: Session, ids: Sequence[int]) -> Iterator[Callable[[], bytes]]:
+    """What reads each of these mails, in this order; the questions of the database are asked at once.
+
+    Reading says Damaged or LookupError where one is not to be had.
+    """
+    places = {
+        row.id: contents.place(row) for row in session.execute(select(blob).where(among(blob.c.id, ids, session)))
+    }
+    keys = archive.keys.get(places)
+
+    def read_one(id_: int) -> bytes:
+        return b"".join(contents.read_blob(archive, keys, places[id_]))
+
+    return (partial(read_one, one) for one in ids)
 
 
 def enclosed(whole: bytes) -> list[Attachment]:

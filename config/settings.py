@@ -7,7 +7,7 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -66,6 +66,17 @@ class Gateway(BaseModel):
     )
 
 
+class Sending(BaseModel):
+    """How mail leaves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connections: int = Field(default=4, ge=1, le=64, description="to one server at a time, at most")
+    a_minute: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default={}, description="mails a minute through a server, by its name; others: as many as it takes"
+    )
+
+
 class Monitoring(BaseModel):
     """What a monitor may see from outside."""
 
@@ -101,6 +112,7 @@ class Settings(BaseSettings):
     blobs: Blobs = Blobs()
     web: Web = Web()
     gateway: Gateway = Gateway()
+    sending: Sending = Sending()
     monitoring: Monitoring = Monitoring()
     log: Log = Log()
 

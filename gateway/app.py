@@ -83,8 +83,25 @@ def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clo
         )
 
     attempts = Attempts(front.archive(), decided.connecting, decided.own_servers, now)
-    sender = Sender(front.archive(), decided.connecting, now, stopping, reading, report=sender_log)
-    return Clock(front.archive(), make, decided.at_once, stopping, report, reading, attempts, decided.kept, sender)
+    sending = sender(front, stopping, reading, sender_log)
+    return Clock(front.archive(), make, decided.at_once, stopping, report, reading, attempts, decided.kept, sending)
+
+
+def sender(
+    front: Front, stopping: threading.Event, reading: Reading, report: Callable[..., None] | None = None
+) -> Sender:
+    """What sends, as configured."""
+    decided = settings.load().sending
+    return Sender(
+        front.archive(),
+        configured().connecting,
+        now,
+        stopping,
+        reading,
+        report=report,
+        per_host=decided.connections,
+        a_minute=decided.a_minute,
+    )
 
 
 def listener(front: Front, ticking: "Clock") -> "Listener | None":

@@ -22,7 +22,7 @@ from archive.reading import Reading
 from archive.store.archive import Session
 
 from . import app, credentials
-from .sender import BUSY, Sender
+from .sender import BUSY
 
 _LONGEST_SIGNATURE = identities.LONGEST_SIGNATURE
 _LOOK_EVERY = 2.0  # seconds
@@ -274,7 +274,7 @@ def send(front: Front, as_lines: bool) -> None:
       postroom send
     """
     reading = Reading()
-    sender = Sender(front.archive(), app.configured().connecting, now, threading.Event(), reading)
+    sender = app.sender(front, threading.Event(), reading)
     try:
         done = sender.round()
     except BlockingIOError:

@@ -1,21 +1,27 @@
 """Sends what waits in the outbox: claims, hands over between transactions, writes down what was said.
 
-For each mailbox one connection, on which mail after mail leaves; many mailboxes at the same time. Only one program
-sends at a time (a lease), so whoever takes it knows that claims of others are of the dead.
+For each mailbox one connection, on which mail after mail leaves; many mailboxes at the same time, within what a server
+is to bear of connections and mails a minute. Only one program sends at a time (a lease), so whoever takes it knows
+that claims of others are of the dead. Many mails are claimed, and their answers written down, in one transaction; until
+then each answer stands on the slate, before the last dot of the next mail.
 
 | a crash | what is there | what happens then |
 |---|---|---|
 | before the claim is committed | queued | it is sent |
 | after it, before the last dot | claimed | it is sent |
-| after the last dot, before our commit | claimed, and somebody has it | **it is sent again**, same Message-ID |
-| after that commit | sent | only its copy goes into the Sent folder |
+| after the last dot, before its answer is noted | claimed, and somebody has it | **sent again**, same Message-ID |
+| after that, before our commit | claimed, the answer on the slate | the answer is written down |
+| after that commit | sent, no message yet | it becomes a message of the archive |
+| after that | sent | only its copy goes into the Sent folder |
 | while that is being put there | sent, or sent and there | its Message-ID is looked for first |
 """
 
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -24,25 +30,37 @@ import structlog
 from archive import replying, sending
 from archive.intake import ARCHIVE_FAULTS, Intake, Ours
 from archive.outgoing import auto_replies, outbox
-from archive.outgoing.outbox import SENT, Claimed, Result, SentCopy
+from archive.outgoing.outbox import SENT, Claimed, Said, SentCopy, Unfiled
 from archive.post import bindings
+from archive.post.bindings import Mailbox as Box
 from archive.reading import Reading
 from archive.store import leases
 from archive.store.archive import Archive, Session
 from archive.store.leases import Lease
 from archive.store.packs import Damaged
 
-from . import credentials
+from . import accounts, credentials, slate
 from .mailbox import Connecting
+from .slate import Slate
 from .smtp import AFTER_THE_DOT, Outward
 from .trouble import Trouble, Unreachable
 
 AT_ONCE = 8  # mailboxes
-CLAIMED = 20  # mails of one mailbox that are claimed together
+PER_HOST = 4  # connections to one server
+CLAIMED = 100  # mails of one mailbox that are claimed together, where they leave quickly
+FIRST = 10  # of them: how quickly they leave is not known yet
 ON_A_LINE = 200  # mails, then another connection: some servers take no more
+KEPT = 30.0  # seconds for which a connection without mails is kept
+WRITTEN_WITHIN = 1.0  # seconds from an answer to where everybody sees it
+FILED_WITHIN = 60.0  # seconds for which sending goes before making messages of what was sent
+FILED = 200  # mails that become messages together
+FILED_BYTES = 32 << 20
 BUSY = "Another program sends what waits."
 _LEASE = "sending"
 _AGAIN = 2.0  # seconds, while the archive cannot write down what was sent
+_QUICK = 5.0  # seconds for what was claimed together
+_RESTED = 2.0  # seconds after which a kept connection is asked whether it is there
+_LOST = 3  # connections in a row that broke: the server is left alone for a while
 
 _log = structlog.get_logger()
 
@@ -74,8 +92,12 @@ class Sender:
         reading: Reading | None = None,
         after_the_dot: float = AFTER_THE_DOT,
         report: Callable[..., None] | None = None,
+        per_host: int = PER_HOST,
+        a_minute: Mapping[str, int] | None = None,
     ) -> None:
         self._report = report
+        self._per_host = per_host
+        self.pace = Pace(a_minute or {}, clock)
         self._archive = archive
         self._connecting = connecting
         self._clock = clock
@@ -83,14 +105,18 @@ class Sender:
         self._reading = reading
         self._after_the_dot = after_the_dot
         self._busy: dict[int, threading.Thread] = {}
+        self._hosts: dict[int, str] = {}  # of the busy
+        self._kept: dict[int, _Kept] = {}  # by mailbox: connections without mails
         self._guard = threading.Lock()
         self._lease: Lease | None = None
+        self._looked_after = False
         self._sent = Sent()
 
     def work(self) -> None:
         """Begin with what is due; returns at once. Where nothing is, nothing is written."""
         if self._stopping.is_set():
             return
+        self._hang_up(KEPT)
         try:
             self._begin()
         except BlockingIOError:
@@ -99,37 +125,66 @@ class Sender:
     def round(self) -> Sent:
         """Send all that is due, and return when it is done. BlockingIOError where another program sends."""
         self._sent = Sent()
-        self._begin()
-        while threads := self._threads():
-            for one in threads:
-                one.join()
+        try:
             self._begin()
+            while self._threads():
+                self.finish()
+                self._begin()
+        finally:
+            self._hang_up(0.0)
         return self._sent
+
+    def finish(self) -> None:
+        """Wait for what is on its way."""
+        for one in self._threads():
+            one.join()
 
     def end(self, within: float) -> None:
         """Wait so many seconds for mails that are on their way; the rest finds the next start as a crash would."""
         until = time.monotonic() + within
         for one in self._threads():
             one.join(max(until - time.monotonic(), 0))
+        self._hang_up(0.0)
+
+    def rested(self, seconds: float) -> None:
+        """As if so many seconds had passed since connections that are kept were used."""
+        with self._guard:
+            for one in self._kept.values():
+                one.since -= seconds
+
+    def _hang_up(self, rested: float) -> None:
+        """Close connections on which nothing has been sent for so many seconds; who is slow to hear it holds up
+        nobody."""
+        until = time.monotonic() - rested
+        with self._guard:
+            over = [box for box, one in self._kept.items() if one.since <= until]
+            lines = [self._kept.pop(box).line for box in over]
+        for line in lines:
+            threading.Thread(target=line.close, name="good-bye", daemon=True).start()
 
     def _threads(self) -> list[threading.Thread]:
         with self._guard:
             return list(self._busy.values())
 
     def _begin(self) -> None:
+        if not self._looked_after:
+            self._look_after_the_dead()
         self._reply()
         now = self._clock()
         with self._archive.reading() as session:
             due = outbox.due(session, now)
             due += [one.mailbox for one in outbox.copies_due(session, now)]
-        with self._guard:
-            for box in dict.fromkeys(due):
-                if box in self._busy or len(self._busy) >= AT_ONCE:
+        for box in dict.fromkeys(due):
+            host = self._host(box)
+            with self._guard:
+                if box in self._busy or len(self._busy) >= AT_ONCE or self.pace.left(host) > 0:
+                    continue
+                if not self._room(box, host):
                     continue
                 if self._lease is None:
                     self._take_lease()
-                thread = threading.Thread(target=self._serve, args=(box,), name=f"sending {box}", daemon=True)
-                self._busy[box] = thread
+                thread = threading.Thread(target=self._serve, args=(box, host), name=f"sending {box}", daemon=True)
+                self._busy[box], self._hosts[box] = thread, host
                 thread.start()
 
     def _reply(self) -> None:
@@ -149,8 +204,39 @@ class Sender:
                     self._lease.give_back()
                     self._lease = None
 
+    def _look_after_the_dead(self) -> None:
+        """At the start: what somebody who died had in hand is due at once."""
+        with self._archive.reading() as session:
+            claimed = outbox.claimed(session)
+        if claimed or any(slate.left(self._archive.folder)):
+            with self._guard:
+                self._take_lease()
+                if self._lease is not None:
+                    self._lease.give_back()
+                    self._lease = None
+        self._looked_after = True
+
+    def _host(self, box: int) -> str:
+        """The server through which a mailbox sends; nothing where its settings will not do."""
+        with self._archive.reading() as session:
+            url = bindings.mailbox_of(session, box).smtp
+        try:
+            return accounts.parse(url or "", "smtp", plaintext=True, password="").host.lower()
+        except (Trouble, ValueError):
+            return ""
+
+    def _room(self, box: int, host: str) -> bool:
+        """Whether its server bears one more connection; one that is kept for another mailbox makes room."""
+        busy = Counter(self._hosts.values())[host]
+        others = [other for other, one in self._kept.items() if one.host == host and other != box]
+        while others and busy + len(others) >= self._per_host:
+            line = self._kept.pop(others.pop()).line
+            threading.Thread(target=line.close, name="good-bye", daemon=True).start()
+        return busy < self._per_host
+
     def _take_lease(self) -> None:
         lease = leases.take(self._archive, _LEASE, 0.0, "sending")
+        self._read_slates()
         with self._archive.reading() as session:
             claims = outbox.claimed(session)
         if claims and lease.number is None:  # the file is ours, so they are of the dead
@@ -158,15 +244,23 @@ class Sender:
                 outbox.forget_claims(session)
         self._lease = lease
 
-    def _serve(self, box: int) -> None:
+    def _read_slates(self) -> None:
+        """Write down what servers had answered to whoever died."""
+        for path, said in slate.left(self._archive.folder):
+            with self._archive.transaction() as session:
+                outbox.settle(session, said)
+            path.unlink()
+
+    def _serve(self, box: int, host: str) -> None:
         try:
-            _Route(self, box).work()
+            _Route(self, box, host).work()
         except Exception as error:  # what was claimed is taken up again when the claims are forgotten
             self.told(trouble=f"{type(error).__name__}: {error}")
             self.say("sending failed", well=False, mailbox=box, trouble=repr(error))
         finally:
             with self._guard:
                 self._busy.pop(box, None)
+                self._hosts.pop(box, None)
                 if not self._busy and self._lease is not None:
                     self._lease.give_back()
                     self._lease = None
@@ -177,6 +271,20 @@ class Sender:
         """Lost where another gateway sends by now."""
         if self._lease is not None:
             self._lease.check(session)
+
+    def kept(self, box: Box) -> "_Kept | None":
+        """The connection that was kept for a mailbox, unless that has other settings by now."""
+        with self._guard:
+            one = self._kept.pop(box.id, None)
+        if one is not None and (one.box != box or not (time.monotonic() - one.since < _RESTED or one.line.rested())):
+            one.line.close()
+            return None
+        return one
+
+    def keep(self, one: "_Kept") -> None:
+        """Keep a connection for mails that come soon."""
+        with self._guard:
+            self._kept[one.box.id] = one
 
     def say(self, event: str, *, well: bool = True, **values: object) -> None:
         """Say what happened to whoever wants to know."""
@@ -193,67 +301,153 @@ class Sender:
                 self._sent.troubles += (trouble,)
 
 
+class Pace:
+    """How many mails a minute leave for each server, at most; `clock` in UTC ms."""
+
+    def __init__(self, a_minute: Mapping[str, int], clock: Callable[[], int]) -> None:
+        self._most = {host.lower(): most for host, most in a_minute.items()}
+        self._clock = clock
+        self._sent: dict[str, deque[int]] = {}
+        self._guard = threading.Lock()
+
+    def left(self, host: str) -> int:
+        """How many ms are left until the next mail may leave for it."""
+        sent = self._sent.get(host)
+        return max(sent[0] + 60_000 - self._clock(), 0) if sent and len(sent) >= self._most[host] else 0
+
+    def take(self, host: str) -> bool:
+        """Whether a mail may leave now; then it counts."""
+        most = self._most.get(host)
+        if most is None:
+            return True
+        with self._guard:
+            if self.left(host):
+                return False
+            self._sent.setdefault(host, deque(maxlen=most)).append(self._clock())
+            return True
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A connection on which nothing is sent at the moment."""
+
+    box: Box
+    host: str
+    line: Outward
+    used: int  # mails
+    since: float  # monotonic
+
+
 class _Route:
     """One mailbox's mails, one after the other, on one connection."""
 
-    def __init__(self, sender: Sender, box: int) -> None:
+    def __init__(self, sender: Sender, box: int, host: str) -> None:
         self._sender = sender
         self._archive, self._clock, self._stopping = sender._archive, sender._clock, sender._stopping
         with self._archive.reading() as session:
             self._box = bindings.mailbox_of(session, box)
+        self._host = host
         self._claim = secrets.token_bytes(16)
+        self._claims = FIRST
         self._line: Outward | None = None
-        self._on_line = 0
+        self._on_line = self._lost = 0
+        self._unwritten: list[Said] = []  # the oldest first
+        self._unwritten_since = self._filed_at = time.monotonic()
         self._intake = Intake(self._archive, sender._reading)
 
     def work(self) -> None:
-        """Send what is due, then put copies into Sent folders."""
+        """Send what is due, make messages of it, then put copies into Sent folders."""
         with ExitStack() as ending:
             ending.callback(self._intake.close)
-            ending.callback(self._hang_up)
-            while not self._stopping.is_set():
-                with self._archive.transaction() as session:
-                    self._sender.check(session)
-                    some = outbox.claim(session, self._box.id, self._claim, self._clock(), CLAIMED)
-                if not some or not self._send_all(some):
+            ending.callback(self._rest)
+            self._slate = ending.enter_context(Slate(self._archive.folder, self._box.id))
+            self._ahead = ending.enter_context(ThreadPoolExecutor(1, "reading ahead"))
+            ending.callback(self._write_down)
+            while not self._stopping.is_set() and (some := self._next()):
+                began = time.monotonic()
+                if not self._send_all(some):
                     break
+                quick = time.monotonic() - began < _QUICK
+                self._claims = min(self._claims * 2, CLAIMED) if quick else max(self._claims // 2, 1)
+                if time.monotonic() - self._filed_at > FILED_WITHIN:
+                    self._file()
+            self._write_down()
+            self._file()
         self._copy()
 
-    def _hang_up(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+    # --- sending ----------------------------------------------------------------------------------------------
+
+    def _next(self) -> list[Claimed]:
+        """Write down what was said so far, and claim more, in one transaction."""
+        try:
+            with self._archive.transaction() as session:
+                self._sender.check(session)
+                outbox.settle(session, self._unwritten)
+                some = outbox.claim(session, self._box.id, self._claim, self._clock(), self._claims)
+        except ARCHIVE_FAULTS:
+            if not self._unwritten:
+                raise
+            self._write_down()
+            return self._next()
+        self._written()
+        return some
 
     def _send_all(self, some: Sequence[Claimed]) -> bool:
-        """Of those that were claimed; False where the server is not to be had, and all of them wait."""
-        for number, one in enumerate(some):
-            if self._stopping.is_set():
+        """Of those that were claimed; False where the server is not to be had now, and all of them wait."""
+        claimed_at = self._clock()
+        for number, (one, read) in enumerate(self._read(some)):
+            if self._stopping.is_set() or not self._sender.pace.take(self._host):
                 self._give_back(some[number:])
                 return False
+            if self._clock() - claimed_at > outbox.CLAIMED_FOR // 2:
+                self._give_back(some[number:])
+                return True
             try:
                 line = self._reach()
             except Trouble as trouble:
                 self._wait(some[number:], trouble)
                 return False
             try:
-                with self._archive.reading() as session:
-                    raw = sending.raw(self._archive, session, one.blob)
+                raw = read.result()
             except (Damaged, LookupError) as damage:
                 self._wait([one], Unreachable("own fault", answer=damage))
                 continue
             results = line.send(one.path, one.recipients, raw)
             self._on_line += 1
-            self._write_down(one, raw, results)
+            self._note(Said(one.id, one.claim, results, self._clock()))
+            self._lost = 0 if line.alive else self._lost + 1
+            if self._lost >= _LOST and some[number + 1 :]:
+                answer = next((said.answer for said in results.values() if said.state != SENT), "")
+                self._wait(some[number + 1 :], Unreachable("smtp", server=line.account.server, answer=answer))
+                return False
         return True
 
+    def _read(self, some: Sequence[Claimed]) -> Iterator[tuple[Claimed, "Future[bytes]"]]:
+        """Each with its bytes; those of the next are read while one is on the way."""
+        with self._archive.reading() as session:
+            readers = list(sending.raws(self._archive, session, [one.blob for one in some]))
+        coming = self._ahead.submit(readers[0])
+        for number, one in enumerate(some):
+            current = coming
+            if number + 1 < len(some):
+                coming = self._ahead.submit(readers[number + 1])
+            yield one, current
+
     def _reach(self) -> Outward:
+        if self._line is None and (kept := self._sender.kept(self._box)) is not None:
+            self._line, self._on_line = kept.line, kept.used
         if self._line is not None and (not self._line.alive or self._on_line >= ON_A_LINE):
-            self._hang_up()
+            self._line.close()
+            self._line = None
         if self._line is None:
             connecting, after = self._sender._connecting, self._sender._after_the_dot
             self._line = credentials.open_outward(self._archive, self._box, connecting, self._clock, after)
             self._on_line = 0
         return self._line
+
+    def _rest(self) -> None:
+        if self._line is not None and self._line.alive:
+            self._sender.keep(_Kept(self._box, self._host, self._line, self._on_line, time.monotonic()))
 
     def _give_back(self, some: Sequence[Claimed]) -> None:
         with self._archive.transaction() as session:
@@ -265,37 +459,83 @@ class _Route:
             outbox.put_back(session, some, (trouble.kind, trouble.values), self._clock())
         self._sender.told(left=len(some), trouble=str(trouble))
 
-    def _write_down(self, one: Claimed, raw: bytes, results: dict[str, Result]) -> None:
+    # --- writing down -----------------------------------------------------------------------------------------
+
+    def _note(self, said: Said) -> None:
+        """What a server answered, before anything else is sent."""
+        if not self._unwritten:
+            self._unwritten_since = time.monotonic()
+        self._unwritten.append(said)
+        try:
+            self._slate.write(said)
+        except OSError as fault:
+            self._sender.say("the slate cannot be written", well=False, outgoing=said.id, trouble=str(fault))
+            self._write_down()
+        else:
+            if time.monotonic() - self._unwritten_since > WRITTEN_WITHIN:
+                self._write_down()
+        got = any(result.state == SENT for result in said.results.values())
+        left = [result for result in said.results.values() if result.state != SENT]
+        self._sender.told(sent=int(got), left=int(bool(left)), trouble=left[0].answer if left else "")
+        event = "sent" if not left else "sent in part" if got else "not sent"
+        self._sender.say(event, well=not left, outgoing=said.id, recipients=len(said.results))
+
+    def _write_down(self) -> None:
         """What was said. While that cannot be written, nothing else is sent: it would be sent twice."""
-        while True:
+        while self._unwritten:
             try:
-                return self._record(one, raw, results)
+                with self._archive.transaction() as session:
+                    outbox.settle(session, self._unwritten)
+                self._written()
             except ARCHIVE_FAULTS as fault:
-                self._sender.say("sent, and not written down yet", well=False, outgoing=one.id, trouble=str(fault))
+                numbers = [one.id for one in self._unwritten]
+                self._sender.say("sent, and not written down yet", well=False, outgoing=numbers, trouble=str(fault))
                 if self._stopping.wait(_AGAIN):
                     raise
 
-    def _record(self, one: Claimed, raw: bytes, results: dict[str, Result]) -> None:
-        now = self._clock()
-        got = any(result.state == SENT for result in results.values())
-        if got and one.message is None:
+    def _written(self) -> None:
+        if self._unwritten:
+            self._unwritten = []
+            self._slate.wipe()
+
+    # --- filing -----------------------------------------------------------------------------------------------
+
+    def _file(self) -> None:
+        """What somebody has got becomes a message of the archive."""
+        while not self._stopping.is_set():
             with self._archive.reading() as session:
-                source = outbox.source_of(session, one)
+                some = outbox.unfiled(session, self._box.id, self._clock(), FILED)
+            if not some:
+                break
+            for together in _together(some):
+                self._file_together(together)
+        self._filed_at = time.monotonic()
 
-            def became(session: Session, id_: int) -> None:
-                if outbox.settle(session, one, results, now):
-                    outbox.became(session, one, id_, now)
+    def _file_together(self, some: Sequence[Unfiled]) -> None:
+        first, now = some[0], self._clock()
+        with self._archive.reading() as session:
+            source = outbox.source_of(session, first.sender)
+            readers = list(sending.raws(self._archive, session, [one.blob for one in some]))
 
-            self._intake.take_ours(
-                Ours(one.scope, one.author, source, one.id, now, became, one.replies_to), raw, self._clock
-            )
-        else:
+        def became(session: Session, messages: Mapping[int, int]) -> None:
+            outbox.became(session, messages, now)
+
+        try:
+            raws = {one.id: read() for one, read in zip(some, readers, strict=True)}
+            replies = {one.id: one.replies_to for one in some if one.replies_to is not None}
+            ours = Ours(first.scope, first.author, source, now, became, replies)
+            self._intake.take_ours(ours, raws, self._clock)
+        except ARCHIVE_FAULTS:
+            self._stopping.wait(_AGAIN)
+            raise
+        except Exception as error:
+            if len(some) > 1:
+                for one in some:
+                    self._file_together([one])
+                return
+            self._sender.say("sent, and no message yet", well=False, outgoing=first.id, trouble=repr(error))
             with self._archive.transaction() as session:
-                outbox.settle(session, one, results, now)
-        left = [result for result in results.values() if result.state != SENT]
-        self._sender.told(sent=int(got), left=int(bool(left)), trouble=left[0].answer if left else "")
-        event = "sent" if not left else "sent in part" if got else "not sent"
-        self._sender.say(event, well=not left, outgoing=one.id, recipients=len(results))
+                outbox.file_later(session, first, self._clock())
 
     # --- copies -----------------------------------------------------------------------------------------------
 
@@ -325,3 +565,20 @@ class _Route:
             for one in some:
                 outbox.not_copied(session, one, self._clock())
         self._sender.told(trouble=trouble)
+
+
+def _together(some: Sequence[Unfiled]) -> Iterator[list[Unfiled]]:
+    """Mails that become messages in one transaction: of one author, scope and address, and not too many bytes."""
+    by: dict[tuple[str, str, str], list[Unfiled]] = {}
+    for one in some:
+        by.setdefault((one.scope, one.author, one.sender), []).append(one)
+    for group in by.values():
+        part: list[Unfiled] = []
+        size = 0
+        for one in group:
+            if part and size + one.size > FILED_BYTES:
+                yield part
+                part, size = [], 0
+            part.append(one)
+            size += one.size
+        yield part

@@ -19,6 +19,7 @@ AFTER_THE_DOT = 600.0  # seconds: the server may be at work on the mail (RFC 532
 _LONGEST_LINE = 8192  # bytes of an answer's line
 _LONGEST_ANSWER = 200  # lines
 _PIECE = 1 << 16
+_AT_ONCE = 100  # commands that are given before their answers are read
 _FAREWELL = 5.0  # seconds
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _DOT = re.compile(rb"^\.", re.MULTILINE)
@@ -189,7 +190,7 @@ class Outward:
         results: dict[str, Result] = {}
         try:
             self._transact(sender, recipients, raw, self._options(raw, wide), results)
-        except (OSError, smtplib.SMTPException) as error:
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
             self._client.close()
             said = Result(DEFERRED, None, quoted(_said(error)))
             return {one: results.get(one, said) for one in recipients}
@@ -217,32 +218,41 @@ class Outward:
     def _transact(
         self, sender: str, recipients: Sequence[str], raw: bytes, options: str, results: dict[str, Result]
     ) -> None:
-        code, said = self._client.docmd("MAIL", f"FROM:<{sender}>{options}")
-        if code != 250:
+        """Where the server offers PIPELINING (RFC 2920), all commands up to DATA are given at once."""
+        commands = [f"MAIL FROM:<{sender}>{options}", *(f"RCPT TO:<{one}>" for one in recipients), "DATA"]
+        step = _AT_ONCE if "pipelining" in self._client.esmtp_features else 1
+        answers = self._asked(commands, step)
+        code, said = next(answers)
+        refused = code != 250
+        if refused:
             results.update(dict.fromkeys(recipients, _result(code, said)))
-            self._forget(code)
-            return
+            if step == 1 or code == 421:
+                self._forget(code)
+                return
         taken = []
         for one in recipients:
-            code, said = self._client.docmd("RCPT", f"TO:<{one}>")
-            if code in (250, 251, 252):
+            code, said = next(answers)
+            if code in (250, 251, 252) and not refused:
                 taken.append(one)
                 continue
-            # Too many at once, to many servers (RFC 5321 4.5.3.1.10): the next try has fewer.
-            results[one] = Result(DEFERRED, code, quoted(said)) if code == 552 and taken else _result(code, said)
+            if not refused:
+                # Too many at once, to many servers (RFC 5321 4.5.3.1.10): the next try has fewer.
+                few = code == 552 and taken
+                results[one] = Result(DEFERRED, code, quoted(said)) if few else _result(code, said)
             if code == 421:
                 self._client.close()
                 results.update({other: _result(code, said) for other in recipients if other not in results})
                 return
-        if not taken:
+        if not taken and step == 1:
             self._forget(0)
             return
-        code, said = self._client.docmd("DATA")
+        code, said = next(answers)
         if code != 354:
             results.update(dict.fromkeys(taken, _result(code, said)))
             self._forget(code)
             return
-        self._client.give(on_the_wire(raw))
+        # Nobody is to get it, and the server wants it all the same: it gets an empty one (RFC 2920 3.1).
+        self._client.give(on_the_wire(raw) if taken else b".\r\n")
         before, self._client.patience = self._client.patience, self._after_the_dot
         try:
             code, said = self._client.getreply()
@@ -251,6 +261,27 @@ class Outward:
         results.update(dict.fromkeys(taken, _result(code, said)))
         if code == 421:
             self._client.close()
+
+    def _asked(self, commands: Sequence[str], step: int) -> Iterator[tuple[int, bytes]]:
+        """The answers to commands, given so many at a time."""
+        client = self._client
+        for start in range(0, len(commands), step):
+            some = commands[start : start + step]
+            if any(char in one for one in some for char in "\r\n\0"):
+                raise smtplib.SMTPException("An address holds the end of a line.")
+            client.give("".join(f"{one}\r\n" for one in some).encode(client.command_encoding))
+            for _ in some:
+                yield client.getreply()
+
+    def rested(self) -> bool:
+        """Whether a connection on which nothing was said for a while is still there."""
+        if self._client.sock is None:
+            return False
+        try:
+            return bool(self._client.noop()[0] == 250)
+        except (OSError, smtplib.SMTPException):
+            self._client.close()
+            return False
 
     def _forget(self, code: int) -> None:
         """The next mail begins anew."""
@@ -271,8 +302,9 @@ def on_the_wire(raw: bytes) -> bytes:
 
     No bare CR or LF is left that another server might take for a line's end (SMTP smuggling).
     """
-    text = _LINE_END.sub(b"\r\n", raw)
-    stuffed = _DOT.sub(b"..", text)
+    ends = raw.count(b"\r\n")
+    text = raw if raw.count(b"\r") == raw.count(b"\n") == ends else _LINE_END.sub(b"\r\n", raw)
+    stuffed = _DOT.sub(b"..", text) if text.startswith(b".") or b"\n." in text else text
     return stuffed + (b"" if stuffed.endswith(b"\r\n") else b"\r\n") + b".\r\n"
 
 

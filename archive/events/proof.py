@@ -73,7 +73,7 @@ _OPERATION = frozenset(
 _ON_ITS_WAY = frozenset(
     {
         "next_at", "began_at", "tries", "claimed_until", "claim", "trouble_kind", "trouble_values", "sent_copy",
-        "copy_at", "copy_tries",
+        "copy_at", "copy_tries", "file_at",
     }
 )  # fmt: skip
 

@@ -20,14 +20,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, bindparam, exists, func, insert, or_, select, update
 
 from .. import installation
 from ..events import log, proof
 from ..people.scopes import Viewer, visible_ticket
 from ..post import answers, sources
 from ..store.archive import Session
-from ..store.dialects import hold, insert_missing, insert_rows
+from ..store.dialects import among, hold, insert_missing, insert_rows
 from ..store.packs import Place, Sealed
 from ..store.schema import (
     answer,
@@ -55,6 +55,7 @@ WAITING, THERE, GIVEN_UP = "waiting", "there", "given up"  # a copy in the Sent 
 UNDO = 8_000  # ms in which a mail can be taken back
 LONGEST_UNDO = 60_000
 CLAIMED_FOR = 20 * 60_000  # ms; the longest wait for one answer is ten minutes
+FILE_AGAIN = 10 * 60_000  # ms
 COPY_AFTER = 20_000  # ms; many servers put a copy there themselves
 WAITS = _LEFT = (QUEUED, DEFERRED)
 
@@ -146,20 +147,14 @@ class Claimed:
 
     id: int
     claim: bytes
-    identity: int
-    author: str
-    scope: str
     sender: str
     message_id: str
     blob: int
     size: int
     queued_at: int
     tries: int
-    message: int | None
-    conversation: int | None
     recipients: tuple[str, ...]
     began_before: int | None  # somebody may have got it since then, as was known before this claim
-    replies_to: int | None = None  # the message that it answers
     automatic: bool = False
 
     @property
@@ -175,6 +170,16 @@ class Result:
     state: str  # sent, deferred, failed
     code: int | None = None
     answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a server said of a mail under somebody's claim; those it said nothing of are tried again."""
+
+    id: int
+    claim: bytes
+    results: Mapping[str, Result]  # by address
+    at: int  # UTC ms
 
 
 def queue(session: Session, mail: Mail, raw: bytes, kept: Sealed, now: int) -> int:
@@ -237,11 +242,12 @@ def _cancel(session: Session, id_: int, actor: str, kind: str, now: int) -> bool
 def give_up(session: Session, id_: int, actor: str, now: int) -> bool:
     """Those who have not got a mail by now will not; False where nothing is left to do, or it is on its way."""
     free = or_(outgoing.c.claimed_until.is_(None), outgoing.c.claimed_until < now)
-    mine = update(outgoing).where(outgoing.c.id == id_, outgoing.c.state.in_(_LEFT), outgoing.c.began_at.is_not(None))
-    if not session.execute(mine.where(free).values(next_at=None, claim=None, claimed_until=None)).rowcount:
+    hold(session, outgoing, [id_])
+    mine = select(outgoing).where(outgoing.c.id == id_, outgoing.c.state.in_(_LEFT), outgoing.c.began_at.is_not(None))
+    row = session.execute(mine.where(free)).first()
+    if row is None:
         return False
-    _settle_recipients(session, id_, {}, now, give_up=True)
-    _conclude(session, id_, actor, None, now)
+    _conclude(session, [(row, Said(id_, b"", {}, now))], actor, give_up=True)
     return True
 
 
@@ -278,11 +284,12 @@ def unclaim(session: Session, some: Iterable[Claimed]) -> None:
 
 
 def due(session: Session, now: int) -> list[int]:
-    """The mailboxes through which something is to be sent now; none while everything is held."""
+    """The mailboxes through which something is to be sent now, or was and is to be filed; none while all is held."""
     if installation.held(session) is not None:
         return []
-    query = select(identity.c.mailbox).join(outgoing, outgoing.c.identity == identity.c.id).where(_due(now)).distinct()
-    return list(session.scalars(query))
+    query = select(identity.c.mailbox).join(outgoing, outgoing.c.identity == identity.c.id)
+    some = list(session.scalars(query.where(_due(now)).distinct()))
+    return some + list(session.scalars(query.where(outgoing.c.file_at <= now).distinct()))
 
 
 def _due(now: int) -> ColumnElement[bool]:
@@ -302,48 +309,35 @@ def claim(session: Session, mailbox: int, by: bytes, now: int, limit: int) -> li
         return []
     ours = select(identity.c.id).where(identity.c.mailbox == mailbox)
     query = select(outgoing).where(outgoing.c.identity.in_(ours), _due(now))
-    claimed = []
+    rows = []
     for row in session.execute(query.order_by(outgoing.c.next_at, outgoing.c.id).limit(limit)).all():
         if row.unless_answered and row.began_at is None and _answered(session, row):
             _cancel(session, row.id, "answer", "outgoing.answered_first", now)
-            continue
-        done = session.execute(
-            update(outgoing)
-            .where(outgoing.c.id == row.id, _due(now))
-            .values(
-                claim=by,
-                claimed_until=now + CLAIMED_FOR,
-                began_at=func.coalesce(outgoing.c.began_at, now),
-                tries=outgoing.c.tries + 1,
-            )
-        )
-        if not done.rowcount:
-            continue
-        waiting = outgoing_recipient.c.state.in_(_LEFT)
-        left = select(outgoing_recipient.c.address).where(outgoing_recipient.c.outgoing == row.id, waiting)
-        addresses = tuple(session.scalars(left.order_by(outgoing_recipient.c.address)))
-        claimed.append(
-            Claimed(
-                row.id,
-                by,
-                row.identity,
-                row.author,
-                row.scope,
-                row.sender,
-                row.message_id,
-                row.blob,
-                row.size,
-                row.queued_at,
-                row.tries + 1,
-                row.message,
-                row.conversation,
-                addresses,
-                row.began_at,
-                row.answers if row.kind in (REPLY, AUTO) else None,
-                bool(row.automatic),
-            )
-        )
-    return claimed
+        else:
+            rows.append(row)
+    if not rows:
+        return []
+    mine = update(outgoing).where(among(outgoing.c.id, [row.id for row in rows], session), _due(now))
+    values = {
+        "claim": by,
+        "claimed_until": now + CLAIMED_FOR,
+        "began_at": func.coalesce(outgoing.c.began_at, now),
+        "tries": outgoing.c.tries + 1,
+    }
+    got = set(session.scalars(mine.values(values).returning(outgoing.c.id)))
+    left: dict[int, list[str]] = {}
+    waiting = outgoing_recipient.c.state.in_(_LEFT)
+    here = among(outgoing_recipient.c.outgoing, sorted(got), session) & waiting
+    for one in session.execute(select(outgoing_recipient).where(here)):
+        left.setdefault(one.outgoing, []).append(one.address)
+    return [_claimed(row, by, tuple(sorted(left.get(row.id, ())))) for row in rows if row.id in got]
+
+
+def _claimed(row: Row[Any], by: bytes, addresses: tuple[str, ...]) -> Claimed:
+    return Claimed(
+        row.id, by, row.sender, row.message_id, row.blob, row.size, row.queued_at, row.tries + 1, addresses,
+        row.began_at, bool(row.automatic),
+    )  # fmt: skip
 
 
 def _answered(session: Session, row: Row[Any]) -> bool:
@@ -360,7 +354,7 @@ def put_back(session: Session, some: Iterable[Claimed], trouble: tuple[str, Mapp
     for one in some:
         next_at = retries.next_try(one.tries, one.queued_at, now, _chance(one))
         if next_at is None:
-            settle(session, one, {}, now)
+            settle(session, [Said(one.id, one.claim, {}, now)])
             continue
         mine = update(outgoing).where(outgoing.c.id == one.id, outgoing.c.claim == one.claim)
         session.execute(
@@ -375,56 +369,88 @@ def put_back(session: Session, some: Iterable[Claimed], trouble: tuple[str, Mapp
         )
 
 
-def _chance(one: Claimed) -> float:
+def _chance(one: Claimed | Row[Any]) -> float:
     """From 0 to 1, another for each mail and each try."""
     return hashlib.sha256(f"{one.message_id} {one.tries}".encode()).digest()[0] / 255
 
 
-def settle(session: Session, one: Claimed, results: Mapping[str, Result], now: int) -> bool:
-    """Write down what the server said of each recipient; those it said nothing of are tried again.
-
-    False where the claim was lost: then nothing is written.
-    """
-    mine = update(outgoing).where(outgoing.c.id == one.id, outgoing.c.claim == one.claim)
-    next_at = retries.next_try(one.tries, one.queued_at, now, _chance(one))
-    done = session.execute(
-        mine.values(claim=None, claimed_until=None, next_at=next_at, trouble_kind=None, trouble_values=None)
-    )
-    if not done.rowcount:
-        return False
-    _settle_recipients(session, one.id, results, now, give_up=next_at is None)
-    _conclude(session, one.id, "gateway", next_at, now)
-    return True
+def settle(session: Session, said: Sequence[Said]) -> set[int]:
+    """Write down what servers said; the mails whose claim still held. Of the others nothing is written."""
+    of = {one.id: one for one in said}
+    ids = sorted(of)
+    hold(session, outgoing, ids)
+    rows = session.execute(select(outgoing).where(among(outgoing.c.id, ids, session))).all()
+    mine = [row for row in rows if row.claim == of[row.id].claim]
+    _conclude(session, [(row, of[row.id]) for row in mine], "gateway")
+    return {row.id for row in mine}
 
 
-def _settle_recipients(session: Session, id_: int, results: Mapping[str, Result], now: int, *, give_up: bool) -> None:
-    here = select(outgoing_recipient).where(outgoing_recipient.c.outgoing == id_)
-    for row in session.execute(here.where(outgoing_recipient.c.state.in_(_LEFT))).all():
-        result = results.get(row.address) or Result(DEFERRED, row.code, row.answer or "")
-        state = FAILED if give_up and result.state == DEFERRED else result.state
-        session.execute(
-            update(outgoing_recipient)
-            .where(outgoing_recipient.c.outgoing == id_, outgoing_recipient.c.address == row.address)
-            .values(state=state, code=result.code, answer=result.answer[:500] or None, at=now)
-        )
-
-
-def _conclude(session: Session, id_: int, actor: str, next_at: int | None, now: int) -> None:
+def _conclude(session: Session, some: Sequence[tuple[Row[Any], Said]], actor: str, *, give_up: bool = False) -> None:
     """The state of the whole follows from its recipients'."""
-    states = set(
-        session.scalars(select(outgoing_recipient.c.state).where(outgoing_recipient.c.outgoing == id_).distinct())
-    )
-    before = session.execute(select(outgoing).where(outgoing.c.id == id_)).one()
+    if not some:
+        return
+    people: dict[int, list[dict[str, Any]]] = {}
+    ids = [row.id for row, _ in some]
+    query = select(outgoing_recipient).where(among(outgoing_recipient.c.outgoing, ids, session))
+    for found in session.execute(query.order_by(outgoing_recipient.c.outgoing, outgoing_recipient.c.address)):
+        people.setdefault(found.outgoing, []).append(dict(found._mapping))
+    changed, concluded, events, failed = [], [], [], []
+    for row, said in some:
+        next_at = None if give_up else retries.next_try(row.tries, row.queued_at, said.at, _chance(row))
+        theirs = people.get(row.id, [])
+        for one in theirs:
+            if one["state"] in _LEFT:
+                one.update(_became_of(one, said, final=next_at is None))
+                changed.append(one)
+        states = {one["state"] for one in theirs}
+        now = {**row._mapping, **_of_all(states, row, next_at, said.at)}
+        concluded.append(now)
+        event = f"outgoing.{now['state']}"
+        told = {one["address"]: [one["state"], one["code"], one["answer"] or ""] for one in theirs}
+        events.append(log.Event(event, actor, f"outgoing:{row.id}", {"said": told}, _digests(now, theirs)))
+        if FAILED in states and now["state"] != DEFERRED and row.conversation is not None and not row.automatic:
+            failed.append((row, said.at))
+    _change(session, outgoing_recipient, ("outgoing", "address"), ("state", "code", "answer", "at"), changed)
+    _change(session, outgoing, ("id",), (*_CONCLUDED, "state", "ended_at"), concluded)
+    log.write(session, events, max(said.at for _, said in some))
+    for row, at in failed:
+        _call_back(session, row, at)
+
+
+def _became_of(one: Mapping[str, Any], said: Said, *, final: bool) -> dict[str, Any]:
+    result = said.results.get(one["address"]) or Result(DEFERRED, one["code"], one["answer"] or "")
+    state = FAILED if final and result.state == DEFERRED else result.state
+    return {"state": state, "code": result.code, "answer": result.answer[:500] or None, "at": said.at}
+
+
+_CONCLUDED = ("claim", "claimed_until", "next_at", "trouble_kind", "trouble_values", "file_at")
+
+
+def _of_all(states: set[str], row: Row[Any], next_at: int | None, now: int) -> dict[str, Any]:
+    values: dict[str, Any] = dict.fromkeys(_CONCLUDED)
+    # Somebody has it: it becomes a message of the archive next.
+    values["file_at"] = now if SENT in states and row.message is None else row.file_at
     if states & set(_LEFT):
-        values: dict[str, Any] = {"state": DEFERRED, "next_at": next_at}
-    else:
-        values = {"state": SENT if SENT in states else FAILED, "ended_at": now, "next_at": None}
-    session.execute(update(outgoing).where(outgoing.c.id == id_).values(**values))
-    said = {one.address: [one.state, one.code, one.answer] for one in _recipients(session, [id_]).get(id_, ())}
-    event = log.Event(f"outgoing.{values['state']}", actor, f"outgoing:{id_}", {"said": said}, _rows(session, id_))
-    log.write(session, [event], now)
-    if FAILED in states and values["state"] != DEFERRED and before.conversation is not None and not before.automatic:
-        _call_back(session, before, now)
+        return {**values, "state": DEFERRED, "next_at": next_at}
+    return {**values, "state": SENT if SENT in states else FAILED, "ended_at": now}
+
+
+def _digests(row: Mapping[str, Any], people: Iterable[Mapping[str, Any]]) -> proof.Digests:
+    """As `_rows`, of rows as they are about to stand."""
+    theirs = {f"{row['id']}/{one['address']}": proof.digest("outgoing_recipient", one) for one in people}
+    return {"outgoing": {str(row["id"]): proof.digest("outgoing", row)}, "outgoing_recipient": {**theirs}}
+
+
+def _change(
+    session: Session, table: Table, key: Sequence[str], names: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Give each of these rows, found by its key, new values of its own, all in one statement."""
+    if not rows:
+        return
+    here = [table.c[name] == bindparam(f"key_{name}") for name in key]
+    statement = update(table).where(*here).values({name: bindparam(f"new_{name}") for name in names})
+    values = [{f"key_{name}": row[name] for name in key} | {f"new_{name}": row[name] for name in names} for row in rows]
+    session.execute(statement, values)
 
 
 def _call_back(session: Session, row: Row[Any], now: int) -> None:
@@ -437,30 +463,76 @@ def _call_back(session: Session, row: Row[Any], now: int) -> None:
         changes.change(session, found.id, "answer_failed", "gateway", values, now, details={"outgoing": row.id})
 
 
-def became(session: Session, one: Claimed, id_: int, now: int) -> None:
-    """A mail that somebody has got is a message of the archive from now on; its ticket says that it was answered."""
-    session.execute(update(outgoing).where(outgoing.c.id == one.id).values(message=id_))
-    row = session.execute(select(outgoing).where(outgoing.c.id == one.id)).one()
-    of = session.execute(select(identity).where(identity.c.id == row.identity)).one()
-    if of.sent_folder is not None:
-        mine = update(outgoing).where(outgoing.c.id == one.id)
-        session.execute(mine.values(sent_copy=WAITING, copy_at=now + COPY_AFTER, copy_tries=0))
-    conversation = session.scalar(select(message.c.conversation).where(message.c.id == id_))
-    made = proof.of_ids(session, "outgoing", [one.id])
+@dataclass(frozen=True, slots=True)
+class Unfiled:
+    """A mail that somebody has got, and that is no message of the archive yet."""
+
+    id: int
+    scope: str
+    author: str
+    sender: str
+    blob: int
+    size: int
+    replies_to: int | None  # the message that it answers
+
+
+def unfiled(session: Session, mailbox: int, now: int, limit: int) -> list[Unfiled]:
+    """Mails of this mailbox that are to become messages now, those first that have waited longest."""
+    ours = select(identity.c.id).where(identity.c.mailbox == mailbox)
+    query = select(outgoing).where(outgoing.c.file_at <= now, outgoing.c.identity.in_(ours))
+    some = session.execute(query.order_by(outgoing.c.file_at, outgoing.c.id).limit(limit)).all()
+    answers = {row.id: row.answers for row in some if row.kind in (REPLY, AUTO)}
+    return [
+        Unfiled(row.id, row.scope, row.author, row.sender, row.blob, row.size, answers.get(row.id)) for row in some
+    ]
+
+
+def file_later(session: Session, one: Unfiled, now: int) -> None:
+    """It could not be recorded as a message: again in a while. That it was sent stays written down."""
+    session.execute(update(outgoing).where(outgoing.c.id == one.id).values(file_at=now + FILE_AGAIN))
+
+
+def became(session: Session, messages: Mapping[int, int], now: int) -> None:
+    """Mails that somebody has got, by number, are these messages of the archive from now on; all of one author and
+    scope. Their tickets say that they were answered."""
+    rows = session.execute(select(outgoing).where(among(outgoing.c.id, sorted(messages), session))).all()
+    there = select(identity).where(identity.c.id.in_({row.identity for row in rows}))
+    of = {row.id: row for row in session.execute(there)}
+    query = select(message.c.id, message.c.conversation).where(among(message.c.id, sorted(messages.values()), session))
+    conversations = {row.id: row.conversation for row in session.execute(query)}
+    copied = {"sent_copy": WAITING, "copy_at": now + COPY_AFTER, "copy_tries": 0}
+    after = [
+        {**row._mapping, "message": messages[row.id], "file_at": None}
+        | (copied if of[row.identity].sent_folder is not None else {})
+        for row in rows
+    ]
+    _change(session, outgoing, ("id",), ("message", "file_at", *copied), after)
+    events = []
+    for row, now_is in zip(rows, after, strict=True):
+        made: proof.Digests = {"outgoing": {str(row.id): proof.digest("outgoing", now_is)}}
+        if row.kind == REPLY and row.answers is not None:
+            made = proof.joined(made, _answers(session, row, of[row.identity].name, messages[row.id], now))
+        details = {"message": str(messages[row.id]), "answers": str(row.answers) if row.answers else None}
+        events.append(log.Event("outgoing.accepted", "gateway", f"outgoing:{row.id}", details, made))
+    log.write(session, events, now)
+    for author in {row.author for row in rows}:
+        theirs = {conversations[messages[row.id]]: row.scope for row in rows if row.author == author}
+        answers.refresh(session, [one for one in theirs if one], author, now)
+        if author.startswith("user:"):
+            for conversation, scope in theirs.items():
+                _read_by_who_wrote(session, scope, conversation, int(author.removeprefix("user:")))
+
+
+def _answers(session: Session, row: Row[Any], name: str, by: int, now: int) -> proof.Digests:
+    """A mail of theirs is answered by this one, unless another one of ours did."""
+    if answers.of_ours(session, [row.answers]):
+        return {}
     person = int(row.author.removeprefix("user:")) if row.author.startswith("user:") else None
-    if row.kind == REPLY and row.answers is not None and not answers.of_ours(session, [row.answers]):
-        said = {
-            "message": row.answers, "by_message": id_, "at": now, "user": person,
-            "name": of.name, "address": row.sender,
-        }  # fmt: skip
-        insert_missing(session, answer, [said])
-        here = (answer.c.message == row.answers) & (answer.c.by_message == id_)
-        made = proof.joined(made, proof.stored(session, "answer", here))
-    details = {"message": str(id_), "answers": str(row.answers) if row.answers else None}
-    log.write(session, [log.Event("outgoing.accepted", "gateway", f"outgoing:{one.id}", details, made)], now)
-    answers.refresh(session, [conversation] if conversation else [], row.author, now)
-    if person is not None:
-        _read_by_who_wrote(session, row.scope, conversation, person)
+    said = {
+        "message": row.answers, "by_message": by, "at": now, "user": person, "name": name, "address": row.sender,
+    }  # fmt: skip
+    insert_missing(session, answer, [said])
+    return proof.stored(session, "answer", (answer.c.message == row.answers) & (answer.c.by_message == by))
 
 
 def _read_by_who_wrote(session: Session, scope: str, conversation: int | None, person: int) -> None:
@@ -539,7 +611,8 @@ def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> 
     """Mails of a conversation that are not in it yet, or that somebody did not get, the oldest first."""
     here = outgoing.c.conversation == conversation
     failed = exists().where(outgoing_recipient.c.outgoing == outgoing.c.id, outgoing_recipient.c.state == FAILED)
-    return _found(session, visible_to, here & or_(outgoing.c.state.in_(_LEFT), failed), 100)[::-1]
+    apart = or_(outgoing.c.state.in_(_LEFT), outgoing.c.file_at.is_not(None), failed)
+    return _found(session, visible_to, here & apart, 100)[::-1]
 
 
 def page(
@@ -595,7 +668,7 @@ def _outgoing(row: Row[Any], recipients: tuple[Recipient, ...], author_name: str
     )  # fmt: skip
 
 
-def source_of(session: Session, one: Claimed) -> int:
+def source_of(session: Session, sender: str) -> int:
     """The source that receipts of what went out from an identity name; `identities.add` makes it."""
-    here = (source.c.kind == sources.OUTBOX) & (source.c.name == one.sender)
+    here = (source.c.kind == sources.OUTBOX) & (source.c.name == sender)
     return cast(int, session.scalar(select(source.c.id).where(here)))

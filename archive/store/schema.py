@@ -945,6 +945,9 @@ outgoing = Table(
     Column("sent_copy", String(16)),  # in the Sent folder: waiting, there, given up; null: none is wanted
     Column("copy_at", Time),  # when that is tried next
     Column("copy_tries", Integer),
+    Column("file_at", Time),  # when it is to become a message, for somebody has it by now
+    Index("ix_outgoing_file", "file_at", sqlite_where=text("file_at IS NOT NULL"),
+          postgresql_where=text("file_at IS NOT NULL")),
     Index("ix_outgoing_next", "next_at", sqlite_where=text("next_at IS NOT NULL"),
           postgresql_where=text("next_at IS NOT NULL")),
     Index("ix_outgoing_copy", "copy_at", sqlite_where=text("copy_at IS NOT NULL"),

@@ -83,7 +83,8 @@ class House:
         with office.archive.transaction() as session:
             (one,) = outbox.claim(session, box.id, bytes(16), at, 1)
             said = [outbox.Result(outbox.SENT, 250, "taken"), outbox.Result(outbox.FAILED, 550, "no such user" + TAIL)]
-            outbox.settle(session, one, dict(zip(one.recipients, said, strict=False)), at)
+            said_of = dict(zip(one.recipients, said, strict=False))
+            outbox.settle(session, [outbox.Said(one.id, one.claim, said_of, at)])
 
     def _fill(self) -> None:
         office = self.office

@@ -175,7 +175,7 @@ def test_what_failed_stands_in_the_conversation_and_is_sent_again_to_who_has_not
             "gone@x.example": outbox.Result(outbox.FAILED, 550, "no <such> user"),
             "ok@x.example": outbox.Result(outbox.FAILED, 550, "no"),
         }
-        outbox.settle(session, one, said, later)
+        outbox.settle(session, [outbox.Said(one.id, one.claim, said, later)])
     shown = anna.get(f"/conversations/{office.conversation(id_)}").text
     assert "could not be sent." in shown
     assert '550 <span dir="auto">no &lt;such&gt; user</span>' in shown

@@ -1,6 +1,7 @@
 """The outbox: queued, taken back, claimed, and what became of it for each recipient."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 from sqlalchemy import select
@@ -9,11 +10,12 @@ from archive import installation, sending
 from archive.intake import Ours
 from archive.outgoing import composing, identities, outbox, retries
 from archive.outgoing.composing import Attachment, Unwritable
-from archive.outgoing.outbox import Claimed, Result
+from archive.outgoing.outbox import Claimed, Result, Said
 from archive.people import scopes
 from archive.people.scopes import MACHINE, Viewer, process_scope
 from archive.post import bindings, messages
 from archive.sending import Letter
+from archive.store.archive import Session
 from archive.store.schema import answer, outgoing, ticket
 
 from ..home import NOON, Home
@@ -63,20 +65,25 @@ def claim(home: Home, at: int = NOON + 60_000) -> list[Claimed]:
 
 
 def settle(home: Home, one: Claimed, results: Mapping[str, Result], at: int = NOON + 61_000) -> None:
-    """As the sender does: the first one who has got it makes the mail a message."""
-    if one.message is not None or not any(result.state == outbox.SENT for result in results.values()):
-        with home.archive.transaction() as session:
-            assert outbox.settle(session, one, results, at)
-        return
+    """As the sender does: what somebody has got becomes a message after that was written down."""
+    with home.archive.transaction() as session:
+        assert outbox.settle(session, [Said(one.id, one.claim, results, at)]) == {one.id}
+    file(home, at)
 
+
+def file(home: Home, at: int) -> None:
     with home.archive.reading() as session:
-        raw, source = sending.raw(home.archive, session, one.blob), outbox.source_of(session, one)
+        some = [one for box in outbox.due(session, at) for one in outbox.unfiled(session, box, at, 10)]
+    for one in some:
+        with home.archive.reading() as session:
+            raw, source = sending.raw(home.archive, session, one.blob), outbox.source_of(session, one.sender)
+        replies = {one.id: one.replies_to} if one.replies_to else {}
+        ours = Ours(one.scope, one.author, source, at, partial(_became, at=at), replies)
+        home.intake.take_ours(ours, {one.id: raw}, home.clock)
 
-    def became(session: object, id_: int) -> None:
-        assert outbox.settle(session, one, results, at)  # type: ignore[arg-type]
-        outbox.became(session, one, id_, at)  # type: ignore[arg-type]
 
-    home.intake.take_ours(Ours(one.scope, one.author, source, one.id, at, became, one.replies_to), raw, home.clock)
+def _became(session: Session, messages: Mapping[int, int], at: int) -> None:
+    outbox.became(session, messages, at)
 
 
 def seen(home: Home, id_: int, viewer: Viewer = MACHINE) -> outbox.Outgoing:
@@ -235,7 +242,8 @@ def test_nobody_writes_down_results_of_a_claim_that_was_lost(office: Home) -> No
     (one,) = claim(office)
     with office.archive.transaction() as session:
         outbox.forget_claims(session)
-        assert not outbox.settle(session, one, {EVA: Result(outbox.SENT, 250, "")}, NOON + 61_000)
+        said = Said(one.id, one.claim, {EVA: Result(outbox.SENT, 250, "")}, NOON + 61_000)
+        assert outbox.settle(session, [said]) == set()
         assert session.scalar(select(outgoing.c.state)) == outbox.QUEUED
     (again,) = claim(office)  # with the same bytes and Message-ID
     assert (again.message_id, again.blob) == (one.message_id, one.blob)

@@ -176,7 +176,8 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
-_SINCE_0014 = ["DROP TABLE stray", "ALTER TABLE identity DROP COLUMN tags"]
+_SINCE_0013 = ["DROP INDEX ix_outgoing_file", "ALTER TABLE outgoing DROP COLUMN file_at"]
+_SINCE_0014 = [*_SINCE_0013, "DROP TABLE stray", "ALTER TABLE identity DROP COLUMN tags"]
 _SINCE_0012 = [
     *_SINCE_0014,
     *(
@@ -268,6 +269,7 @@ SINCE = {
     "0011": _SINCE_0011,
     "0012": _SINCE_0012,
     "0014": _SINCE_0014,
+    "0013": _SINCE_0013,
 }
 
 
