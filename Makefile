@@ -48,7 +48,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd postgresql chromium firefox-esr strace radosgw ceph-mon ceph-osd ceph-base
-	@tests/setup/unpacked cyrus-imapd courier-imap
+	@tests/setup/unpacked cyrus-imapd courier-imap postfix
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS)
 

@@ -16,6 +16,7 @@ from .servers import ceph as ceph_server
 from .servers import courier as courier_server
 from .servers import cyrus as cyrus_server
 from .servers import imap
+from .servers import postfix as postfix_server
 from .servers import postgresql as postgresql_server
 from .servers.ceph import Ceph
 from .servers.certificates import Authority
@@ -58,6 +59,7 @@ MEANS = {
     "dovecot": Means(_program("dovecot", "dovecot-imapd"), must_be_had=True),
     "cyrus": Means(cyrus_server.missing, must_be_had=True),
     "courier": Means(courier_server.missing, must_be_had=True),
+    "postfix": Means(postfix_server.missing, must_be_had=True),
     "ceph": Means(ceph_server.missing, must_be_had=True),
     "chromium": Means(_program("chromium", "chromium", "chromium-browser"), must_be_had=True),
     # Not every release has the package; where it has, tests/setup/packages installs it.
