@@ -428,6 +428,21 @@ def resume_binding(front: Front, name: str) -> None:
         decisions.resume(session, [_bound(session, name)], log.OPERATOR, now())
 
 
+@binding.command(name="answered")
+@click.argument("name", metavar="BINDING")
+@click.option("--off", is_flag=True, help="Mark nothing any more.")
+@pass_front
+def mark_answered(front: Front, name: str, off: bool) -> None:
+    """Mark the originals of answered mails as answered on their server; so it is unless it was switched off.
+
+    \b
+    Example:
+      postroom binding answered office/INBOX --off
+    """
+    with front.archive().transaction() as session:
+        decisions.mark_answered(session, [_bound(session, name)], not off, log.OPERATOR, now())
+
+
 @binding.command(name="disconnect")
 @click.argument("name", metavar="BINDING")
 @json_option

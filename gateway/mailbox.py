@@ -64,6 +64,7 @@ class Selected:
     exists: int
     keywords: bool  # it keeps keywords of our own
     uidnext: int | None = None  # None: the server does not say
+    answered: bool = True  # it keeps `\\Answered`
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +449,10 @@ class Mailbox:
             uidnext = _number(found[b"UIDNEXT"]) if b"UIDNEXT" in found else None
             uidvalidity = _number(found[b"UIDVALIDITY"])
             self._opened = (folder, readonly, uidvalidity)
-            return Selected(uidvalidity, int(found.get(b"EXISTS", 0)), b"\\*" in permanent, uidnext)
+            # Where PERMANENTFLAGS is missing all flags stay (RFC 9051 7.1).
+            stays = {one.lower() for one in permanent} if b"PERMANENTFLAGS" in found else {b"\\answered"}
+            answered = b"\\answered" in stays and b"READ-ONLY" not in found
+            return Selected(uidvalidity, int(found.get(b"EXISTS", 0)), b"\\*" in permanent, uidnext, answered)
 
     # --- mail of the selected folder ----------------------------------------------------------------------------
 
@@ -673,6 +677,16 @@ class Mailbox:
                 raise
             except imaplib.IMAP4.error as error:
                 raise _folder_trouble(self.account.server, "APPEND", folder, error) from None
+
+    def mark_answered(self, folder: str, uids: Sequence[int]) -> None:
+        """Add `\\Answered` to mails of a given folder, which is selected."""
+        with self._answers("UID STORE"):
+            try:
+                self._client.add_flags(uid_set(uids), [b"\\Answered"], silent=True)
+            except imaplib.IMAP4.abort:
+                raise
+            except imaplib.IMAP4.error as error:
+                raise _folder_trouble(self.account.server, "UID STORE", folder, error) from None
 
     # --- moving -------------------------------------------------------------------------------------------------
 

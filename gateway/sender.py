@@ -24,12 +24,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 
 import structlog
 
 from archive import replying, sending
 from archive.intake import ARCHIVE_FAULTS, Intake, Ours
-from archive.outgoing import auto_replies, outbox
+from archive.outgoing import auto_replies, marks, outbox
+from archive.outgoing.marks import Mark
 from archive.outgoing.outbox import SENT, Claimed, Said, SentCopy, Unfiled
 from archive.post import bindings
 from archive.post.bindings import Mailbox as Box
@@ -40,7 +42,9 @@ from archive.store.leases import Lease
 from archive.store.packs import Damaged
 
 from . import accounts, credentials, slate
+from .journal import Journal
 from .mailbox import Connecting
+from .marker import mark
 from .slate import Slate
 from .smtp import AFTER_THE_DOT, Outward
 from .trouble import Trouble, Unreachable
@@ -174,6 +178,7 @@ class Sender:
         with self._archive.reading() as session:
             due = outbox.due(session, now)
             due += [one.mailbox for one in outbox.copies_due(session, now)]
+            due += marks.due(session, now)
         for box in dict.fromkeys(due):
             host = self._host(box)
             with self._guard:
@@ -356,7 +361,7 @@ class _Route:
         self._intake = Intake(self._archive, sender._reading)
 
     def work(self) -> None:
-        """Send what is due, make messages of it, then put copies into Sent folders."""
+        """Send what is due, make messages of it, then put copies into Sent folders, and mark what was answered."""
         with ExitStack() as ending:
             ending.callback(self._intake.close)
             ending.callback(self._rest)
@@ -374,6 +379,7 @@ class _Route:
             self._write_down()
             self._file()
         self._copy()
+        self._mark()
 
     # --- sending ----------------------------------------------------------------------------------------------
 
@@ -565,6 +571,35 @@ class _Route:
             for one in some:
                 outbox.not_copied(session, one, self._clock())
         self._sender.told(trouble=trouble)
+
+    # --- originals --------------------------------------------------------------------------------------------
+
+    def _mark(self) -> None:
+        """Originals of answered mails; over connections of their own, so that no pass waits for it."""
+        with self._archive.reading() as session:
+            some = marks.of_mailbox(session, self._box.id, self._clock())
+        for binding, together in groupby(some, key=lambda one: one.binding):
+            if not self._stopping.is_set():
+                self._mark_in(binding, list(together))
+
+    def _mark_in(self, binding: int, left: list[Mark]) -> None:
+        connecting = self._sender._connecting
+        journal = Journal(self._archive, self._box.id, binding, self._clock, connecting.journal_days)
+        try:
+            with credentials.open_mailbox(self._archive, self._box, connecting, self._clock, journal) as mailbox:
+                while left:
+                    outcome = None if left[0].moving else mark(mailbox, left[0])
+                    with self._archive.transaction() as session:
+                        if outcome is None:
+                            marks.later(session, left[0], self._clock())
+                        else:
+                            marks.done(session, left[0], outcome)
+                    del left[0]
+        except Trouble as trouble:
+            self._sender.say("no original marked yet", well=False, mailbox=self._box.name, trouble=str(trouble))
+            with self._archive.transaction() as session:
+                for one in left:
+                    marks.later(session, one, self._clock())
 
 
 def _together(some: Sequence[Unfiled]) -> Iterator[list[Unfiled]]:

@@ -43,7 +43,7 @@ from ..store.schema import (
     user,
 )
 from ..work import changes, tickets
-from . import retries
+from . import marks, retries
 from .composing import Person
 from .identities import Identity
 
@@ -482,9 +482,7 @@ def unfiled(session: Session, mailbox: int, now: int, limit: int) -> list[Unfile
     query = select(outgoing).where(outgoing.c.file_at <= now, outgoing.c.identity.in_(ours))
     some = session.execute(query.order_by(outgoing.c.file_at, outgoing.c.id).limit(limit)).all()
     answers = {row.id: row.answers for row in some if row.kind in (REPLY, AUTO)}
-    return [
-        Unfiled(row.id, row.scope, row.author, row.sender, row.blob, row.size, answers.get(row.id)) for row in some
-    ]
+    return [Unfiled(row.id, row.scope, row.author, row.sender, row.blob, row.size, answers.get(row.id)) for row in some]
 
 
 def file_later(session: Session, one: Unfiled, now: int) -> None:
@@ -511,6 +509,7 @@ def became(session: Session, messages: Mapping[int, int], now: int) -> None:
     for row, now_is in zip(rows, after, strict=True):
         made: proof.Digests = {"outgoing": {str(row.id): proof.digest("outgoing", now_is)}}
         if row.kind == REPLY and row.answers is not None:
+            marks.want(session, row.answers, row.scope, now)
             made = proof.joined(made, _answers(session, row, of[row.identity].name, messages[row.id], now))
         details = {"message": str(messages[row.id]), "answers": str(row.answers) if row.answers else None}
         events.append(log.Event("outgoing.accepted", "gateway", f"outgoing:{row.id}", details, made))

@@ -79,6 +79,7 @@ class Binding:
     late_at: int | None = None  # when it was said that nothing could be taken for long
     sent: bool = False  # a Sent folder: what is in it is ours, and nothing is ever moved
     case: int | None = None  # of a desk: what is dragged there is filed under this case, and handed to it
+    answered: bool = True  # originals of answered mails are marked
 
     @property
     def name(self) -> str:
@@ -270,7 +271,7 @@ def _binding(row: Row[tuple[object, ...]]) -> Binding:
         json.loads(row.trouble_values) if row.trouble_values else {}, row.trouble_since, row.permanent, row.failures,
         row.uidvalidity, row.processed_uidvalidity, row.processed_uidnext, row.moving, row.before_uidnext,
         row.began_at, row.asked_at, row.from_now_at, row.desk_of, row.paused_at, row.paused_by, row.ended_at,
-        row.late_at, bool(row.sent), row.case,
+        row.late_at, bool(row.sent), row.case, row.answered is not False,
     )  # fmt: skip
 
 

@@ -113,6 +113,14 @@ def resume(session: Session, some: Collection[Binding], actor: str, now: int) ->
             _tell(session, "binding.resumed", one, actor, now)
 
 
+def mark_answered(session: Session, some: Collection[Binding], on: bool, actor: str, now: int) -> None:
+    """Whether the originals of mails that are answered from now on get `\\Answered` on their server."""
+    for one in some:
+        if one.answered != on:
+            session.execute(update(binding).where(binding.c.id == one.id).values(answered=None if on else False))
+            _tell(session, "binding.marks" if on else "binding.marks_not", one, actor, now)
+
+
 @dataclass(frozen=True, slots=True)
 class Remains:
     """What stays in the archive of a folder that is disconnected."""

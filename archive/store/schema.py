@@ -265,6 +265,7 @@ binding = Table(
     # where it has been read.
     Column("sent", Boolean),
     Column("case", Id),  # of a desk: what is dragged there is filed under this case
+    Column("answered", Boolean),  # false: originals of answered mails are not marked
     # Passes that found nothing and sent the same commands each time, counted and not listed (`journal`).
     Column("looks", Integer),
     Column("looks_since", Time),
@@ -1060,6 +1061,19 @@ draft_file = Table(
     Column("at", Time, nullable=False),
     Index(None, "ticket", "user"),
 )
+
+# Originals of answered mails that are to be marked so on their server.
+answered_mark = Table(
+    "answered_mark",
+    metadata,
+    Column("receipt", Id, ForeignKey("receipt.id"), primary_key=True, autoincrement=False),
+    Column("since", Time, nullable=False),
+    Column("next_at", Time),  # null: nothing is left to do
+    Column("tries", Integer, nullable=False),
+    Column("outcome", String(16)),  # marked, gone, not kept, given up
+    Index("ix_answered_mark_next", "next_at", sqlite_where=text("next_at IS NOT NULL"),
+          postgresql_where=text("next_at IS NOT NULL")),
+)  # fmt: skip
 
 # --- search -----------------------------------------------------------------------------------------------------
 

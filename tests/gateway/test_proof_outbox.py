@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 
+import pytest
 from sqlalchemy import func, select, update
 
 from archive.front import now
@@ -41,6 +42,7 @@ def recipients(number: int) -> list[str]:
     }.get(number % 20, [f"ok{address}"])
 
 
+@pytest.mark.timeout(LONGEST + 600)
 def test_every_mail_once_and_twice_only_in_the_window(office: Office) -> None:
     """Killed at random moments while the server is at its worst; then the rest is sent."""
     with Hostile(CHANCES, PATIENCE) as server:

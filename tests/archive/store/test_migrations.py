@@ -176,7 +176,8 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
-_SINCE_0013 = ["DROP INDEX ix_outgoing_file", "ALTER TABLE outgoing DROP COLUMN file_at"]
+_SINCE_0015 = ["DROP TABLE answered_mark", "ALTER TABLE binding DROP COLUMN answered"]
+_SINCE_0013 = [*_SINCE_0015, "DROP INDEX ix_outgoing_file", "ALTER TABLE outgoing DROP COLUMN file_at"]
 _SINCE_0014 = [*_SINCE_0013, "DROP TABLE stray", "ALTER TABLE identity DROP COLUMN tags"]
 _SINCE_0012 = [
     *_SINCE_0014,
@@ -270,6 +271,7 @@ SINCE = {
     "0012": _SINCE_0012,
     "0014": _SINCE_0014,
     "0013": _SINCE_0013,
+    "0015": _SINCE_0015,
 }
 
 
