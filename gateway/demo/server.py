@@ -42,7 +42,7 @@ NAME = "mail.demo.example"
 ADDRESSES = tuple(f"{name}@demo.example" for name in ("helpdesk", "sales", "press", "anna", "bernd", "clara"))
 SIZE_LIMIT = 25 * 1024 * 1024
 THREAD = "demo mail server"
-PATIENCE = 10.0  # seconds for a delivery, a start or a stop on a busy machine
+PATIENCE = 60.0  # seconds for a delivery, a start or a stop on a busy machine
 
 log = logging.getLogger(__name__)
 
