@@ -22,7 +22,7 @@ from archive.work.views import View
 
 from . import answering, desk, handed_over, letters, mail_frame, strays
 from .answering import Answering
-from .desk import Desk, Item, Rows
+from .desk import Choice, Desk, Item, Rows
 from .handed_over import Handed
 from .language import gettext, in_order
 from .visit import Visitor, office, visitor
@@ -105,6 +105,7 @@ class Listed:
     shared: frozenset[int] = frozenset()  # conversations of one's own mail that others see, too
     tabs: tuple[tuple[Place, str, int | None], ...] = ()  # the lists of the process, what they are called and hold
     rows: Rows = field(default_factory=Rows)
+    able: tuple[Choice, ...] = ()  # to whom several at once may be assigned
 
 
 def listed(session: Session, who: Visitor, where: Place, count: int = PAGE) -> Listed:
@@ -122,7 +123,8 @@ def listed(session: Session, who: Visitor, where: Place, count: int = PAGE) -> L
         counted = views.counts(session, who.viewer, TABS[:3], where.scopes, now)
         tabs = [(_of_process(where.process, one), title_of(one), counted.get(one)) for one in TABS]
     rows = desk.rows(session, who, found[:count], now)
-    return Listed(where, found[:count], newest, after, older, frozenset(shared), tuple(tabs), rows)
+    able = desk.colleagues(session, who, where.process)
+    return Listed(where, found[:count], newest, after, older, frozenset(shared), tuple(tabs), rows, able)
 
 
 @blueprint.get("/")

@@ -7,7 +7,8 @@ from typing import Any
 from markupsafe import Markup
 from sqlalchemy import select
 
-from archive.people import names
+from archive.people import names, scopes
+from archive.people.processes import Process
 from archive.people.roles import Role
 from archive.store.archive import Session
 from archive.store.schema import user
@@ -82,6 +83,14 @@ class Choice:
     away: str  # that this one is away, in words; nothing else
 
 
+def colleagues(session: Session, who: Visitor, of: Process | None) -> tuple[Choice, ...]:
+    """To whom the tickets of a list may be assigned: of its process, or of all those that the visitor works in."""
+    some = [of] if of else who.processes
+    working = [one.id for one in some if who.viewer.may(Role.WORKS, scopes.process_scope(one.id))]
+    found = assigning.colleagues(session, working) if working else {}
+    return tuple(Choice(id_, name, "") for id_, name in found.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """A comment as it is shown."""
@@ -136,13 +145,13 @@ class Desk:
         return self.names.get(self.ticket.assignee or 0, "")
 
 
-def of(session: Session, who: Visitor, found: Sequence[Ticket], scopes: Collection[str], now: int) -> Desk:
+def of(session: Session, who: Visitor, found: Sequence[Ticket], listed: Collection[str], now: int) -> Desk:
     """The desk of one of these tickets: of the list one came from, or else one on which the visitor may work."""
     mine = min(
         found,
         key=lambda one: (
             one.merged_into is not None,
-            one.scope not in scopes,
+            one.scope not in listed,
             not who.viewer.may(Role.WORKS, one.scope),
             one.id,
         ),
@@ -183,6 +192,14 @@ def of(session: Session, who: Visitor, found: Sequence[Ticket], scopes: Collecti
         drafts.get(session, who.user.id, mine.id, "comment"),
         moments.as_typed(mine.due_at),
     )
+
+
+def last_step(session: Session, one: Ticket) -> str:
+    """The last thing that was done with a ticket, as a sentence; nothing where nothing was."""
+    told = history.of(session, [one.id])[-1:]
+    people = {int(said.partition(":")[2]) for step in told for said in map(str, step.values.values()) if _person(said)}
+    called = _names(session, people)
+    return "".join(_sentence(step, called) for step in told)
 
 
 def _person(said: str) -> bool:

@@ -1,4 +1,4 @@
-"""What came since a page was made, asked for every two seconds: cheap, and no page is made for it."""
+"""What came since a page was made, and who else is there, asked for every two seconds: no page is made for it."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from archive.work import comments, handing, tickets
 from archive.work import news as news_of
 from archive.work.tickets import Ticket
 
-from . import desk
+from . import desk, presence
 from .conversations import number, place, worked_on
 from .language import gettext, ngettext
 from .visit import office, visitor
@@ -28,12 +28,14 @@ ROWS = 20  # of a list that are made anew at a time
 def news() -> ResponseReturnValue:
     """Sentences about a list (`in`, `since`) and an open conversation (`talk`, `talk_since`), and the log's position.
 
-    204 where nothing at all has happened since position `at`: one look at the end of an index.
+    Whoever has a conversation before the eyes (`here`), or writes there (`writing`), is noted, and told who else does.
+    204 where nothing at all has happened since position `at`, and who is there is known (`there`).
     """
     who = visitor()
+    there = presence.note(who, number("talk")) if "here" in request.args else request.args.get("there", "")
     with office().archive.reading() as session:
         position = log.position(session)
-        if position == number("at"):
+        if position == number("at") and there == request.args.get("there", ""):
             return Response(status=204)
         where, since = place(who, request.args.get("in", "")), number("since")
         talk, talk_since = number("talk"), number("talk_since")
@@ -52,6 +54,7 @@ def news() -> ResponseReturnValue:
         rows=list(changed.items())[:ROWS],
         new=ngettext("%(num)d new: show", "%(num)d new: show", count) if count else "",
         wrote=wrote,
+        there=there,
     )
 
 

@@ -1,24 +1,20 @@
-"""Who else is looking at a conversation, or writing there: asked for every two seconds, noted every five."""
-
-from flask import Blueprint, jsonify
-from flask.typing import ResponseReturnValue
+"""Who else is looking at a conversation, or writing there: asked for with the news, noted every five seconds."""
 
 from archive.work import presences
 from archive.work.presences import Present
 
 from .conversations import number, worked_on
 from .language import gettext
-from .visit import office, visitor
-
-blueprint = Blueprint("presence", __name__)
+from .visit import Visitor, office
 
 
-@blueprint.get("/presence")
-def there() -> ResponseReturnValue:
-    """That the visitor is at `talk`, or writes there (`writing`); and a sentence about the others."""
-    who, now, writing = visitor(), office().now(), number("writing") is not None
+def note(who: Visitor, talk: int | None) -> str:
+    """Note that the visitor is at a conversation, or writes there (`writing`); a sentence about the others."""
+    if talk is None:
+        return ""
+    now, writing = office().now(), number("writing") is not None
     with office().archive.reading() as session:
-        _, found = worked_on(session, who.viewer, number("talk") or 0)
+        _, found = worked_on(session, who.viewer, talk)
         ids = [one.id for one in found]
         known = all(presences.fresh(session, one, who.user.id, now, writing=writing) for one in ids)
         others = presences.others(session, ids, who.user.id, now) if ids else []
@@ -26,7 +22,7 @@ def there() -> ResponseReturnValue:
         with office().archive.transaction() as session:
             for one in ids:
                 presences.note(session, one, who.user.id, now, writing=writing)
-    return jsonify(there=_said(others[0]) if others else "")
+    return _said(others[0]) if others else ""
 
 
 def _said(one: Present) -> str:

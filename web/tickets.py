@@ -55,15 +55,23 @@ class Refused(Exception):
 # --- which tickets --------------------------------------------------------------------------------------------------
 
 
-def _chosen() -> tuple[str, list[int]]:
-    """What is to be done, and with which tickets: of a row's own button, or with all that are ticked."""
-    do, ids = request.values.get("do", ""), request.values.getlist("t")
+def _chosen() -> tuple[str, list[int], str]:
+    """What is to be done, and with which tickets: of a row's own button, or with all that are ticked.
+
+    And what whoever decided it saw then: the state of the one ticket, or who had it ("-": nobody); "" is not asked.
+    """
+    do, ids, seen = request.values.get("do", ""), request.values.getlist("t"), request.form.get("seen", "")
     one = request.form.get("one", "")
-    if one:  # "done 12": a button has one value
-        do, _, id_ = one.partition(" ")
+    if one:  # "toggle 12 open": a button has one value
+        do, id_, seen = [*one.split(" "), "", ""][:3]
         ids = [id_]
+    elif do.startswith("assign "):  # "assign 7"
+        do = "assign"
+    elif seen:  # "open 7"
+        state, _, assignee = seen.partition(" ")
+        seen = {"toggle": state, "take": assignee}.get(do, "")
     wanted = [int(one) for one in ids if one.isascii() and one.isdigit() and len(one) < 19]
-    return do, list(dict.fromkeys(wanted))[:AT_ONCE]
+    return do, list(dict.fromkeys(wanted))[:AT_ONCE], seen
 
 
 def _of(session: Session, who: Visitor, ids: Sequence[int], role: Role) -> list[Ticket]:
@@ -90,19 +98,29 @@ def _said(done: Done) -> None:
 @blueprint.post("/tickets")
 def act() -> ResponseReturnValue:
     """Do something with one ticket or with many, and go back to where one was."""
-    do, ids = _chosen()
+    do, ids, seen = _chosen()
     if do not in _DEEDS:
         abort(404)
     role, deed = _DEEDS[do]
     who = visitor()
     try:
         with office().archive.transaction() as session:
-            done = deed(session, who, _of(session, who, ids, role))
+            some = _of(session, who, ids, role)
+            _same_as(session, some[0], do, seen)
+            done = deed(session, who, some)
     except Refused as why:
-        flash(str(why))
+        flash(str(why), "refused")
     else:
         _said(done)
     return redirect(_back(), 303)
+
+
+def _same_as(session: Session, one: Ticket, do: str, seen: str) -> None:
+    """Refuse what was decided when another state or assignee stood there: the one key may do the opposite now."""
+    now = {"toggle": one.state, "take": str(one.assignee or "-")}.get(do)
+    if seen and now is not None and seen != now:
+        step = desk.last_step(session, one)
+        raise Refused(gettext("It was changed meanwhile, so nothing was done. %(step)s", step=step))
 
 
 def _undo_of(some: Sequence[Ticket]) -> list[Field]:
@@ -152,7 +170,7 @@ def _take(session: Session, who: Visitor, some: list[Ticket]) -> Done:
 
 
 def _assign(session: Session, who: Visitor, some: list[Ticket]) -> Done:
-    to = request.form.get("to", "")
+    to = request.form.get("to", "") or request.form.get("do", "").removeprefix("assign ")
     if to == "nobody":
         return _assign_to(session, who, some, None)
     if not to.isascii() or not to.isdigit() or len(to) > 18:

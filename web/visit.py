@@ -106,7 +106,7 @@ def _find(token: str) -> Visitor | None:
             return None
         visitor = _visitor(session, user)
     # What a page asks by itself is no sign that anybody is there.
-    if now - found.seen_at > sessions.SEEN_EVERY_MS and request.endpoint not in ("live.news", "presence.there"):
+    if now - found.seen_at > sessions.SEEN_EVERY_MS and request.endpoint != "live.news":
         with archive.transaction() as session:
             sessions.touch(session, token, now)
     return visitor

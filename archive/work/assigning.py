@@ -3,7 +3,7 @@
 Nobody gets what he may not work on: who may is asked here, for pages, rules and commands alike.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select
@@ -49,6 +49,17 @@ def may_work(session: Session, scope: str) -> list[int]:
         return sorted({one for part in taking_part for one in _taking_part(session, part)})
     able = select(user.c.id).where(user.c.id.in_(query), user.c.disabled_at.is_(None)).order_by(user.c.id)
     return list(session.scalars(able))
+
+
+def colleagues(session: Session, processes: Iterable[int]) -> dict[int, str]:
+    """Whoever may work on the tickets of any of these processes: names by user; none of them disabled."""
+    query = (
+        select(user.c.id, user.c.name)
+        .join(membership, membership.c.user == user.c.id)
+        .where(membership.c.process.in_(sorted(set(processes))), membership.c.role.in_(_WORKING))
+        .where(user.c.disabled_at.is_(None))
+    )
+    return {row.id: row.name for row in session.execute(query)}
 
 
 def _taking_part(session: Session, scope: str) -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from archive.events import sealer, verify
-from archive.store.schema import membership, ticket
+from archive.store.schema import membership, presence, ticket
 from archive.work import absences, presences
 
 from .. import world
@@ -120,7 +120,9 @@ def test_strangers_change_nothing_and_learn_nothing(office: Office, name: str) -
         assert stranger.post("/tickets", {"do": do_, "t": str(row.id), "back": "/"}).status_code == 404
     for address in (f"/tickets/{row.id}", f"/tickets/{row.id}/comments", f"/conversations/{row.conversation}/split"):
         assert stranger.post(address, {"text": "x", "back": "/"}).status_code == 404
-    assert stranger.get(f"/presence?talk={row.conversation}&writing=1").json == {"there": ""}
+    assert stranger.get(f"/live?talk={row.conversation}&here=1&writing=1").json["there"] == ""  # type: ignore[index]
+    with office.archive.reading() as session:
+        assert session.execute(select(presence)).all() == [], "nobody learns that the stranger asked"
     assert one(office) == row
     assert office.browser("anna").post("/tickets", {"do": "no such", "t": str(row.id)}).status_code == 404
 
@@ -213,12 +215,19 @@ def test_only_the_author_edits_a_comment(office: Office) -> None:
 def test_who_else_is_there(office: Office) -> None:
     row = arrived(office)
     anna, dana = office.browser("anna"), office.browser("dana")
-    at = f"/presence?talk={row.conversation}"
-    assert anna.get(at).json == {"there": ""}
-    assert dana.get(f"{at}&writing=1").json["there"].endswith("is here too")  # type: ignore[index]
-    assert anna.get(at).json["there"].endswith("is writing too")  # type: ignore[index]
+
+    def told(who: Browser, more: str = "") -> str | None:
+        answer = who.get(f"/live?at={at}&talk={row.conversation}&here=1{more}")
+        return answer.json["there"] if answer.status_code == 200 else None  # type: ignore[index]
+
+    at = anna.get(f"/live?talk={row.conversation}&here=1").json["at"]  # type: ignore[index]
+    assert told(anna) is None, "nothing happened, nobody is there"
+    assert str(told(dana, "&writing=1")).endswith("is here too")
+    says = str(told(anna))
+    assert says.endswith("is writing too")
+    assert told(anna, f"&there={says}") is None, "that is known"
     office.clock[0] += presences.LASTS_MS
-    assert anna.get(at).json == {"there": ""}
+    assert told(anna, f"&there={says}") == "", "she is gone"
 
 
 def test_a_conversation_is_split_and_put_together(office: Office) -> None:

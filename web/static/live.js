@@ -1,8 +1,9 @@
-// What came since the page was made: asked for every two seconds, shown when somebody wants it.
+// What came since the page was made: asked for every two seconds, shown when somebody wants it. And who else is there.
 import {part} from './picker.js';
 
 const all = s => [...document.querySelectorAll(s)];
-let at = 0, timer;
+let at = 0, timer, typed = 0, there = '';
+addEventListener('input', e => { if (e.target.closest('.comment-form, .compose')) typed = Date.now() });
 
 // What was changed in rows that are there changes in place: nothing moves, focus and ticks stay.
 const refresh = async rows => {
@@ -18,14 +19,27 @@ const refresh = async rows => {
       const fresh = row.querySelector(`:scope > ${what}`);
       if (fresh) old.querySelector(`:scope > ${what}`)?.replaceChildren(...fresh.childNodes);
     }
+    const acts = row.querySelectorAll('.acts button');
+    old.querySelectorAll('.acts button').forEach((e, i) => {
+      e.value = acts[i].value; // of what it was when it was shown
+      e.title = acts[i].title;
+    });
   }
 };
 
 const look = async () => {
+  const pill = document.querySelector('#there'), writes = Date.now() - typed < 8000;
   const asks = all('[data-live]').map(e => e.dataset.live).join('&');
+  if (pill?.hidden) there = ''; // it was made anew
+  const told = `${document.hidden ? '' : '&here=1'}${writes ? '&writing=1' : ''}&there=${encodeURIComponent(there)}`;
   if (asks && navigator.onLine) try {
-    const said = await (await fetch(`/live?at=${at}&${asks}`)).json(); // throws on 204
+    const said = await (await fetch(`/live?at=${at}&${asks}${told}`)).json(); // throws on 204
     at = said.at;
+    there = said.there;
+    if (pill) {
+      pill.textContent = there;
+      pill.hidden = !there;
+    }
     for (const a of all('.news a')) {
       a.textContent = said[a.parentNode.id];
       a.parentNode.hidden = !a.textContent;

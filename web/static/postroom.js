@@ -1,68 +1,11 @@
-// Keys, places kept, waiting. Only shorter ways: the pages work without.
-const $ = s => document.querySelector(s), all = s => [...document.querySelectorAll(s)];
-const store = sessionStorage, active = () => document.activeElement, field = $('.find [type=search]');
-const keys = JSON.parse(document.body.dataset.keys || '{}');
-const focus = e => {
-  if (!e) return;
-  if (e.tabIndex < 0) e.tabIndex = -1;
-  e.focus({preventScroll: true});
-  e.scrollIntoView({block: 'nearest'});
-};
+// Places kept, waiting, and keys beside it. Only shorter ways: the pages work without.
+import {$, active, all, focus, row} from './keys.js';
+
+const store = sessionStorage, field = $('.find [type=search]');
 
 // what only some pages need
 const load = () => all('[data-module]').forEach(e => import(e.dataset.module));
 load();
-
-// keys
-const row = () => active().closest('.row')?.querySelector('.hit') || $('.hit[aria-current]');
-const step = (some, here, by) => focus(some[here ? some.indexOf(here) + by : 0]);
-const mail = by => {
-  step(all('.msg > summary'), active().closest('.msg')?.firstElementChild, by);
-  if (active().matches('summary')) active().parentNode.open = true;
-};
-const does = {
-  next: () => step(all('.hit'), row(), 1),
-  previous: () => step(all('.hit'), row(), -1),
-  'next-mail': () => mail(1),
-  'previous-mail': () => mail(-1),
-  search: () => field.select(),
-  unread() {
-    const here = active().closest('.row') || $('#talk');
-    here?.querySelector(`[value=${here.matches('[data-unread]') ? '' : 'un'}read]`)?.click();
-  },
-};
-let first = '';
-addEventListener('keydown', e => {
-  if (e.ctrlKey || e.metaKey || e.altKey) {
-    if (e.key == 'k' && !e.altKey && !e.defaultPrevented) {
-      e.preventDefault();
-      $('[data-palette]').click();
-    }
-    return;
-  }
-  const typing = e.target.closest('input, select, textarea');
-  if (e.key == 'Escape') {
-    if (typing) focus(row() || $('#main'));
-    else if (!$(':popover-open')) $('[data-does=back]')?.click();
-  }
-  if (typing || e.key.length > 1) return;
-  // a letter that is not Latin is known by its place
-  const place = e.key > '~' && /^(?:Key|Digit)(.)/.exec(e.code)?.[1];
-  const typed = place ? e.shiftKey ? place : place.toLowerCase() : e.key;
-  const name = keys[first + typed];
-  first = name == 'go' ? typed : '';
-  setTimeout(() => first = '', 2000);
-  if (!name) return;
-  e.preventDefault();
-  const there = $(`[data-does=${name}]`);
-  there ? there.click() : does[name]?.();
-});
-addEventListener('click', async e => {
-  const a = e.target.closest('[data-palette]');
-  if (!a || e.button || e.ctrlKey || e.metaKey) return;
-  e.preventDefault();
-  (await import(a.dataset.palette)).open();
-});
 
 // scrolled and typed: kept for a reload and the way back
 const panes = ['.rows', '.thread', '#main'], here = () => location.pathname + location.search;
@@ -73,8 +16,11 @@ if (again) (store[here()] || '').split(',').forEach((y, i) => { if (+y) $(panes[
 field.value ||= store.typed || '';
 field.oninput = () => store.typed = field.value;
 field.form.addEventListener('submit', () => store.typed = '');
-if (active() == document.body && !location.hash)
-  focus($('#subject') || again && all('.hit').find(e => e.pathname == store.opened));
+const begin = e => active() == document.body && focus(e);
+const target = document.getElementById(location.hash.slice(1));
+// browsers put the focus nowhere once they have scrolled to it
+if (target) addEventListener('load', () => setTimeout(begin, 0, target.querySelector('summary') || target));
+else begin($('#subject') || again && all('.hit').find(e => e.pathname == store.opened));
 
 // htmx
 let busy = [];
@@ -86,7 +32,7 @@ const late = c => {
 const calm = c => {
   busy.forEach(clearTimeout);
   $('#main').ariaBusy = null;
-  late(c.failed && c);
+  late(c.failed && !c.acted && c); // what was done with tickets says so itself
 };
 const mark = (c, back) => {
   const [, id, as] = /(\d+)\/(read|unread)$/.exec(c.request.action) || [];
