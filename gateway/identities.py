@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from archive import sending
 from archive.events import log
 from archive.front import Front, as_json, json_option, now, pass_front, plain
+from archive.mail import authenticity, hops
 from archive.mail import identity as mail_identity
 from archive.outgoing import composing, identities
 from archive.outgoing.composing import Person, Written
@@ -17,7 +19,7 @@ from archive.outgoing.identities import Identity, IdentityTrouble
 from archive.outgoing.outbox import SENT
 from archive.people import processes, users
 from archive.people.scopes import MACHINE
-from archive.post import bindings, messages
+from archive.post import bindings, messages, routes
 from archive.reading import Reading
 from archive.store.archive import Session
 
@@ -220,20 +222,27 @@ def test(front: Front, address: str, wait: int, as_lines: bool) -> None:
     if said.state != SENT:
         raise click.ClickException(f"It was not taken: {said.code or ''} {said.answer}".rstrip())
     click.echo(f"Taken: {plain(said.answer)}", err=True)
-    found = _arrived(front, [of.id for of in watched], message_id, wait) if watched else None
+    found = _arrived(front, [of.id for of in watched], one.address, message_id, wait) if watched else None
     if as_lines:
         as_json({"address": one.address, "taken": said.answer, "arrived": found is not None, **(found or {})})
         return
     if found is None:
         click.echo("Nobody watches where it arrives." if not watched else f"It has not arrived in {wait} s.", err=True)
         return
-    click.echo(f"Arrived, from {plain(found['from'])}.")
+    if found["rewritten"]:
+        click.echo(f"Arrived, but as from {plain(found['from'])}: somebody on the way rewrites From.")
+    else:
+        click.echo(f"Arrived, from {plain(found['from'])}.")
+    for method in authenticity.METHODS:
+        said_of = ", ".join(found[method]) or "nothing is said of it where it arrives"
+        click.echo(f"{method.upper()}: {said_of}")
     for result in found["results"]:
         click.echo(plain(result))
 
 
-def _arrived(front: Front, watched: list[int], message_id: str, wait: int) -> dict[str, Any] | None:
-    """What arrived: as whom it says it is, and what servers on the way said of SPF, DKIM and DMARC."""
+def _arrived(front: Front, watched: list[int], address: str, message_id: str, wait: int) -> dict[str, Any] | None:
+    """What arrived: as whom it says it is, what the receiving server says of SPF, DKIM and DMARC, and all that is said
+    of them on the way."""
     archive, until = front.archive(), time.monotonic() + wait
     poller = app.poller(front)
     try:
@@ -244,16 +253,26 @@ def _arrived(front: Front, watched: list[int], message_id: str, wait: int) -> di
                 newest = messages.newest(session, MACHINE, None, 500)
                 arrived = next((one for one in newest if one.message_id == message_id.strip("<>")), None)
                 if arrived is not None:
-                    results = []
-                    for copy in messages.copies(session, arrived.id, MACHINE):
-                        trace = mail_identity.trace_headers(messages.trace(archive, session, copy))
-                        results += _results(trace)
-                    return {"from": arrived.from_address, "results": results}
+                    traces = [
+                        mail_identity.trace_headers(messages.trace(archive, session, copy))
+                        for copy in messages.copies(session, arrived.id, MACHINE)
+                    ]
+                    return _told(arrived.from_address, address, traces, routes.trusted(session))
             if time.monotonic() >= until:
                 return None
             time.sleep(_LOOK_EVERY)
     finally:
         poller.close()
+
+
+def _told(sender: str, address: str, traces: Sequence[bytes], trusted: Collection[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"from": sender, "rewritten": sender.lower() != address.lower(), "results": []}
+    said: dict[str, set[str]] = {method: set() for method in authenticity.METHODS}
+    for trace in traces:
+        for method, results in authenticity.results(hops.own(trace), trusted).items():
+            said[method] |= results
+        found["results"] += _results(trace)
+    return found | {method: sorted(results) for method, results in said.items()}
 
 
 def _results(trace: bytes) -> list[str]:

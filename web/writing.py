@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, abort, flash, redirect, render_template, req
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from archive import sending
+from archive import installation, sending
 from archive.mail import reader
 from archive.outgoing import composing, identities, outbox, reply_settings
 from archive.outgoing.composing import Attachment, Unwritable, Written
@@ -379,8 +379,11 @@ def show_outbox() -> ResponseReturnValue:
     with office().archive.reading() as session:
         some = outbox.page(session, who.viewer, states, before, SHOWN)
         usable: list[Identity] = identities.usable(session, who.viewer)
+        held = installation.held(session)
     older = some[SHOWN - 1].id if len(some) > SHOWN else None
-    return render_template("writing/outbox.html", found=some[:SHOWN], older=older, state=wanted, usable=usable)
+    return render_template(
+        "writing/outbox.html", found=some[:SHOWN], older=older, state=wanted, usable=usable, held=held
+    )
 
 
 def _found(session: Session, id_: int) -> Outgoing:

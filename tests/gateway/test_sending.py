@@ -2,10 +2,12 @@
 
 import email
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,7 @@ from gateway.sender import Sender, Sent
 from gateway.smtp import Outward
 from gateway.trouble import Refused, Unreachable
 
+from ..command_line import call
 from ..conftest import Account
 from ..servers.certificates import Authority
 from ..servers.hostile import Chances, Hostile
@@ -437,3 +440,70 @@ def test_a_server_gets_no_more_connections_and_mails_than_it_bears(office: Offic
         assert len(server.mails) == len(ids)
         assert server.most <= 2
         assert {boxes[0].seen(one).state for one in ids} == {outbox.SENT}
+
+
+def test_after_a_restore_every_unsent_mail_waits_for_a_person(office: Office, smtp: Smtp, tmp_path: Path) -> None:
+    """One was sent, one waits, one was to be sent later; the machine that made the backup sent them meanwhile."""
+    box = Outbox(office, smtp.url)
+    box.queue("first@x.example")
+    box.round()
+    waiting, later = box.queue("second@x.example"), box.queue("third@x.example", not_before=now() + 1000)
+    made = office.call("backup", str(tmp_path / "backup"))
+    assert made.returncode == 0, made.stderr
+    key = office.folder.with_name(f"{office.folder.name}.key")
+    shutil.copy(key, tmp_path / "other.key")
+    there = {**office.environment, "POSTROOM_DATA": str(tmp_path / "other")}
+    there.pop("POSTROOM_DATABASE__URL", None)
+    assert call(there, "restore", str(tmp_path / "backup")).returncode == 0
+    listed = call(there, "outbox", "list").stdout
+    assert [line.split()[:2] for line in sorted(listed.splitlines())] == [
+        [str(waiting), "queued"], [str(later), "queued"],
+    ]  # fmt: skip
+    for _ in range(2):
+        sent = call(there, "send", "--json")
+        assert json.loads(sent.stdout) == {"sent": 0, "left": 0, "copies": 0, "troubles": []}, sent.stderr
+    assert call(there, "outbox", "retry", str(waiting)).returncode in (0, 1)  # whatever is asked for, it is held
+    assert json.loads(call(there, "send", "--json").stdout)["sent"] == 0
+    assert [one.recipients for one in smtp.accepted] == [("first@x.example",)]
+    assert call(there, "outbox", "cancel", str(later)).returncode == 0  # a person decides
+    assert call(there, "release").returncode == 0
+    assert json.loads(call(there, "send", "--json").stdout)["sent"] == 1
+    assert [one.recipients for one in smtp.accepted] == [("first@x.example",), ("second@x.example",)]
+    assert call(there, "verify").returncode == 0
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_an_address_is_tried_with_a_real_mail_to_itself(
+    office: Office, dovecot: Callable[..., Account], smtp: Smtp, rewritten: bool
+) -> None:
+    """The server it is given to says what it found out, below what a forger says above its own name, and delivers."""
+    account = dovecot()
+    box = Outbox(office, smtp.url, imap=account)
+    with office.archive.transaction() as session:
+        (of,) = (one for one in bindings.mailboxes(session) if one.imap == account.url)
+        bindings.add(session, of, "INBOX", "Done", now(), process=office.names["helpdesk"])
+    says = (
+        b"Authentication-Results: mx.demo.example; spf=pass smtp.mailfrom=demo.example;\r\n"
+        b"\tdkim=none; dmarc=fail header.from=demo.example\r\n"
+        b"Received: from us by mx.demo.example with ESMTP; Sun, 29 Nov 2026 12:00:00 +0000\r\n"
+        b"Authentication-Results: mx.forged.example; dkim=pass; dmarc=pass\r\n"
+    )
+
+    def deliver(raw: bytes) -> None:
+        with account.server.connect(account.user) as client:
+            client.append("INBOX", says + (raw.replace(HELP.encode(), b"list@else.example", 1) if rewritten else raw))
+
+    smtp.answers["DATA"] = deliver
+    done = office.call("identity", "test", HELP, "--wait", "20", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["arrived"], told["rewritten"]) == (True, rewritten)
+    assert (told["spf"], told["dkim"], told["dmarc"]) == (["pass"], ["none"], ["fail"])
+    shown = office.call("identity", "test", HELP, "--wait", "20").stdout
+    assert ("somebody on the way rewrites From" in shown) == rewritten
+    assert "SPF: pass" in shown
+    assert "DMARC: fail" in shown
+    smtp.answers["DATA"] = "550 not from here"
+    refused = office.call("identity", "test", HELP)
+    assert (refused.returncode, "550 not from here" in refused.stderr) == (1, True)
+    assert box.round() == Sent()

@@ -10,7 +10,7 @@ from email import policy
 import pytest
 from werkzeug.test import TestResponse
 
-from archive import sending
+from archive import installation, sending
 from archive.outgoing import identities, outbox
 from archive.people import processes
 from archive.people.scopes import MACHINE
@@ -193,3 +193,39 @@ def test_send_later_is_in_the_time_of_who_writes(office: Office, sender: int) ->
     assert send(anna, form).location == "/outbox"
     assert queued(office)[0].not_before == NOW + (20 - 0) * 3_600_000
     assert "It will be sent later." in anna.get("/outbox").text
+
+
+def test_what_failed_for_good_is_sent_again_from_another_address(office: Office, sender: int) -> None:
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    with office.archive.transaction() as session:
+        box, helpdesk = bindings.mailbox_by_name(session, "out"), processes.by_slug(session, "helpdesk")
+        assert box
+        assert helpdesk
+        other = identities.add(session, "care@demo.example", box, NOW, name="Care", process=helpdesk.id)
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    send(anna, {**form, "to": "gone@x.example", "cc": "ok@x.example", "text": "Hi"})
+    later = NOW + 60_000
+    with office.archive.transaction() as session:
+        (one,) = outbox.claim(session, box.id, bytes(16), later, 10)
+        said = {"gone@x.example": outbox.Result(outbox.FAILED, 550, "no"), "ok@x.example": outbox.Result(outbox.SENT)}
+        outbox.settle(session, [outbox.Said(one.id, one.claim, said, later)])
+    assert f"/outbox/{one.id}/again" in anna.get(f"/conversations/{office.conversation(id_)}").text
+    again = fields(anna.get(f"/outbox/{one.id}/again").text)
+    assert (again["to"], again["cc"], again["text"]) == ("gone@x.example", "", "Hi")  # who has got it gets it no more
+    assert again["from"] == str(sender)
+    assert send(anna, {**again, "from": str(other)}).status_code == 303
+    new, before = queued(office)
+    assert (new.address, [of.address for of in new.recipients]) == ("care@demo.example", ["gone@x.example"])
+    assert new.message_id != before.message_id
+    assert mail(office, new)["From"] == "Care <care@demo.example>"
+    assert before.state == outbox.SENT  # as it was; nothing of it is tried again
+    assert office.browser("bernd").get(f"/outbox/{one.id}/again").status_code == 404
+
+
+def test_after_a_restore_the_outbox_says_that_nothing_is_sent(office: Office, sender: int) -> None:
+    anna = office.browser("anna")
+    assert "postroom release" not in anna.get("/outbox").text
+    with office.archive.transaction() as session:
+        installation.put(session, installation.HELD, str(NOW))
+    assert "postroom release" in anna.get("/outbox").text
