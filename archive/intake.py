@@ -20,10 +20,11 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from . import sorting
 from .events import log, proof
-from .mail import authenticity, cutting, facts, hops, identity
+from .mail import authenticity, cutting, facts, hops, identity, reports
 from .mail.cutting import Cut
 from .mail.facts import Facts
-from .outgoing import composing
+from .outgoing import composing, returns
+from .outgoing.returns import Tied
 from .people.scopes import MACHINE, restricted_scope, user_scope
 from .post import answers, conversations, receipts, routes, routing, sources, taking_part
 from .post.bindings import Binding
@@ -671,7 +672,9 @@ def record(
 
     made: dict[int, proof.Digests] = {one.arrival.uid: {} for one, _ in copies}  # what each copy's event answers for
     used = _write_blobs(session, fresh, kept, copies, made)
-    _write_messages(session, origin, ids, fresh, kept, _claims(session, origin, ids, fresh, sorted_, secret), made, now)
+    tied = _tie(session, origin, fresh, secret)
+    claims = _claims(session, origin, ids, fresh, sorted_, tied, secret)
+    _write_messages(session, origin, ids, fresh, kept, claims, made, now)
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
     numbers = _write_receipts(session, origin, listed, sorted_, made, now)
     coming = _coming([(one, id_) for one, _, id_ in listed], sorted_)
@@ -681,7 +684,7 @@ def record(
         for scope, some in coming.items()
     }
     _index(session, origin, ids, fresh, [one for one, _ in copies], coming, shut)
-    brought = _note_tickets(session, origin, reached, sorted_, made, now)
+    brought = _note_tickets(session, origin, reached, sorted_, tied, made, now)
     log.write(session, _events(origin, copies, ids, fresh, sorted_, made), now)
     if isinstance(origin, Watched):
         _settle_sent(session, origin, [one.arrival.uid for one, _ in copies], now)
@@ -699,6 +702,9 @@ def record(
     sorting.act(session, brought, origin.actor(uids[0]), now, partial(_words_of, session, at_hand), of_binding)
     rulebook.note_troubles(session, sorted_.troubles(), now)
     rulebook.note_matches(session, sorted_.matches(one.arrival.uid for one, _ in copies), now)
+    for one in fresh.values():
+        if one.arrival.uid in tied:
+            returns.note(session, tied[one.arrival.uid], ids[one.content_key], origin.actor(one.arrival.uid), now)
     if isinstance(origin, Ours):
         origin.became(session, {one.arrival.uid: ids[one.content_key] for one, _ in copies})
 
@@ -791,12 +797,27 @@ def _blob_row(sealed: Sealed, hashed: bytes | None = None) -> dict[str, Any]:
     return {"id": place.blob, "hash": hashed, "size": place.size, "stored": place.stored, "position": place.position}
 
 
+def _tie(
+    session: Session, origin: Watched | Imported | Ours, fresh: Mapping[bytes, Prepared], secret: bytes
+) -> dict[int, Tied]:
+    """What of a batch are reports about mail of ours, by UID."""
+    if not isinstance(origin, Watched) or origin.sent:
+        return {}
+    found = {
+        one.arrival.uid: reports.of(one.facts.report)
+        for one in fresh.values()
+        if one.facts.report is not None and not origin.import_mode(one.arrival.uid)
+    }
+    return returns.tie(session, found, secret) if found else {}
+
+
 def _claims(
     session: Session,
     origin: Watched | Imported | Ours,
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
     sorted_: Sorted,
+    tied: Mapping[int, Tied],
     secret: bytes,
 ) -> list[conversations.Claim]:
     """What each new message says of its place, and who says so. Ours, and what was there before, is not doubted."""
@@ -806,6 +827,10 @@ def _claims(
         said = conversations.claim(ids[key], one.facts.message_id, one.facts.references)
         if isinstance(origin, Ours):
             said = replace(said, answers=origin.answers.get(one.arrival.uid))
+        elif one.arrival.uid in tied:
+            about = tied[one.arrival.uid]
+            named = (conversations.reference(about.message_id), *said.references)
+            said = replace(said, references=tuple(dict.fromkeys(named)), answers=about.belongs_to)
         elif isinstance(origin, Watched) and not origin.sent:
             written_to = [address for kind in json.loads(one.facts.recipients).values() for _, address in kind]
             tagged = [name for address in written_to if (name := composing.tagged(address, secret))]
@@ -1061,10 +1086,11 @@ def _note_tickets(
     origin: Origin,
     reached: Coming,
     sorted_: Sorted,
+    tied: Mapping[int, Tied],
     made: Mapping[int, proof.Digests],
     now: int,
 ) -> list[sorting.Brought]:
-    """A ticket in each scope; returns what rules may act on."""
+    """A ticket in each scope; returns what rules may act on. Because of what machines say nobody has to do anything."""
     acting: list[sorting.Brought] = []
     conversation_of = _conversations(session, {id_ for some in reached.values() for id_ in some})
     # Nobody makes these conversations part of others while tickets are written for them, nor did so just now.
@@ -1081,14 +1107,17 @@ def _note_tickets(
             continue
         actor = origin.actor(some[brought[0].message][0].arrival.uid)
         arrived = [_arrived(origin, scope, one, some[one.message][0], now) for one in brought]
+        quiet = {one.message for one in brought if some[one.message][0].arrival.uid in tied}
         if origin.sent:
             before = {id_ for id_, (one, _) in some.items() if origin.import_mode(one.arrival.uid)}
             noted = sent.note(session, arrived, before, actor, now)
         else:
-            noted = tickets.note(session, arrived, now, actor)
+            noted = tickets.note(session, [one for one in arrived if one.message not in quiet], now, actor)
+            reported = [one for one in arrived if one.message in quiet]
+            noted |= sent.note(session, reported, quiet, actor, now) if reported else {}
         for id_, digests in noted.items():
             made[some[id_][0].arrival.uid].setdefault("ticket", {}).update(digests)
-        acting += brought
+        acting += [one for one in brought if one.message not in quiet]
     return acting
 
 

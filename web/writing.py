@@ -13,8 +13,8 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from archive import installation, sending
-from archive.mail import reader
-from archive.outgoing import composing, identities, outbox, reply_settings
+from archive.mail import addresses, reader, reports
+from archive.outgoing import composing, identities, outbox, reply_settings, returns
 from archive.outgoing.composing import Attachment, Unwritable, Written
 from archive.outgoing.identities import Identity
 from archive.outgoing.outbox import Outgoing
@@ -179,7 +179,13 @@ def _files(session: Session, one: Message) -> list[letters.File]:
 
 
 def _page(
-    session: Session, form: Form, trouble: str = "", newer: Sequence[Any] = (), preview: Markup | None = None
+    session: Session,
+    form: Form,
+    trouble: str = "",
+    newer: Sequence[Any] = (),
+    preview: Markup | None = None,
+    *,
+    stops: bool = False,
 ) -> ResponseReturnValue:
     who = visitor()
     usable = identities.usable(session, who.viewer)
@@ -201,9 +207,17 @@ def _page(
         "writing/form.html", form=form, usable=usable, answered=answered, first=first, files=there, newer=newer,
         trouble=trouble, preview=preview, draft=draft,
         signature=identities.signature(session, chosen, who.user.id) if chosen else "",
+        undeliverable=_undeliverable(session, form), stops=stops,
         offered=texts_to_begin_with.offered(session, who, form.scope, answered, _text, chosen),
     )  # fmt: skip
-    return (shown, 422) if trouble or newer else shown
+    return (shown, 422) if trouble or newer or stops else shown
+
+
+def _undeliverable(session: Session, form: Form) -> dict[str, int]:
+    """Whom several mails have not reached of late, and how many."""
+    typed = ", ".join(form.fields[name] for name in ("to", "cc", "bcc"))
+    named = [one.address for one in addresses.people(composing.clean(typed)) if one.address]
+    return returns.undeliverable(session, named, office().now()) if named else {}
 
 
 # --- sending --------------------------------------------------------------------------------------------------
@@ -222,6 +236,8 @@ def send() -> ResponseReturnValue:
                 return _page(session, form, preview=_preview(session, letter))
             if "anyway" not in request.form and (newer := _newer(session, who, form)):
                 return _page(session, form, newer=newer)
+            if "anyway" not in request.form and _undeliverable(session, form):
+                return _page(session, form, stops=True)
         queued = sending.send(archive, _by, letter, office().now())
     except Unwritable as error:
         with archive.reading() as session:
@@ -439,7 +455,7 @@ def again(id_: int) -> ResponseReturnValue:
         written = one.written
         fields = {name: str(written.get(name, "")) for name in _FIELDS}
         if one.state != outbox.CANCELLED:  # for those who have not got it
-            left = [of for of in one.recipients if of.state == outbox.FAILED]
+            left = [of for of in one.recipients if of.state == outbox.FAILED or of.returned == reports.FAILED]
             for kind in (outbox.TO, outbox.CC, outbox.BCC):
                 fields[kind] = ", ".join(of.address for of in left if of.kind == kind)
         names = written.get("attachments", [])

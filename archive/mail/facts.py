@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import reader
+from . import reader, reports
 from .addresses import people
 from .headers import Raw
 
@@ -39,6 +39,7 @@ class Facts:
     encoded: tuple[tuple[int, int], ...]  # where base64 bodies stand in the content
     sizes: tuple[int, ...] = ()  # of the attachments, bytes; of encoded ones about
     really: tuple[str, ...] = ()  # addresses of who sent it on behalf of somebody else: Sender, X-Sender
+    report: reports.Plain | None = None  # what a machine says of mail of ours
 
 
 def read(raw: Raw) -> Facts:
@@ -46,6 +47,7 @@ def read(raw: Raw) -> Facts:
     try:
         mail = reader.read(raw)
         body = reader.words(raw, mail)
+        report = reports.read(raw, mail)
         sender = mail.from_[0] if mail.from_ else reader.Address("", "")
         addressed = {"to": mail.to, "cc": mail.cc, "reply_to": mail.reply_to}
         named = {
@@ -80,6 +82,7 @@ def read(raw: Raw) -> Facts:
                 if leaf.attachment
             ),
             really=tuple(_clean(one.address)[:SUBJECT] for one in (*mail.sender, *_people(mail))[:_SENDERS]),
+            report=report.plain() if report else None,
         )
     except Exception as error:  # whatever a hostile mail makes the reader do, the mail is kept
         return unread(type(error).__name__)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import func, select
 
+from ..mail import reports
 from ..store.archive import Session
 from ..store.schema import outgoing_recipient
 from . import outbox
@@ -12,12 +13,13 @@ _FOR_GOOD = 500  # codes from here on
 
 
 def among(session: Session, addresses: Iterable[str]) -> Iterator[str]:
-    """Those of these addresses that a server refused for good when we wrote to them last."""
+    """Those of these addresses that a server refused for good when we wrote to them last, at once or later."""
     wanted = sorted({one.lower() for one in addresses})
-    latest: dict[str, tuple[str, int]] = {}
+    latest: dict[str, bool] = {}
     address = func.lower(outgoing_recipient.c.address)
     ended = outgoing_recipient.c.state.in_((outbox.SENT, outbox.FAILED))
     query = select(outgoing_recipient, address.label("folded")).where(address.in_(wanted), ended)
     for row in session.execute(query.order_by(outgoing_recipient.c.outgoing)):
-        latest[row.folded] = (row.state, row.code or 0)
-    return (one for one, (state, code) in latest.items() if state == outbox.FAILED and code >= _FOR_GOOD)
+        refused = row.state == outbox.FAILED and (row.code or 0) >= _FOR_GOOD
+        latest[row.folded] = refused or row.returned == reports.FAILED
+    return (one for one, failed in latest.items() if failed)

@@ -106,6 +106,8 @@ def message_id(address: str, secret: bytes, now: int) -> str:
 
 def is_ours(message_id: str, secret: bytes) -> bool:
     """Whether this installation made that Message-ID."""
+    if not message_id.isascii():
+        return False
     one, dot, token = message_id.strip("<>").partition("@")[0].rpartition(".")
     return bool(dot) and secrets.compare_digest(token.encode(), _token(one, secret).encode())
 

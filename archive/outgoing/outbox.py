@@ -24,6 +24,7 @@ from sqlalchemy import ColumnElement, Row, Table, bindparam, exists, func, inser
 
 from .. import installation
 from ..events import log, proof
+from ..mail import reports
 from ..people.scopes import Viewer, visible_ticket
 from ..post import answers, sources
 from ..store.archive import Session
@@ -94,6 +95,14 @@ class Recipient:
     code: int | None
     answer: str
     at: int | None
+    returned: str | None = None  # what was reported after a server had taken it (`archive.mail.reports`)
+    returned_says: str = ""
+    returned_by: int | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was taken and has not reached anybody, or not whom it was meant for."""
+        return self.returned in (reports.FAILED, reports.DELAYED, reports.COMPLAINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -609,7 +618,9 @@ def get(session: Session, id_: int, visible_to: Viewer) -> Outgoing | None:
 def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> list[Outgoing]:
     """Mails of a conversation that are not in it yet, or that somebody did not get, the oldest first."""
     here = outgoing.c.conversation == conversation
-    failed = exists().where(outgoing_recipient.c.outgoing == outgoing.c.id, outgoing_recipient.c.state == FAILED)
+    lost = outgoing_recipient.c.returned.in_((reports.FAILED, reports.DELAYED, reports.COMPLAINED))
+    trouble = or_(outgoing_recipient.c.state == FAILED, lost)
+    failed = exists().where(outgoing_recipient.c.outgoing == outgoing.c.id, trouble)
     apart = or_(outgoing.c.state.in_(_LEFT), outgoing.c.file_at.is_not(None), failed)
     return _found(session, visible_to, here & apart, 100)[::-1]
 
@@ -646,7 +657,10 @@ def _recipients(session: Session, ids: Sequence[int]) -> dict[int, tuple[Recipie
     order = {TO: 0, CC: 1, BCC: 2}
     found: dict[int, list[Recipient]] = {}
     for row in session.execute(select(outgoing_recipient).where(outgoing_recipient.c.outgoing.in_(ids))):
-        one = Recipient(row.address, row.name, row.kind, row.state, row.code, row.answer or "", row.at)
+        one = Recipient(
+            row.address, row.name, row.kind, row.state, row.code, row.answer or "", row.at, row.returned,
+            row.returned_says or "", row.returned_by,
+        )  # fmt: skip
         found.setdefault(row.outgoing, []).append(one)
     return {id_: tuple(sorted(some, key=lambda one: (order[one.kind], one.address))) for id_, some in found.items()}
 

@@ -967,6 +967,12 @@ outgoing_recipient = Table(
     Column("code", Integer),  # as the server answered last
     Column("answer", Text),
     Column("at", Time),
+    # What was reported after a server had taken it (`archive.outgoing.returns`).
+    Column("returned", String(16)),  # failed, delayed, delivered, complained, away
+    Column("returned_at", Time),
+    Column("returned_says", Text),
+    Column("returned_by", Id),  # the message that says so
+    Index(None, "address"),
     sqlite_with_rowid=False,
 )
 

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import select
 
 from archive import installation, sending
-from archive.outgoing import auto_replies, identities, outbox, templates
+from archive.mail.reports import FAILED, About
+from archive.outgoing import auto_replies, identities, outbox, returns, templates
 from archive.outgoing.templates import Text
 from archive.people import processes, scopes, sessions, users
 from archive.post import attempts, bindings, decisions, journal, ledger, observations, providers
@@ -85,6 +86,8 @@ class House:
             said = [outbox.Result(outbox.SENT, 250, "taken"), outbox.Result(outbox.FAILED, 550, "no such user" + TAIL)]
             said_of = dict(zip(one.recipients, said, strict=False))
             outbox.settle(session, [outbox.Said(one.id, one.claim, said_of, at)])
+            back = {one.recipients[0]: About((one.recipients[0],), FAILED, "5.2.2", "552 5.2.2 Mailbox full" + TAIL)}
+            returns.note(session, returns.Tied(one.id, "user:1", "process:1", "", None, back), 1, "gateway", at)
 
     def _fill(self) -> None:
         office = self.office

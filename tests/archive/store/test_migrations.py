@@ -176,7 +176,14 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
-_SINCE_0015 = ["DROP TABLE answered_mark", "ALTER TABLE binding DROP COLUMN answered"]
+_SINCE_0015B = [
+    "DROP INDEX ix_outgoing_recipient_address",
+    *(
+        f"ALTER TABLE outgoing_recipient DROP COLUMN {name}"
+        for name in ("returned", "returned_at", "returned_says", "returned_by")
+    ),
+]
+_SINCE_0015 = [*_SINCE_0015B, "DROP TABLE answered_mark", "ALTER TABLE binding DROP COLUMN answered"]
 _SINCE_0013 = [*_SINCE_0015, "DROP INDEX ix_outgoing_file", "ALTER TABLE outgoing DROP COLUMN file_at"]
 _SINCE_0014 = [*_SINCE_0013, "DROP TABLE stray", "ALTER TABLE identity DROP COLUMN tags"]
 _SINCE_0012 = [
@@ -272,6 +279,7 @@ SINCE = {
     "0014": _SINCE_0014,
     "0013": _SINCE_0013,
     "0015": _SINCE_0015,
+    "0015b": _SINCE_0015B,
 }
 
 
