@@ -15,7 +15,7 @@ from archive.people.scopes import Viewer
 from archive.post import answers, conversations, messages
 from archive.post.answers import Answered
 from archive.store.archive import Session
-from archive.work import cases, handing, merging, restricting, rulebook, tickets, views
+from archive.work import cases, handing, merging, restricting, rulebook, splitting, tickets, views
 from archive.work.cases import Filed
 from archive.work.tickets import Cursor, Ticket
 from archive.work.views import View
@@ -162,9 +162,10 @@ def _list(key: str) -> ResponseReturnValue:
         of = [where.process.id] if where.process else []
         some = processes.members(session, of)
         assumed = members.assumed(session, of, office().now())
+        lost = handed_over.lost(session, who, where.scopes, office().now())
     reads = some.get(where.process.id, ()) if where.process else ()
     told = assumed.get(where.process.id, []) if where.process else []
-    return render_template("conversations/list.html", page=page, members=reads, assumed=told)
+    return render_template("conversations/list.html", page=page, members=reads, assumed=told, lost=lost)
 
 
 @blueprint.get("/conversations/<number:id_>")
@@ -272,6 +273,8 @@ class Talk:
     answered: Mapping[int, Answered]  # by message, the first answer to it
     latest_answer: Answered | None
     ours: set[int]  # messages that went out from us
+    from_us: set[int]  # that say so: nobody has to answer those either
+    split_after: int | None  # the mails of this conversation behind this one can be split off
     desk: Desk
     thread: list[Item]  # mails, comments and steps in the order of time
     answering: Answering
@@ -322,10 +325,13 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket], where: 
     answered = answers.of(session, [one.id for one in some], who.viewer)
     latest = max(answered.values(), key=lambda one: one.at, default=None)
     ours = answers.of_ours(session, [one.id for one in some])
+    from_us = answers.of_our_addresses(session, {one.id: one.from_address for one in some})
+    split_after = splitting.whole_up_to(session, id_, who.viewer) if on_it.may_work else None
     return Talk(
         id_, subject, count, mails, earlier, before is not None, newest, reach, handed, may_hand_over,
         in_order(named.values()) if there else None, restricting.may_restrict(session, who.viewer, id_),
         filed, any(who.viewer.may(Role.WORKS, one.scope) for one in found), answered, latest, ours,
+        from_us, split_after,
         on_it, desk.thread(mails, on_it, earlier is not None, before is not None),
         answering.of_conversation(session, who, id_), strays.of_conversation(session, who, id_),
     )  # fmt: skip

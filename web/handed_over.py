@@ -1,13 +1,13 @@
 """What was handed over, as pages tell of it: to whom, by whom, and until when it can be pulled back."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from archive.people import names
 from archive.people.roles import Role
 from archive.store.archive import Session
 from archive.work import handing
-from archive.work.handing import HandOver
+from archive.work.handing import HandOver, Withdrawn
 
 from .visit import Visitor
 
@@ -39,6 +39,16 @@ def of_conversation(session: Session, who: Visitor, conversation: int, now: int)
 def own(session: Session, who: Visitor, now: int) -> list[Handed]:
     """What the visitor has handed over."""
     return _told(session, who, handing.own(session, who.viewer), now)
+
+
+TOLD_MS = 14 * 86_400_000  # so long it is said that something was withdrawn
+
+
+def lost(session: Session, who: Visitor, places: Collection[str], now: int) -> list[tuple[Withdrawn, str]]:
+    """What was withdrawn lately from the visitor, or from processes of theirs, and from whom: "" is from themselves."""
+    found = [one for one in handing.withdrawn(session, who.viewer, now - TOLD_MS) if one.to_scope in places]
+    called = names.of_scopes(session, {one.to_scope for one in found}) if found else {}
+    return [(one, called.get(one.to_scope, "") if one.to_scope != who.own_scope else "") for one in found]
 
 
 def _told(session: Session, who: Visitor, some: Iterable[HandOver], now: int) -> list[Handed]:

@@ -134,7 +134,8 @@ def own() -> ResponseReturnValue:
             for each in found[:50]
             if each.takes_back
         }
-    return render_template("handing/own.html", found=found, against=against)
+        lost = handed_over.lost(session, who, who.viewer.own_scopes, now)
+    return render_template("handing/own.html", found=found, against=against, lost=lost)
 
 
 def _to(conversation: int, where: Place) -> ResponseReturnValue:

@@ -10,6 +10,7 @@ from archive.people.members import LastManager
 from archive.people.processes import Process
 from archive.people.roles import Role
 from archive.store.archive import Session
+from archive.work import assigning
 
 from .language import gettext, in_order
 from .visit import Visitor, office, visitor
@@ -89,8 +90,10 @@ def give(slug: str) -> ResponseReturnValue:
             found = users.get(session, user)
             if role is not None and found is not None:
                 before = members.give(session, of.id, user, role, who.viewer.actor, office().now())
+                assigning.let_go(session, user, who.viewer.actor, office().now())
             elif wanted == "none":
                 before = members.remove(session, of.id, user, who.viewer.actor, office().now())
+                assigning.let_go(session, user, who.viewer.actor, office().now())
             else:
                 role, before = None, None
     except LastManager:

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from archive.people import users
 from archive.people.users import User, UserTrouble
 from archive.store.archive import Session
-from archive.work import handing
+from archive.work import assigning, handing
 
 from .language import gettext, in_order
 from .visit import office, visitor
@@ -84,6 +84,7 @@ def disable(id_: int) -> ResponseReturnValue:
     try:
         with office().archive.transaction() as session:
             users.disable(session, _found(session, id_).id, office().now(), visitor().viewer.actor)
+            assigning.let_go(session, id_, visitor().viewer.actor, office().now())
     except UserTrouble:
         flash(gettext("That is the last admin. Add another one first."))
     if id_ == visitor().user.id:

@@ -60,11 +60,13 @@ def rail() -> Rail | None:
         return None
     with office().archive.reading() as session:
         counted = views.counts(session, visitor.viewer, set(_STATES) - {View.DONE}, visitor.scopes, office().now())
-        unread = tickets.unread_counts(session, visitor.viewer, visitor.viewer.own_scopes, COUNTED)
+        unread = tickets.unread(session, visitor.viewer, visitor.viewer.own_scopes, COUNTED)
         troubled = sum(1 for one in bindings.in_trouble(session) if may_look_after(visitor, one))
         late = tuple(one for one in lateness.late(session, office().now()) if may_look_after(visitor, one.binding))
-    everything = Entry("all", gettext("All mail"), url_for("conversations.everything"), sum(unread.values()), 0)
-    mine = Entry("mine", gettext("My mail"), url_for("conversations.mine"), unread.get(visitor.own_scope, 0), 0)
+    everything = Entry(
+        "all", gettext("All mail"), url_for("conversations.everything"), len(set().union(*unread.values())), 0
+    )
+    mine = Entry("mine", gettext("My mail"), url_for("conversations.mine"), len(unread.get(visitor.own_scope, ())), 0)
     sent = Entry("outbox", gettext("Outbox"), url_for("writing.show_outbox"), 0, 0)
     return Rail(
         (everything, mine, sent),
@@ -73,7 +75,7 @@ def rail() -> Rail | None:
                 one.slug,
                 one.name,
                 url_for("conversations.of_process", slug=one.slug),
-                unread.get(scopes.process_scope(one.id), 0),
+                len(unread.get(scopes.process_scope(one.id), ())),
                 one.id,
             )
             for one in in_order(visitor.processes, "name")

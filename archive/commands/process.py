@@ -7,6 +7,7 @@ from ..front import Front, as_json, json_option, now, pass_front, plain, when
 from ..people import members, processes, users
 from ..people.roles import Role
 from ..store.archive import Session
+from ..work import assigning
 
 
 @click.group()
@@ -136,6 +137,7 @@ def add_member(front: Front, slug: str, email: str, role: str) -> None:
     with front.archive().transaction() as session:
         of, who = named(session, slug), _user(session, email)
         members.give(session, of.id, who.id, ROLES[role], log.OPERATOR, now())
+        assigning.let_go(session, who.id, log.OPERATOR, now())
     click.echo(f"{who.email}  {role}  {of.slug}")
 
 
@@ -155,6 +157,7 @@ def remove_member(front: Front, slug: str, email: str) -> None:
         who = next((one for one in users.every(session) if one.email == email.strip().lower()), None)
         if who is None or members.remove(session, of.id, who.id, log.OPERATOR, now()) is None:
             raise processes.ProcessTrouble(f"{email} does not belong to {slug}.")
+        assigning.let_go(session, who.id, log.OPERATOR, now())
     click.echo(f"{who.email} does not belong to {of.slug} any more.")
 
 

@@ -2,9 +2,11 @@
 
 import click
 
+from ..events import log
 from ..front import Front, as_json, json_option, now, pass_front, plain, when
 from ..people import users
 from ..store.archive import Session
+from ..work import assigning
 
 
 @click.group()
@@ -96,6 +98,7 @@ def disable(front: Front, email: str) -> None:
     """
     with front.archive().transaction() as session:
         users.disable(session, _any(session, email).id, now())
+        assigning.let_go(session, _any(session, email).id, log.OPERATOR, now())
     click.echo(f"{email} cannot sign in any more.")
 
 

@@ -14,7 +14,20 @@ from ..events import log, proof
 from ..people.scopes import Viewer, visible
 from ..store.archive import Session
 from ..store.dialects import insert_missing, insert_rows
-from ..store.schema import answer, binding, delivery, membership, message, message_scope, seen, thread, ticket, user
+from ..store.schema import (
+    answer,
+    binding,
+    delivery,
+    identity,
+    membership,
+    message,
+    message_scope,
+    process_address,
+    seen,
+    thread,
+    ticket,
+    user,
+)
 from ..work import changes
 
 SENT = "sent"  # why it was delivered: it was found in a Sent folder
@@ -149,6 +162,19 @@ def of_ours(session: Session, ids: Iterable[int]) -> set[int]:
         some = delivery.c.message.in_(listed[start : start + _CHUNK])
         found |= set(session.scalars(select(delivery.c.message).where(some, delivery.c.reason == SENT)))
     return found
+
+
+def of_our_addresses(session: Session, some: Mapping[int, str]) -> set[int]:
+    """Of these messages (with the address of their From), those that say they are from an address of ours.
+
+    That proves nothing; but whoever wrote them, nobody waits for an answer to our own address.
+    """
+    wanted = {address.lower() for address in some.values() if address}
+    if not wanted:
+        return set()
+    ours = set(session.scalars(select(identity.c.address).where(identity.c.address.in_(wanted))))
+    ours |= set(session.scalars(select(process_address.c.address).where(process_address.c.address.in_(wanted))))
+    return {id_ for id_, address in some.items() if address.lower() in ours}
 
 
 def _events(rows: Sequence[Mapping[str, Any]], actor: str) -> Iterable[log.Event]:

@@ -13,6 +13,7 @@ from ..store.archive import Session
 from ..store.schema import case_participant, installation, membership, restriction_member, ticket, user
 from . import absences
 from .changes import change
+from .tickets import DONE
 
 _WORKING = [role.value for role in Role if role >= Role.WORKS]
 READING = [role.value for role in Role if role >= Role.READS]
@@ -106,6 +107,19 @@ def assign(
     kind = "assigned" if to is not None else "unassigned"
     changed = change(session, id_, kind, actor, {"assignee": to}, now, details=said, revision=revision)
     return Assigned(to, instead_of, changed)
+
+
+def let_go(session: Session, who: int, actor: str, now: int) -> list[int]:
+    """What somebody may work on no more goes to the substitute while that one is away, else to nobody. UTC ms.
+
+    The ids of those tickets. What is done stays as it is: it tells who did it. Whoever takes the right away calls this.
+    """
+    theirs = select(ticket.c.id).where(ticket.c.assignee == who, ticket.c.state != DONE).order_by(ticket.c.id)
+    lost = [id_ for id_ in session.scalars(theirs) if who not in able(session, id_)]
+    for id_ in lost:
+        stands_in = absences.standing_in(session, who, now, able(session, id_))
+        assign(session, id_, None if stands_in == who else stands_in, actor, now, substitute=False)
+    return lost
 
 
 def round_robin(session: Session, scope: str, now: int, count: int = 1) -> list[int | None]:

@@ -65,6 +65,16 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """That somebody took back what was handed over: of what it was, whoever had it learns nothing more."""
+
+    to_scope: str
+    by_name: str
+    at: int  # when it was handed over, UTC ms
+    withdrawn_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """Mail that was handed over."""
 
@@ -252,6 +262,24 @@ def own(session: Session, viewer: Viewer, limit: int = 200) -> list[HandOver]:
     query = _handed(viewer).where(hand_over.c.by == (viewer.user or 0))
     query = query.order_by(hand_over.c.at.desc(), hand_over.c.id.desc()).limit(limit)
     return [_hand_over(row) for row in session.execute(query)]
+
+
+def withdrawn(session: Session, viewer: Viewer, since: int) -> list[Withdrawn]:
+    """What was handed to the viewer, or to a process of theirs, and was withdrawn after `since`, the latest first.
+
+    Of what was pulled back within the grace period nothing is told: that is as if it had not been.
+    """
+    query = (
+        select(hand_over.c.to_scope, hand_over.c.at, hand_over.c.withdrawn_at, user.c.name)
+        .join(user, user.c.id == hand_over.c.withdrawn_by)
+        .where(
+            hand_over.c.to_scope.in_(sorted(viewer.own_scopes)),
+            hand_over.c.withdrawn_at > since,
+            hand_over.c.withdrawn_at - hand_over.c.at >= grace(session),
+        )
+        .order_by(hand_over.c.withdrawn_at.desc(), hand_over.c.id.desc())
+    )
+    return [Withdrawn(row.to_scope, row.name, row.at, row.withdrawn_at) for row in session.execute(query)]
 
 
 def get(session: Session, viewer: Viewer, number: int) -> HandOver:

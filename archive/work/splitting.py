@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, exists, func, insert, select, update
 
 from ..events import log, proof
 from ..people.scopes import Viewer, visible
@@ -21,6 +21,14 @@ class CannotSplit(Exception):
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
         self.kind = kind
+
+
+def whole_up_to(session: Session, id_: int, viewer: Viewer) -> int | None:
+    """The first mail of a conversation, from the next one on it may be split; None where it stays whole."""
+    kept = exists(select(ticket.c.id).where(ticket.c.conversation == id_, ticket.c.restriction.is_not(None)))
+    first = select(func.min(message.c.id)).where(message.c.conversation == id_, visible(message.c.id, viewer), ~kept)
+    found: int | None = session.scalar(first)
+    return found
 
 
 def split(session: Session, id_: int, first: int, viewer: Viewer, now: int) -> int:

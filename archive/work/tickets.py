@@ -377,13 +377,17 @@ def _ticket(row: Row[tuple[object, ...]]) -> Ticket:
     )  # fmt: skip
 
 
-def unread_counts(session: Session, visible_to: Viewer, scopes: Iterable[str], at_most: int = 100) -> Mapping[str, int]:
-    """How many tickets of each scope have something unread, counted up to `at_most`."""
-    found: dict[str, int] = {}
+def unread(session: Session, visible_to: Viewer, scopes: Iterable[str], at_most: int = 100) -> Mapping[str, set[int]]:
+    """The conversations of the tickets of each scope that have something unread, at most so many of each.
+
+    What came to two processes is in both, and is one all the same.
+    """
+    found: dict[str, set[int]] = {}
     for scope in scopes:
         if visible_to.sees(scope):
             some = _tickets(visible_to).where(_of(scope), or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at))
-            found[scope] = session.scalar(select(func.count()).select_from(some.limit(at_most).subquery())) or 0
+            listed = some.with_only_columns(ticket.c.conversation).limit(at_most)
+            found[scope] = set(session.scalars(listed))
     return found
 
 

@@ -4,9 +4,15 @@ import html
 import re
 
 import pytest
+from sqlalchemy import select
+
+from archive.people import members
+from archive.people.roles import Role
+from archive.store.schema import ticket
+from archive.work import assigning, handing, merging, restricting
 
 from .. import world
-from .conftest import Office
+from .conftest import NOW, Office
 
 MINUTE = 60_000
 SUBJECT = re.compile(r'<span class="what cut" dir="auto">((?:[^<]|</?mark>)*)</span>')
@@ -341,3 +347,86 @@ def test_hostile_mail_of_every_kind_is_shown(office: Office) -> None:
         if name != "empty":
             assert anna.get(f"/messages/{message}/mail.eml").data == make(), name
     assert anna.get("/").status_code == 200
+
+
+def shown(office: Office, message: int) -> str:
+    return office.browser("anna").get(f"/conversations/{office.conversation(message)}").text
+
+
+def test_nobody_waits_for_an_answer_to_a_mail_from_an_address_of_ours(office: Office) -> None:
+    theirs, ours = office.take(
+        "helpdesk",
+        world.mail(subject="theirs", message_id="<t@x>"),
+        world.mail(subject="ours", message_id="<o@x>", from_=world.Person("Helpdesk", "Helpdesk@demo.example")),
+    )
+    assert "not answered yet" in shown(office, theirs)
+    page = shown(office, ours)
+    assert "not answered yet" not in page
+    assert "went out from" not in page, "whoever is outside can write our address"
+
+
+def test_a_mail_is_split_off_only_where_that_does_something(office: Office) -> None:
+    raws = [world.mail(message_id="<1@x>"), world.mail(message_id="<2@x>", in_reply_to="<1@x>")]
+    first, second = office.take("helpdesk", *raws)
+    office.clock[0] += 1000
+    (other,) = office.take("helpdesk", world.mail(subject="other", message_id="<3@x>"))
+    button = re.compile(r'name="from" value="(\d+)"')
+    assert button.findall(shown(office, first)) == [str(second)]
+    with office.archive.transaction() as session:
+        ids = [
+            session.scalar(select(ticket.c.id).where(ticket.c.conversation == office.conversation(each)))
+            for each in (first, other)
+        ]
+        assert merging.merge(session, ids[0] or 0, ids[1] or 0, "user:1", office.clock[0])
+    assert button.findall(shown(office, other)) == [], "what was merged is taken apart, not split; nothing else is left"
+    with office.archive.transaction() as session:
+        merging.take_apart(session, ids[0] or 0, "user:1", office.clock[0])
+        anna = office.viewer("anna")
+        restricting.restrict(
+            office.archive, session, anna, office.conversation(first), [anna.user or 0], "", office.clock[0]
+        )
+    assert button.findall(shown(office, first)) == [], "what is restricted stays whole"
+
+
+def test_a_mail_in_two_processes_counts_once_beside_all_mail(office: Office) -> None:
+    with office.archive.transaction() as session:
+        members.give(session, office.bindings["sales"].process or 0, office.users["anna"], Role.READS, "operator", NOW)
+    raw = world.mail(message_id="<both@x>")
+    office.take("helpdesk", raw)
+    office.take("sales", raw)
+    page = office.browser("anna").get("/").text
+    counted = dict(re.findall(r'title="([^"]+)">.*?</span><span class="n">(\d+)<', page))
+    assert {name: counted[name] for name in ("All mail", "Helpdesk", "Sales")} == {
+        "All mail": "1", "Helpdesk": "1", "Sales": "1",
+    }  # fmt: skip
+
+
+def test_whoever_had_it_is_told_that_it_was_withdrawn(office: Office) -> None:
+    (message,) = office.take("anna", world.mail(subject="secret", message_id="<s@x>"))
+    anna, bernd = office.viewer("anna"), office.users["bernd"]
+    with office.archive.transaction() as session:
+        number = handing.hand(
+            office.archive, session, anna, office.conversation(message), f"user:{anna.user}", f"user:{bernd}", "", NOW
+        )
+    office.clock[0] += 24 * 3_600_000
+    with office.archive.transaction() as session:
+        handing.take_back(office.archive, session, anna, number, office.clock[0])
+    for address in ("/", "/mine", "/handed-over"):
+        page = office.browser("bernd").get(address).text
+        assert "took back what was handed over to you." in page
+        assert "secret" not in page
+    assert "took back" not in office.browser("bernd").get("/processes/sales").text
+    assert "took back" not in office.browser("clara").get("/").text
+    office.clock[0] += 15 * 24 * 3_600_000
+    assert "took back" not in office.browser("bernd").get("/handed-over").text
+
+
+def test_tickets_of_whoever_is_taken_out_are_unassigned(office: Office) -> None:
+    office.take("helpdesk", world.mail(subject="hers", message_id="<h@x>"))
+    dana, anna = office.users["dana"], office.browser("anna")
+    with office.archive.transaction() as session:
+        (id_,) = session.scalars(select(ticket.c.id)).all()
+        assigning.assign(session, id_, dana, "operator", NOW)
+    assert "hers" not in anna.get("/views/unassigned").text
+    anna.post("/processes/helpdesk/members", {"user": str(dana), "role": "none"}, page="/processes/helpdesk/members")
+    assert "hers" in anna.get("/views/unassigned").text

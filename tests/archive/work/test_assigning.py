@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from archive.events import log, proof
+from archive.people import members
+from archive.people.roles import Role
 from archive.store.archive import Session
 from archive.store.schema import event, event_detail, membership, ticket, user
-from archive.work import absences, assigning
+from archive.work import absences, assigning, states
 from archive.work.assigning import Assigned, NotTheirs
 
 from ...world import mail
@@ -103,3 +105,34 @@ def test_whose_turn(there: list[int], last: int, expected: list[int]) -> None:
 
 def test_who_has_least() -> None:
     assert assigning.lightest({1: 2, 2: 0, 3: 1}, 4) == [2, 2, 3, 1]
+
+
+def test_what_somebody_may_work_on_no_more_goes_to_the_substitute_or_to_nobody(home: Home) -> None:
+    """Bernd leaves Helpdesk: what is done tells that he did it, what is his own in Sales stays his."""
+    for subject in ("open", "waiting", "done"):
+        home.take("Helpdesk", mail(subject=subject, message_id=f"<{subject}@x>"))
+    home.take("Sales", mail(subject="sales", message_id="<sales@x>"))
+
+    def assigned(session: Session) -> dict[str, int | None]:
+        return {row.subject: row.assignee for row in session.execute(select(ticket.c.subject, ticket.c.assignee))}
+
+    with home.archive.transaction() as session:
+        anna, bernd = home.ids["anna"], join(session, home, "bernd", "works")
+        clara = join(session, home, "clara", "works")
+        ids = {row.subject: row.id for row in session.execute(select(ticket.c.id, ticket.c.subject))}
+        for id_ in ids.values():
+            assigning.assign(session, id_, bernd, "user:1", NOON)
+        states.finish(session, ids["done"], "user:2", NOON)
+        states.wait(session, ids["waiting"], "user:2", NOON, until=None)
+        assert assigning.let_go(session, bernd, "user:1", NOON) == [], "he belongs to it still"
+        members.remove(session, home.ids["process helpdesk"], bernd, "user:1", NOON)
+        assert assigning.let_go(session, bernd, "user:1", NOON) == [ids["open"], ids["waiting"]]
+        assert assigned(session) == {"open": None, "waiting": None, "done": bernd, "sales": bernd}
+        told = select(event.c.kind).where(event.c.subject == f"ticket:{ids['open']}").order_by(event.c.id)
+        assert session.scalars(told).all()[-1] == "ticket.unassigned"
+        assigning.assign(session, ids["open"], clara, "user:1", NOON)
+        absences.record(session, clara, NOON, NOON + 1000, "user:1", NOON, substitute=anna)
+        members.give(session, home.ids["process helpdesk"], clara, Role.READS, "user:1", NOON)
+        assert assigning.let_go(session, clara, "user:1", NOON) == [ids["open"]]
+        assert assigned(session)["open"] == anna, "who stands in for Clara"
+    assert home.verify() == []

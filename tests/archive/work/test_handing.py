@@ -20,7 +20,7 @@ from archive.people.scopes import MACHINE
 from archive.post import messages
 from archive.store.schema import case, case_participant, comment, delivery, installation
 from archive.work import handing, tickets
-from archive.work.handing import HandingTrouble, NotThere
+from archive.work.handing import HandingTrouble, NotThere, Withdrawn
 
 from ...world import copy_for, mail
 from ..home import NOON, Home
@@ -55,7 +55,7 @@ def sees(home: Home, who: str, word: str = "secretword") -> set[str]:
             "newest": lambda: [one for one in messages.newest(session, viewer, None, 99) if one.id in of],
             "conversation": lambda: tickets.of_conversation(session, viewer, conversation(home)),
             "list": lambda: tickets.page(session, viewer, sorted(viewer.own_scopes)),
-            "count": lambda: sum(tickets.unread_counts(session, viewer, sorted(viewer.own_scopes)).values()),
+            "count": lambda: set().union(*tickets.unread(session, viewer, sorted(viewer.own_scopes)).values()),
             "news": lambda: tickets.active_since(session, viewer, sorted(viewer.own_scopes), 0),
             "search": lambda: home.find(who, word),
         }
@@ -195,6 +195,8 @@ def test_what_was_handed_on_is_pulled_back_with_it_and_later_stands_against_it(h
         take_back(home, "anna", number, at=NOON + 15 * MINUTE)
     take_back(home, "anna", number, at=NOON + 15 * MINUTE - 1)
     assert (sees(home, "bernd"), sees(home, "clara")) == (set(), set())
+    with home.archive.reading() as session:
+        assert handing.withdrawn(session, home.viewer("bernd"), 0) == [], "as if it had not been"
     assert home.verify() == []
 
 
@@ -209,6 +211,12 @@ def test_it_is_withdrawn_also_after_the_grace_period_that_the_house_has_set(home
         tickets.mark_seen(session, home.ids["bernd"], [ticket])
     take_back(home, "anna", number, at=NOON + 2 * MINUTE)
     assert sees(home, "bernd") == set()
+    at, bernd = NOON + 2 * MINUTE, home.viewer("bernd")
+    with home.archive.reading() as session:
+        told = [Withdrawn(f"user:{home.ids['bernd']}", "Anna", NOON, at)]
+        assert handing.withdrawn(session, bernd, at - 1) == told, "that it was, and not what it was"
+        assert handing.withdrawn(session, bernd, at) == []
+        assert handing.withdrawn(session, home.viewer("clara"), 0) == []
     assert [row[0] for row in home.rows("SELECT kind FROM event WHERE kind LIKE 'mail.%' ORDER BY id")] == [
         "mail.handed_over",
         "mail.withdrawn",

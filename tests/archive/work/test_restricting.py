@@ -185,7 +185,7 @@ WAYS: dict[str, Any] = {
     "hits.count": lambda s, v, m, c: hits.count(s, query.parse("secretword"), v).total.number,
     "tickets.page": lambda s, v, m, c: tickets.page(s, v, v.own_scopes),
     "tickets.of_conversation": lambda s, v, m, c: tickets.of_conversation(s, v, c),
-    "tickets.unread_counts": lambda s, v, m, c: sum(tickets.unread_counts(s, v, v.own_scopes).values()),
+    "tickets.unread": lambda s, v, m, c: len(set().union(*tickets.unread(s, v, v.own_scopes).values())),
     "tickets.newest": lambda s, v, m, c: tickets.newest(s, v, v.own_scopes),
     "tickets.active_since": lambda s, v, m, c: tickets.active_since(s, v, v.own_scopes, 0),
     "handing.sources": lambda s, v, m, c: handing.sources(s, v, c),

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archive.people import members
+from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.work import tickets
 from archive.work.tickets import Cursor, Ticket
@@ -108,7 +110,8 @@ class TestUnread:
     def counts(self, home: Home, who: str, at_most: int = 100) -> dict[str, int]:
         viewer = home.viewer(who)
         with home.archive.reading() as session:
-            return dict(tickets.unread_counts(session, viewer, ["process:1", "process:2", "user:1"], at_most))
+            found = tickets.unread(session, viewer, ["process:1", "process:2", "user:1"], at_most)
+            return {scope: len(some) for scope, some in found.items()}
 
     def see(self, home: Home, who: str, some: list[Ticket]) -> None:
         with home.archive.transaction() as session:
@@ -174,3 +177,15 @@ def test_tickets_of_many_conversations_and_scopes_are_found_again(home: Home) ->
     assert [len(list(group)) for _, group in itertools.groupby(counted)] == [1200, 1200]
     assert set(counted) == {1, 2}
     assert home.clock() > NOON
+
+
+def test_what_came_to_two_processes_is_one_conversation_that_is_unread(home: Home) -> None:
+    raw = mail(subject="both", message_id="<both@x>")
+    home.take("Helpdesk", raw)
+    home.take("Sales", raw)
+    with home.archive.transaction() as session:
+        members.give(session, home.ids["process sales"], home.ids["anna"], Role.READS, "operator", NOON)
+    with home.archive.reading() as session:
+        found = tickets.unread(session, home.viewer("anna"), ["process:1", "process:2"])
+    assert {scope: len(some) for scope, some in found.items()} == {"process:1": 1, "process:2": 1}
+    assert len(set().union(*found.values())) == 1
