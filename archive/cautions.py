@@ -61,9 +61,9 @@ def _by_address(session: Session, viewer: Viewer, letter: Letter, to: Sequence[s
     answered = messages.get(session, letter.answers, viewer) if letter.answers else None
     here: set[str] = set()
     if answered is not None:
-        for one in messages.of_conversation(session, answered.conversation, viewer, None, _MAILS):
-            here |= {one.from_address.lower()}
-            here |= {address.lower() for some in one.recipients.values() for _, address in some}
+        for mail in messages.of_conversation(session, answered.conversation, viewer, None, _MAILS):
+            here |= {mail.from_address.lower()}
+            here |= {address.lower() for some in mail.recipients.values() for _, address in some}
     strangers = [one for one in to if one not in here | ours]
     own = set(guards.domains(here | ours))
     if answered is not None:

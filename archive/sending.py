@@ -186,8 +186,14 @@ def _composed(
         answers=answered.id if answered else None,
         conversation=answered.conversation if answered else None,
         unless_answered=letter.unless_answered,
+        review=viewer.user is not None and _wants_second_look(session, letter.scope or chosen.scope),
     )
     return mail, composing.compose(written)
+
+
+def _wants_second_look(session: Session, scope: str) -> bool:
+    """Whether a second person is to look at mail of this process first."""
+    return any(one.second_look and process_scope(one.id) == scope for one in processes.every(session))
 
 
 def _headers(said: Mapping[str, str]) -> list[tuple[str, str]]:

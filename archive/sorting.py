@@ -62,6 +62,8 @@ class Sorter:
             doubt = humans.doubt(
                 letter.headers, list(_paths(trace)), facts.from_address, facts.recipients, self.ours, letter.authentic
             )
+            if facts.report is not None:  # also one that says so in words alone
+                doubt = doubt or humans.REPORT
             return replace(decision, doubt=doubt, sender=humans.mailbox(facts.from_address))
         return decision
 

@@ -71,6 +71,19 @@ def _page(session: Session, of: Process, trouble: str = "", unsure: int | None =
     return page, 422 if trouble or unsure else 200
 
 
+@blueprint.post("/processes/<slug>/second-look")
+def second_look(slug: str) -> ResponseReturnValue:
+    """Let mails of a process wait until a second person lets them go, or no longer."""
+    who, wanted = visitor(), "wanted" in request.form
+    with office().archive.transaction() as session:
+        of = _found(session, slug)
+        processes.want_second_look(session, of.id, wanted, who.viewer.actor, office().now())
+    flash(
+        gettext("A mail waits until a colleague lets it go.") if wanted else gettext("A mail goes when it is written.")
+    )
+    return redirect(url_for("members.show", slug=slug), 303)
+
+
 @blueprint.post("/processes/<slug>/members")
 def give(slug: str) -> ResponseReturnValue:
     """Add somebody, or give a member another role (`role` none: no role any more); it can be undone."""

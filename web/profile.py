@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.user_agent import UserAgent
 
 from archive import installation
+from archive.outgoing import outbox
 from archive.people import sessions, users
 from archive.people.sessions import WebSession
 
@@ -69,6 +70,7 @@ def _page(trouble: Trouble | None = None, status: int = 200) -> ResponseReturnVa
         key_names=shortcuts.names(),
         shortest=users.SHORTEST_PASSWORD,
         trouble=trouble,
+        usual_undo=outbox.UNDO // 1000,
     )
     return page, status
 
@@ -100,6 +102,18 @@ def display() -> ResponseReturnValue:
     if language is None:  # as the browser asks: what was once chosen in this browser no longer counts
         response.delete_cookie(COOKIE, path="/")
     return response
+
+
+@blueprint.post("/profile/writing")
+def writing() -> ResponseReturnValue:
+    """In how many seconds a mail can be taken back."""
+    typed = request.form.get("undo", "")
+    fine = typed.isascii() and typed.isdigit() and len(typed) < 4 and int(typed) * 1000 <= outbox.LONGEST_UNDO
+    if typed and not fine:
+        return _page(Trouble("undo", gettext("Write a number of seconds from 0 to 60.")), 422)
+    with office().archive.transaction() as session:
+        users.set_undo(session, visitor().user.id, int(typed) if typed else None)
+    return _done("writing", gettext("Kept. It is so for the next mail you send."))
 
 
 @blueprint.post("/profile/look")

@@ -12,10 +12,11 @@ from flask import Blueprint, Flask, abort, flash, redirect, render_template, req
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
-from archive import installation, sending
+from archive import cautions, draft_files, installation, sending
 from archive.mail import addresses, reader, reports
-from archive.outgoing import composing, identities, outbox, reply_settings, returns
+from archive.outgoing import composing, guards, identities, outbox, reply_settings, returns
 from archive.outgoing.composing import Attachment, Unwritable, Written
+from archive.outgoing.guards import Caution
 from archive.outgoing.identities import Identity
 from archive.outgoing.outbox import Outgoing
 from archive.people import scopes
@@ -30,6 +31,7 @@ from archive.work import drafts, tickets
 
 from . import language, letters, texts_to_begin_with
 from .conversations import number
+from .drafts import attached
 from .language import gettext
 from .visit import Visitor, office, visitor
 
@@ -43,6 +45,7 @@ def _say(text: str) -> str:
 
 LARGEST = 40 << 20  # bytes of a form with its files
 QUOTED = 20_000  # characters of a mail that are quoted
+LATELY = 5 * 60_000  # ms in which somebody who typed is still at it
 SHOWN = 50  # mails of the outbox on a page
 _NO_TIME = _say("This is no date and time.")
 _FIELDS = ("to", "cc", "bcc", "subject", "text", "quote")
@@ -55,10 +58,11 @@ _OWN_TAGS = {
 def prepare(app: Flask) -> None:
     """Forms that carry files may be larger than others; before anything looks into them."""
     app.before_request(_make_room)
+    app.context_processor(lambda: {"may_send": lambda scope: visitor().viewer.may(Role.SENDS, scope)})
 
 
 def _make_room() -> None:
-    if request.endpoint == "writing.send":
+    if request.endpoint in ("writing.send", "drafts.keep"):
         request.max_content_length = LARGEST
         request.max_form_memory_size = 4 << 20
 
@@ -81,6 +85,13 @@ class Form:
     kept: tuple[str, ...] = ()  # files at hand that go along
     whole: bool = False
     quoting: bool = True
+    drafted: tuple[int, ...] = ()  # files of drafts that go along
+    warned: tuple[str, ...] = ()  # what was shown already
+
+    @property
+    def drafts_of(self) -> int:
+        """The ticket whose draft it is."""
+        return self.ticket or draft_files.NEW
 
 
 def _by(session: Session) -> Viewer:
@@ -98,7 +109,9 @@ def compose() -> ResponseReturnValue:
         usable = identities.usable(session, visitor().viewer)
         chosen = identities.choose(usable, [], visitor().own_scope)
         fields = dict.fromkeys(_FIELDS, "") | {"to": request.args.get("to", "")}
-        return _page(session, Form(outbox.NEW, chosen.id if chosen else None, fields, opened_at=office().now()))
+        kept = tuple(one.id for one in draft_files.of(session, draft_files.NEW, visitor().user.id))
+        form = Form(outbox.NEW, chosen.id if chosen else None, fields, opened_at=office().now(), drafted=kept)
+        return _page(session, form)
 
 
 @blueprint.get("/messages/<number:id_>/reply")
@@ -129,8 +142,14 @@ def _begin(id_: int, kind: str) -> ResponseReturnValue:
             works[0].scope,
         )  # fmt: skip
         kept = drafts.get(session, who.user.id, works[0].id, "reply") if kind == outbox.REPLY else None
+        writes, typed = who.user.id, kept.text if kept else ""
+        if kind == outbox.REPLY and (other := number("draft")) is not None:  # to go on with what somebody else began
+            theirs = {one.user: one for one in drafts.shared(session, who.viewer, works[0].id)}
+            if other in theirs:
+                writes, typed = other, theirs[other].text
+        drafted = draft_files.of(session, works[0].id, who.user.id) if kind == outbox.REPLY else []
         fields = {
-            "to": begun.to, "cc": begun.cc, "bcc": "", "subject": begun.subject, "text": kept.text if kept else "",
+            "to": begun.to, "cc": begun.cc, "bcc": "", "subject": begun.subject, "text": typed,
             "quote": begun.quote,
         }  # fmt: skip
         sending_for = {each.scope for each in usable}
@@ -144,6 +163,7 @@ def _begin(id_: int, kind: str) -> ResponseReturnValue:
         form = Form(
             kind, chosen.id if chosen else None, fields, answers=id_, scope=scope, ticket=works[0].id,
             opened_at=office().now(), kept=files,
+            drafted=tuple(one.id for one in drafted if one.user in (writes, who.user.id)),
         )  # fmt: skip
         return _page(session, form)
 
@@ -184,6 +204,7 @@ def _page(
     trouble: str = "",
     newer: Sequence[Any] = (),
     preview: Markup | None = None,
+    cautions: Sequence[Caution] = (),
     *,
     stops: bool = False,
 ) -> ResponseReturnValue:
@@ -205,12 +226,15 @@ def _page(
     chosen = next((one for one in usable if one.id == form.identity), None)
     shown = render_template(
         "writing/form.html", form=form, usable=usable, answered=answered, first=first, files=there, newer=newer,
-        trouble=trouble, preview=preview, draft=draft,
+        trouble=trouble, preview=preview, draft=draft, cautions=[(one.key, _caution(one)) for one in cautions],
+        drafted=draft_files.of(session, form.drafts_of, who.user.id) if form.kind != outbox.FORWARD else [],
+        theirs=drafts.shared(session, who.viewer, form.ticket) if form.ticket and form.kind == outbox.REPLY else [],
+        lately=office().now() - LATELY,
         signature=identities.signature(session, chosen, who.user.id) if chosen else "",
         undeliverable=_undeliverable(session, form), stops=stops,
         offered=texts_to_begin_with.offered(session, who, form.scope, answered, _text, chosen),
     )  # fmt: skip
-    return (shown, 422) if trouble or newer or stops else shown
+    return (shown, 422) if trouble or newer or stops or cautions else shown
 
 
 def _undeliverable(session: Session, form: Form) -> dict[str, int]:
@@ -220,6 +244,25 @@ def _undeliverable(session: Session, form: Form) -> dict[str, int]:
     return returns.undeliverable(session, named, office().now()) if named else {}
 
 
+def _caution(one: Caution) -> str:
+    """What somebody may want to know, in their language."""
+    about, _, other = one.about.partition(" ")
+    return {
+        guards.COMMENT: gettext(
+            "A comment stands in this mail, which only you and your colleagues read: “%(what)s”", what=one.about
+        ),
+        guards.NO_FILE: gettext("You write “%(what)s”, and no file is attached.", what=one.about),
+        guards.MANY: gettext("This answer goes to %(number)s people.", number=one.about),
+        guards.ELSEWHERE: gettext(
+            "%(address)s belongs to other conversations, and not to this one.", address=one.about
+        ),
+        guards.ALIKE: gettext(
+            "You have never written to %(domain)s; it looks like %(other)s.", domain=about, other=other
+        ),
+        guards.BOUNCED: gettext("The last mail to %(address)s was refused.", address=one.about),
+    }[one.kind]
+
+
 # --- sending --------------------------------------------------------------------------------------------------
 
 
@@ -227,21 +270,28 @@ def _undeliverable(session: Session, form: Form) -> dict[str, int]:
 def send() -> ResponseReturnValue:
     """Queue what was written; or show it (`do=preview`), or say what keeps it from being sent."""
     who, archive, form = visitor(), office().archive, _typed()
+    do = request.form.get("do")
     try:
+        if do == "template":
+            with archive.reading() as session:
+                form = _with_template(session, who, form)
+            return _again(form)
         with archive.reading() as session:
-            if request.form.get("do") == "template":
-                return _page(session, _with_template(session, who, form))
             letter = _letter(session, form)
-            if request.form.get("do") == "preview":
-                return _page(session, form, preview=_preview(session, letter))
-            if "anyway" not in request.form and (newer := _newer(session, who, form)):
-                return _page(session, form, newer=newer)
-            if "anyway" not in request.form and _undeliverable(session, form):
-                return _page(session, form, stops=True)
+            preview = _preview(session, letter) if do == "preview" else None
+            anyway = preview is not None or "anyway" in request.form
+            newer = [] if anyway else _newer(session, who, form)
+            lost = _undeliverable(session, form)
+            some = [] if preview is not None else cautions.of(session, who.viewer, letter)
+            told = {one.lower() for one in lost}
+            known = form.again is not None  # one comes from where that stands
+            some = [one for one in some if one.kind != guards.BOUNCED or not (known or one.about in told)]
+        stops = bool(lost) and not anyway
+        if preview is not None or newer or stops or cautions.unseen(some, form.warned):
+            return _again(form, newer=newer, preview=preview, cautions=some, stops=stops)
         queued = sending.send(archive, _by, letter, office().now())
     except Unwritable as error:
-        with archive.reading() as session:
-            return _page(session, form, trouble=gettext(error.says, **error.values))
+        return _again(form, trouble=gettext(error.says, **error.values))
     except LookupError:
         abort(404)
     with archive.transaction() as session:
@@ -249,10 +299,25 @@ def send() -> ResponseReturnValue:
             drafts.remove(session, who.user.id, form.ticket, "reply")
         one = outbox.get(session, queued, _by(session))
         conversation = one.conversation if one else None
+    if form.kind != outbox.FORWARD:
+        draft_files.remove(archive, who.user.id, form.drafts_of, office().now())
     flash(json.dumps({"id": str(queued), "later": bool(letter.not_before)}), "queued")
     if conversation is not None:
         return redirect(url_for("conversations.show", id_=conversation), 303)
     return redirect(url_for("writing.show_outbox"), 303)
+
+
+def _again(form: Form, **shown: Any) -> ResponseReturnValue:
+    """The form once more. The files that came with it are kept, for browsers send them only once."""
+    who, archive = visitor(), office().archive
+    if files := attached():
+        with archive.reading() as session:
+            fine = form.ticket is None or drafts.may_keep(session, who.viewer, form.ticket)
+        if fine:
+            made = draft_files.add(archive, who.user.id, form.drafts_of, files, office().now())
+            form = replace(form, drafted=(*form.drafted, *made))
+    with archive.reading() as session:
+        return _page(session, form, **shown)
 
 
 def _with_template(session: Session, who: Visitor, form: Form) -> Form:
@@ -288,16 +353,16 @@ def _typed() -> Form:
         tuple(typed.getlist("kept")),
         "whole" in typed,
         "quoting" in typed,
+        tuple(int(one) for one in typed.getlist("drafted") if one.isascii() and one.isdigit() and len(one) < 19),
+        tuple(typed.getlist("warned")),
     )
 
 
 def _letter(session: Session, form: Form) -> sending.Letter:
     who = visitor()
-    files = [
-        Attachment(one.filename, one.mimetype or "application/octet-stream", one.read())
-        for one in request.files.getlist("files")
-        if one.filename
-    ]
+    files = attached()
+    for one in request.files.getlist("files"):
+        one.stream.seek(0)  # they may be asked for again, to be kept
     return sending.Letter(
         identity=form.identity or 0,
         kind=form.kind,
@@ -313,6 +378,7 @@ def _letter(session: Session, form: Form) -> sending.Letter:
         scope=form.scope,
         not_before=_later(form.later, who),
         unless_answered=form.unless_answered and bool(form.later),
+        undo=outbox.UNDO if who.user.undo is None else who.user.undo * 1000,
     )
 
 
@@ -331,6 +397,9 @@ def _at_hand(session: Session, who: Visitor, form: Form) -> list[Attachment]:
     """Files of the mail that is passed on, or of one that was taken back."""
     found: list[Attachment] = []
     archive = office().archive
+    if form.drafted and (not form.ticket or drafts.may_keep(session, who.viewer, form.ticket)):
+        mine = {one.id for one in draft_files.of(session, form.drafts_of, who.user.id)}
+        found += draft_files.read(archive, session, mine & set(form.drafted))
     if form.again is not None:
         before = outbox.get(session, form.again, who.viewer)
         if before is None:
@@ -430,6 +499,24 @@ def take_back(id_: int) -> ResponseReturnValue:
     return _back(one)
 
 
+@blueprint.post("/outbox/<number:id_>/look")
+def look(id_: int) -> ResponseReturnValue:
+    """Let somebody else's mail go (`do=go`), or give it back to its author with a note."""
+    who, now = visitor(), office().now()
+    with office().archive.transaction() as session:
+        one = outbox.get(session, id_, who.viewer)
+        if one is None or not who.viewer.may(Role.SENDS, one.scope) or one.author == who.viewer.actor:
+            abort(404)
+        if request.form.get("do") == "go":
+            done, says = outbox.let_go(session, id_, who.viewer.actor, now), gettext("It goes out now.")
+        else:
+            note = request.form.get("note", "")
+            done = outbox.give_back(session, id_, who.viewer.actor, note, now)
+            says = gettext("It is given back to %(name)s.", name=one.author_name or one.address)
+    flash(says if done else gettext("It does not wait for anybody any more."))
+    return _back(one)
+
+
 @blueprint.post("/outbox/<number:id_>/retry")
 def retry(id_: int) -> ResponseReturnValue:
     """Try at once what waits for its next try."""
@@ -454,7 +541,7 @@ def again(id_: int) -> ResponseReturnValue:
         _written_by_somebody(one)
         written = one.written
         fields = {name: str(written.get(name, "")) for name in _FIELDS}
-        if one.state != outbox.CANCELLED:  # for those who have not got it
+        if one.state not in (outbox.CANCELLED, outbox.RETURNED, outbox.REVIEW):  # for those who have not got it
             left = [of for of in one.recipients if of.state == outbox.FAILED or of.returned == reports.FAILED]
             for kind in (outbox.TO, outbox.CC, outbox.BCC):
                 fields[kind] = ", ".join(of.address for of in left if of.kind == kind)

@@ -59,6 +59,24 @@ def list_(front: Front, as_lines: bool) -> None:
         _tell(one, as_lines)
 
 
+@process.command(name="second-look")
+@click.argument("slug")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@pass_front
+def second_look(front: Front, slug: str, state: str) -> None:
+    """Let mails of a process wait until a second person lets them go, or no longer.
+
+    \b
+    Example:
+      postroom process second-look press on
+    """
+    with front.archive().transaction() as session:
+        found = processes.by_slug(session, slug)
+        if found is None:
+            raise processes.ProcessTrouble(f"There is no process {slug}. See: postroom process list")
+        processes.want_second_look(session, found.id, state == "on", log.OPERATOR, now())
+
+
 @process.group()
 def address() -> None:
     """The addresses of a process: mail to them comes to it.

@@ -10,14 +10,17 @@ from ..store.schema import outgoing_recipient
 from . import outbox
 
 _FOR_GOOD = 500  # codes from here on
+_LATELY = 20_000  # mails of ours that are looked at
 
 
 def among(session: Session, addresses: Iterable[str]) -> Iterator[str]:
     """Those of these addresses that a server refused for good when we wrote to them last, at once or later."""
     wanted = sorted({one.lower() for one in addresses})
+    newest = session.scalar(select(func.max(outgoing_recipient.c.outgoing))) or 0
     latest: dict[str, bool] = {}
     address = func.lower(outgoing_recipient.c.address)
-    ended = outgoing_recipient.c.state.in_((outbox.SENT, outbox.FAILED))
+    lately = outgoing_recipient.c.outgoing > newest - _LATELY
+    ended = lately & outgoing_recipient.c.state.in_((outbox.SENT, outbox.FAILED))
     query = select(outgoing_recipient, address.label("folded")).where(address.in_(wanted), ended)
     for row in session.execute(query.order_by(outgoing_recipient.c.outgoing)):
         refused = row.state == outbox.FAILED and (row.code or 0) >= _FOR_GOOD

@@ -37,7 +37,7 @@ class Caution:
     @property
     def key(self) -> str:
         """By which the form knows that it was shown."""
-        return f"{self.kind} {self.about}"[:300]
+        return self.kind if self.kind in (MANY, NO_FILE) else f"{self.kind} {self.about}"[:300]
 
 
 def speaks_of_a_file(*texts: str) -> str | None:

@@ -8,6 +8,9 @@
     │      tried: queued       │
     ▼                          └── refused for good, by all, or given up ──▶ failed
  cancelled   only before it began
+
+  review ──▶ queued    where a process wants a second look: a colleague lets it go,
+     └─────▶ returned  or gives it back with a note
 ```
 
 Bytes and Message-ID are fixed when a mail is queued. Who claims it is told by one UPDATE. It may be sent twice in one
@@ -20,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Table, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, bindparam, case, exists, func, insert, or_, select, update
 
 from .. import installation
 from ..events import log, proof
@@ -49,6 +52,7 @@ from .composing import Person
 from .identities import Identity
 
 QUEUED, DEFERRED, SENT, FAILED, CANCELLED = "queued", "deferred", "sent", "failed", "cancelled"
+REVIEW, RETURNED = "review", "returned"  # waits for a second person; given back to who wrote it
 TO, CC, BCC = "to", "cc", "bcc"
 NEW, REPLY, FORWARD, AUTO = "new", "reply", "forward", "auto"  # by itself: no answer that anybody gave
 WAITING, THERE, GIVEN_UP = "waiting", "there", "given up"  # a copy in the Sent folder
@@ -58,7 +62,9 @@ LONGEST_UNDO = 60_000
 CLAIMED_FOR = 20 * 60_000  # ms; the longest wait for one answer is ten minutes
 FILE_AGAIN = 10 * 60_000  # ms
 COPY_AFTER = 20_000  # ms; many servers put a copy there themselves
-WAITS = _LEFT = (QUEUED, DEFERRED)
+_LEFT = (QUEUED, DEFERRED)
+WAITS = (*_LEFT, REVIEW, RETURNED)  # what people are still to hear of
+_NOT_BEGUN = (QUEUED, REVIEW, RETURNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class Mail:
     answers: int | None = None
     conversation: int | None = None
     unless_answered: bool = False
+    review: bool = False  # a second person is to look at it first
 
     @property
     def automatic(self) -> bool:
@@ -137,17 +144,19 @@ class Outgoing:
     trouble_values: Mapping[str, str]
     sent_copy: str | None
     automatic: bool
+    note: str  # with what words a second person gave it back
+    looked_at_by: str | None  # who that was
     recipients: tuple[Recipient, ...]
 
     @property
     def can_be_taken_back(self) -> bool:
         """Whether nobody can have got it."""
-        return self.state == QUEUED and self.began_at is None
+        return self.state in _NOT_BEGUN and self.began_at is None
 
     @property
     def waits(self) -> bool:
         """Whether somebody still is to get it."""
-        return self.state in _LEFT
+        return self.state in WAITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +211,9 @@ def queue(session: Session, mail: Mail, raw: bytes, kept: Sealed, now: int) -> i
         "sender": mail.identity.address, "subject": mail.subject, "blob": kept.place.blob,
         "sha256": hashlib.sha256(raw).digest(), "size": len(raw), "queued_at": now,
         "written": json.dumps(mail.written, ensure_ascii=False, sort_keys=True), "not_before": mail.not_before,
-        "unless_answered": True if mail.unless_answered else None, "state": QUEUED,
+        "unless_answered": True if mail.unless_answered else None, "state": REVIEW if mail.review else QUEUED,
         "automatic": True if mail.automatic else None,
-        "next_at": max(mail.not_before, now), "tries": 0,
+        "next_at": None if mail.review else max(mail.not_before, now), "tries": 0,
     }  # fmt: skip
     made = cast(int, session.scalar(insert(outgoing).values(**values).returning(outgoing.c.id)))
     people = [
@@ -240,7 +249,7 @@ def cancel(session: Session, id_: int, actor: str, now: int) -> bool:
 def _cancel(session: Session, id_: int, actor: str, kind: str, now: int) -> bool:
     done = session.execute(
         update(outgoing)
-        .where(outgoing.c.id == id_, outgoing.c.state == QUEUED, outgoing.c.began_at.is_(None))
+        .where(outgoing.c.id == id_, outgoing.c.state.in_(_NOT_BEGUN), outgoing.c.began_at.is_(None))
         .values(state=CANCELLED, ended_at=now, next_at=None, claim=None, claimed_until=None)
     )
     if done.rowcount:
@@ -257,6 +266,30 @@ def give_up(session: Session, id_: int, actor: str, now: int) -> bool:
     if row is None:
         return False
     _conclude(session, [(row, Said(id_, b"", {}, now))], actor, give_up=True)
+    return True
+
+
+LONGEST_NOTE = 2_000  # characters
+
+
+def let_go(session: Session, id_: int, actor: str, now: int) -> bool:
+    """Send what waited for a second person, who is not its author; False where it does not. Rights are the caller's."""
+    mine = update(outgoing).where(outgoing.c.id == id_, outgoing.c.state == REVIEW, outgoing.c.author != actor)
+    next_at = case((outgoing.c.not_before > now, outgoing.c.not_before), else_=now)
+    if not session.execute(mine.values(state=QUEUED, next_at=next_at, looked_at_by=actor)).rowcount:
+        return False
+    log.write(session, [log.Event("outgoing.let_go", actor, f"outgoing:{id_}", rows=_rows(session, id_))], now)
+    return True
+
+
+def give_back(session: Session, id_: int, actor: str, note: str, now: int) -> bool:
+    """Give it back to its author with a note; False where it waits for nobody, or for somebody else."""
+    mine = update(outgoing).where(outgoing.c.id == id_, outgoing.c.state == REVIEW, outgoing.c.author != actor)
+    values = {"state": RETURNED, "looked_at_by": actor, "note": note.strip()[:LONGEST_NOTE] or None}
+    if not session.execute(mine.values(**values)).rowcount:
+        return False
+    details = {"note": values["note"]}
+    log.write(session, [log.Event("outgoing.returned", actor, f"outgoing:{id_}", details, _rows(session, id_))], now)
     return True
 
 
@@ -621,7 +654,7 @@ def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> 
     lost = outgoing_recipient.c.returned.in_((reports.FAILED, reports.DELAYED, reports.COMPLAINED))
     trouble = or_(outgoing_recipient.c.state == FAILED, lost)
     failed = exists().where(outgoing_recipient.c.outgoing == outgoing.c.id, trouble)
-    apart = or_(outgoing.c.state.in_(_LEFT), outgoing.c.file_at.is_not(None), failed)
+    apart = or_(outgoing.c.state.in_(WAITS), outgoing.c.file_at.is_not(None), failed)
     return _found(session, visible_to, here & apart, 100)[::-1]
 
 
@@ -677,7 +710,7 @@ def _outgoing(row: Row[Any], recipients: tuple[Recipient, ...], author_name: str
         row.conversation, row.message_id, row.subject, row.blob, row.size, json.loads(row.written), row.queued_at,
         row.not_before, bool(row.unless_answered), row.state, row.ended_at, row.message, row.next_at, row.began_at,
         row.tries, row.claimed_until, row.trouble_kind, json.loads(row.trouble_values) if row.trouble_values else {},
-        row.sent_copy, bool(row.automatic), recipients,
+        row.sent_copy, bool(row.automatic), row.note or "", row.looked_at_by, recipients,
     )  # fmt: skip
 
 

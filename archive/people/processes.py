@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from ..events import log, proof
 from ..post import routing
@@ -31,6 +31,7 @@ class Process:
     name: str
     addresses: tuple[str, ...]
     owners: tuple[str, ...]
+    second_look: bool = False  # an answer waits until a colleague lets it go
 
 
 def add(
@@ -114,9 +115,27 @@ def every(session: Session) -> list[Process]:
     for row in session.execute(members.where(membership.c.role == Role.MANAGES.value).order_by(user.c.email)):
         owners.setdefault(row.process, []).append(row.email)
     return [
-        Process(row.id, row.slug, row.name, tuple(addresses.get(row.id, ())), tuple(owners.get(row.id, ())))
+        Process(
+            row.id,
+            row.slug,
+            row.name,
+            tuple(addresses.get(row.id, ())),
+            tuple(owners.get(row.id, ())),
+            bool(row.second_look),
+        )
         for row in session.execute(select(process).order_by(process.c.name))
     ]
+
+
+def want_second_look(session: Session, id_: int, wanted: bool, actor: str, now: int) -> bool:
+    """Whether answers wait until a colleague lets them go; False where that was so already. Rights are the caller's."""
+    here = (process.c.id == id_) & (func.coalesce(process.c.second_look, False) != wanted)
+    if not session.execute(update(process).where(here).values(second_look=wanted or None)).rowcount:
+        return False
+    rows = proof.of_ids(session, "process", [id_])
+    kind = "process.second_look_wanted" if wanted else "process.second_look_ended"
+    log.write(session, [log.Event(kind, actor, f"process:{id_}", rows=rows)], now)
+    return True
 
 
 def by_slug(session: Session, slug: str) -> Process | None:

@@ -43,6 +43,7 @@ class User:
     tour: int | None = None  # the step of the first tour this user is at; 0: done with it; None: not begun
     auditor: bool = False
     disabled_at: int | None = None  # UTC ms
+    undo: int | None = None  # seconds in which a mail of theirs can be taken back; None: as is usual
 
 
 def folded(email: str) -> str:
@@ -99,6 +100,7 @@ def _user(row: Row[tuple[object, ...]]) -> User:
     return User(
         row.id, row.email, row.name, row.admin, row.language, row.zone, row.password is not None,
         row.theme, row.density, row.shortcuts, row.tour, bool(row.auditor), row.disabled_at,
+        row.undo,
     )  # fmt: skip
 
 
@@ -162,6 +164,11 @@ def set_look(session: Session, id_: int, **values: str | None) -> None:
     if not values.keys() <= {"theme", "density"}:
         raise ValueError(sorted(values))
     session.execute(update(user).where(user.c.id == id_).values(**values))
+
+
+def set_undo(session: Session, id_: int, seconds: int | None) -> None:
+    """Keep in how many seconds a user's mails can be taken back; None: as is usual."""
+    session.execute(update(user).where(user.c.id == id_).values(undo=seconds))
 
 
 def set_tour(session: Session, id_: int, step: int) -> None:

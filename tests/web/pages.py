@@ -72,6 +72,7 @@ class House:
             assert box
             assert helpdesk
             made = identities.add(session, "helpdesk@demo.example", box, at, name="Helpdesk", process=helpdesk.id)
+            identities.permit(session, made, office.users["dana"], True, at)
             texts = {code: Text("Dear {{sender_name}}," + TAIL, "[{{ticket}}] Thanks") for code in ("en", "cs", "ru")}
             templates.put(session, None, helpdesk.id, ("Thanks" + TAIL)[:80], texts, "operator", at)
             auto_replies.choose_budget(session, auto_replies.INSTALLATION, 0, "operator", at)
@@ -82,6 +83,13 @@ class House:
         letter = sending.Letter(made, outbox.NEW, to, "Offer" + TAIL, "Hello", undo=0)
         sending.send(office.archive, lambda session: scopes.viewer(session, office.users["anna"]), letter, at)
         with office.archive.transaction() as session:
+            processes.want_second_look(session, helpdesk.id, True, "operator", at)
+        for subject in ("Waits" + TAIL, "Given back"):
+            letter = sending.Letter(made, outbox.NEW, "eva@outside.example", subject, "Hello" + TAIL)
+            id_ = sending.send(office.archive, lambda session: scopes.viewer(session, office.users["dana"]), letter, at)
+        with office.archive.transaction() as session:
+            outbox.give_back(session, id_, f"user:{office.users['anna']}", "Say please" + TAIL, at)
+            processes.want_second_look(session, helpdesk.id, False, "operator", at)
             (one,) = outbox.claim(session, box.id, bytes(16), at, 1)
             said = [outbox.Result(outbox.SENT, 250, "taken"), outbox.Result(outbox.FAILED, 550, "no such user" + TAIL)]
             said_of = dict(zip(one.recipients, said, strict=False))
@@ -315,6 +323,15 @@ def _type_into_search(page: Any) -> None:
     page.wait_for_selector("#suggestions [role=option]")
 
 
+def _send_in_haste(page: Any) -> None:
+    """Promise a file, write to a look-alike, and press once."""
+    page.fill("#to", page.input_value("#to") + ", x@kancelar-rnorava.example")
+    page.fill("textarea[name=text]", "See the attachment")
+    page.set_input_files("#files", [])
+    page.click(".compose .bar .main")
+    page.wait_for_selector("[name=warned]", state="attached")
+
+
 def _mistype_a_rule(page: Any) -> None:
     page.fill("#c1", "(?i)\\b(invoice|faktur[ay])\\b\n(?i)doklad [0-9+")
     page.click("button.main[value=save]")
@@ -365,6 +382,7 @@ PLACES = (
     Place("files of a conversation", lambda house: f"{house.talk('Offer' + TAIL * 2)}/files"),
     Place("conversation for paper", lambda house: f"{house.talk(COLD)}/print"),
     Place("answer", lambda house: f"/messages/{house.of(COLD)}/reply?all=1"),
+    Place("answer, warned", lambda house: f"/messages/{house.of(COLD)}/reply?all=1", first=_send_in_haste),
     Place("forward", lambda house: f"/messages/{house.of('Offer' + TAIL * 2)}/forward"),
     Place("templates", "/processes/helpdesk/templates"),
     Place("templates, one", "/processes/helpdesk/templates?template=1"),

@@ -196,6 +196,9 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "writing.send": ("POST", NOBODY, lambda m, _: "/outbox"),  # without a form that says what
     "writing.show_outbox": ("GET", SIGNED_IN, lambda m, _: "/outbox"),
     "writing.take_back": ("POST", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/take-back"),
+    "writing.look": ("POST", NOBODY, lambda m, _: "/outbox/99/look"),  # there is none
+    "members.second_look": ("POST", STEERS, lambda m, _: "/processes/helpdesk/second-look"),
+    "profile.writing": ("POST", SIGNED_IN, lambda m, _: "/profile/writing"),
     "writing.retry": ("POST", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/retry"),
     "writing.again": ("GET", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/again"),
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),

@@ -128,3 +128,12 @@ def test_auditors_are_made_and_users_disabled(office: Office) -> None:
     assert office.call(user, "link", "petra@demo.example").code == 1
     assert office.call(user, "enable", "petra@demo.example").code == 0
     assert office.call(user, "link", "petra@demo.example").code == 0
+
+
+def test_a_process_may_want_a_second_look(office: Office) -> None:
+    assert office.call(process, "second-look", "helpdesk", "on").code == 0
+    assert len(office.events("process.second_look_wanted")) == 1
+    assert office.call(process, "second-look", "helpdesk", "on").code == 0
+    assert office.call(process, "second-look", "helpdesk", "off").code == 0
+    assert len(office.events("process.second_look_ended")) == 1
+    assert office.call(process, "second-look", "nowhere", "on").code == 1

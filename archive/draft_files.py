@@ -1,0 +1,114 @@
+"""Files of drafts: what somebody has attached to a mail that is not sent yet. They are kept like any bytes of ours, and
+when the draft is gone their keys are destroyed.
+
+Files of a draft about a ticket are seen by those who work on it, those of a new mail (ticket 0) by their owner alone.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, insert, select
+
+from .events import log, proof
+from .intake import Intake
+from .outgoing.composing import Attachment, clean
+from .people.scopes import user_scope
+from .post import contents
+from .store.archive import Archive, Session
+from .store.dialects import hold, insert_rows
+from .store.packs import Place
+from .store.schema import blob, draft_file, pack
+from .store.schema import user as users
+
+NEW = 0  # instead of a ticket: of a mail that answers nothing
+MOST = 50  # files of a draft
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFile:
+    """A file of a draft."""
+
+    id: int
+    user: int
+    owner: str  # their name
+    name: str
+    content_type: str
+    size: int
+
+
+def add(archive: Archive, user: int, ticket: int, files: Sequence[Attachment], now: int) -> list[int]:
+    """Keep files with somebody's draft; their numbers. What is more than MOST is left out. Rights are the caller's."""
+    with archive.reading() as session:
+        there = len(of(session, ticket, user))
+    some = files[: max(MOST - there, 0)]
+    if not some:
+        return []
+    intake = Intake(archive)
+    try:
+        with intake.keeping([one.data for one in some], now) as kept, archive.transaction() as session:
+            hold(session, pack, {one.place.pack for one in kept})
+            return [_record(session, user, ticket, file, one.place, now) for file, one in zip(some, kept, strict=True)]
+    finally:
+        intake.close()
+
+
+def _record(session: Session, user: int, ticket: int, file: Attachment, place: Place, now: int) -> int:
+    row = {"id": place.blob, "hash": None, "size": place.size, "stored": place.stored, "position": place.position}
+    insert_rows(session, blob, [row])
+    values = {
+        "user": user, "ticket": ticket, "name": clean(file.name)[:200] or "attachment",
+        "content_type": file.content_type[:128], "blob": place.blob, "at": now,
+    }  # fmt: skip
+    made = session.scalar(insert(draft_file).values(**values).returning(draft_file.c.id)) or 0
+    rows: proof.Digests = {"blob": {str(place.blob): proof.digest("blob", row)}}
+    log.write(session, [log.Event("draft.file_kept", user_scope(user), f"ticket:{ticket}", rows=rows)], now)
+    return made
+
+
+def of(session: Session, ticket: int, user: int) -> list[DraftFile]:
+    """The files of all drafts of a ticket, or of this user's new mail, in the order they were kept."""
+    here = draft_file.c.ticket == ticket
+    if ticket == NEW:
+        here &= draft_file.c.user == user
+    query = (
+        select(draft_file, blob.c.size, users.c.name.label("owner"))
+        .join(blob, blob.c.id == draft_file.c.blob)
+        .join(users, users.c.id == draft_file.c.user)
+        .where(here)
+        .order_by(draft_file.c.id)
+    )
+    return [
+        DraftFile(row.id, row.user, row.owner, row.name, row.content_type, row.size) for row in session.execute(query)
+    ]
+
+
+def read(archive: Archive, session: Session, ids: Iterable[int]) -> list[Attachment]:
+    """The files with these numbers. Rights are the caller's."""
+    found = []
+    for row in session.execute(
+        select(draft_file.c.name, draft_file.c.content_type, blob)
+        .join(blob, blob.c.id == draft_file.c.blob)
+        .where(draft_file.c.id.in_(sorted(set(ids))))
+        .order_by(draft_file.c.id)
+    ):
+        place = contents.place(row)
+        data = b"".join(contents.read_blob(archive, archive.keys.get([place.blob]), place))
+        found.append(Attachment(row.name, row.content_type, data))
+    return found
+
+
+def remove(archive: Archive, user: int, ticket: int, now: int, only: Collection[int] | None = None) -> None:
+    """Somebody's files of a draft are gone, for good: what was sent is in the mail."""
+    here: ColumnElement[bool] = (draft_file.c.ticket == ticket) & (draft_file.c.user == user)
+    if only is not None:
+        here &= draft_file.c.id.in_(sorted(only))
+    with archive.transaction() as session:
+        gone = list(session.scalars(select(draft_file.c.blob).where(here)))
+        if not gone:
+            return
+        session.execute(delete(draft_file).where(here))
+        session.execute(delete(blob).where(blob.c.id.in_(gone)))
+        rows: proof.Digests = {"blob": {str(one): None for one in gone}}
+        event = log.Event("draft.files_forgotten", user_scope(user), f"ticket:{ticket}", rows=rows)
+        log.write(session, [event], now)
+    archive.keys.destroy(gone)

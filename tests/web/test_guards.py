@@ -1,0 +1,185 @@
+"""Before a mail goes, at the pages: warnings that a second press passes by, files that survive, a second look."""
+
+import io
+from typing import Any
+
+from archive import draft_files
+from archive.outgoing import outbox
+from archive.outgoing.composing import Attachment
+from archive.people import processes, users
+from archive.people.scopes import MACHINE
+from archive.store.schema import ticket
+from archive.work import comments
+
+from .. import world
+from .conftest import NOW, Office
+from .test_writing import fields, mail, queued, send, sender  # noqa: F401  the fixture
+
+
+def test_what_somebody_may_want_to_know_is_said_once_and_kept_from_nobody(office: Office, sender: int) -> None:  # noqa: F811
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    office.take("helpdesk", world.mail(subject="Other", from_=world.Person("Kim", "kim@rival.example")))
+    with office.archive.transaction() as session:
+        from sqlalchemy import select
+
+        of = session.scalar(select(ticket.c.id).where(ticket.c.conversation == office.conversation(id_)))
+        comments.add(session, of or 0, office.users["dana"], "This client never pays in time", NOW)
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    crowd = ", ".join(f"e{n}@brewery.example" for n in range(25))
+    alike = world.EVA.address.rpartition("@")[2].replace("e", "ee", 1)
+    typed = {
+        **form, "to": f"{form['to']}, kim@rival.example, x@{alike}", "cc": crowd,
+        "text": "See the attachment.\nthis client NEVER pays in time",
+    }  # fmt: skip
+    held = send(anna, typed)
+    assert held.status_code == 422
+    for says in (
+        "A comment stands in this mail", "this client never pays in time", "You write “attachment”",
+        "This answer goes to 28 people.", "kim@rival.example belongs to other conversations",
+        f"written to {alike}; it looks like",
+    ):  # fmt: skip
+        assert says in held.text, says
+    assert queued(office) == []
+    again = fields_all(held.text)
+    more = send(
+        anna,
+        {
+            **again,
+            "anyway": "1",
+            "to": again["to"] + ", jan@somewhere.example",
+            "text": again["text"] + "\nvéase adjunto",
+        },
+    )
+    assert more.status_code == 303, "nothing new to say"
+    assert len(queued(office)) == 1
+
+
+def fields_all(page: str) -> dict[str, Any]:
+    """As `fields`, with what stands there several times."""
+    import html
+    import re
+
+    several: dict[str, Any] = {}
+    for name in ("warned", "drafted"):
+        several[name] = [html.unescape(one) for one in re.findall(rf'name="{name}" value="([^"]*)"', page)]
+    return {**fields(page), **several}
+
+
+def test_what_is_new_since_the_last_press_is_said(office: Office, sender: int) -> None:  # noqa: F811
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    held = fields_all(send(anna, {**form, "text": "It is attached"}).text)
+    crowd = ", ".join(f"e{n}@brewery.example" for n in range(25))
+    assert send(anna, {**held, "anyway": "1", "cc": crowd}).status_code == 422
+    assert send(anna, {**held, "anyway": "1"}).status_code == 303
+
+
+def test_files_are_kept_when_the_form_comes_back_and_go_once(office: Office, sender: int) -> None:  # noqa: F811
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    shown = send(anna, {**form, "text": "Hi", "do": "preview", "files": (io.BytesIO(b"data"), "a.txt")})
+    assert "a.txt" in shown.text
+    shown = send(anna, {**fields_all(shown.text), "to": "nonsense", "files": (io.BytesIO(b"more"), "b.txt")})
+    assert shown.status_code == 422
+    kept = fields_all(shown.text)
+    assert len(kept["drafted"]) == 2
+    later = anna.get(f"/messages/{id_}/reply").text
+    assert "a.txt" in later, "also on another day"
+    assert send(anna, {**kept, "to": form["to"], "drafted": kept["drafted"][:1]}).status_code == 303
+    raw = mail(office, queued(office)[0])
+    assert [(one.get_filename(), one.get_content().strip()) for one in raw.iter_attachments()] == [("a.txt", "data")]
+    with office.archive.reading() as session:
+        assert draft_files.of(session, int(form["ticket"]), office.users["anna"]) == []
+
+
+def test_a_draft_is_seen_and_gone_on_with_by_a_colleague_and_by_nobody_else(office: Office, sender: int) -> None:  # noqa: F811
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna, dana, bernd = (office.browser(name) for name in ("anna", "dana", "bernd"))
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    at = f"/tickets/{form['ticket']}/drafts/reply"
+    draft = {"text": "Dear Eva, it is", "files": (io.BytesIO(b"data"), "a.txt"), "csrf_token": anna.token("/health")}
+    assert anna.client.post(at, data=draft, content_type="multipart/form-data").status_code == 303
+    office.clock[0] += 60_000
+    shown = dana.get(f"/messages/{id_}/reply").text
+    assert "Anna Novotná is writing an answer" in shown
+    assert "Dear Eva, it is" in shown
+    assert fields(shown)["text"] == ""
+    office.clock[0] += 10 * 60_000
+    assert "Anna Novotná has begun an answer" in dana.get(f"/messages/{id_}/reply").text
+    theirs = fields_all(dana.get(f"/messages/{id_}/reply?draft={office.users['anna']}").text)
+    assert theirs["text"] == "Dear Eva, it is"
+    assert send(dana, {**theirs, "text": "Dear Eva, it is so"}).status_code == 303
+    raw = mail(office, queued(office)[0])
+    assert [one.get_filename() for one in raw.iter_attachments()] == ["a.txt"]
+    bernds = bernd.client.post(at, data={"text": "x", "csrf_token": bernd.token("/health")})
+    assert bernds.status_code == 404
+
+
+def test_nobody_sends_files_of_drafts_that_are_not_theirs_to_see(office: Office, sender: int) -> None:  # noqa: F811
+    (made,) = draft_files.add(
+        office.archive, office.users["bernd"], draft_files.NEW,
+        [Attachment("secret.txt", "text/plain", b"secret")], NOW,
+    )  # fmt: skip
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    assert send(anna, {**form, "text": "x", "drafted": [str(made)]}).status_code == 303
+    assert list(mail(office, queued(office)[0]).iter_attachments()) == []
+    assert send(anna, {**form, "text": "y", "ticket": "999", "drafted": [str(made)]}).status_code == 303
+    assert list(mail(office, queued(office)[0]).iter_attachments()) == []
+
+
+def test_a_mail_waits_for_a_colleague_who_lets_it_go_or_gives_it_back(office: Office, sender: int) -> None:  # noqa: F811
+    anna, dana, bernd = (office.browser(name) for name in ("anna", "dana", "bernd"))
+    assert dana.post("/processes/helpdesk/second-look", {"wanted": "1"}).status_code == 404
+    assert anna.post("/processes/helpdesk/second-look", {"wanted": "1"}).status_code == 303
+    with office.archive.transaction() as session:
+        from archive.people import members
+        from archive.people.roles import Role
+
+        of = processes.by_slug(session, "helpdesk")
+        assert of
+        members.give(session, of.id, office.users["dana"], Role.SENDS, "operator", NOW)
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    for text in ("First", "Second"):
+        form = fields(anna.get(f"/messages/{id_}/reply").text)
+        assert send(anna, {**form, "text": text, "anyway": "1"}).status_code == 303
+    second, first = queued(office)
+    assert {first.state, second.state} == {outbox.REVIEW}
+    assert "Let it go" not in anna.get("/outbox").text
+    assert "waits until a colleague lets it go." in anna.get("/outbox?state=waiting").text
+    shown = dana.get("/outbox").text
+    assert "Let it go" in shown
+    assert "First" in shown
+    for who in (anna, bernd):
+        assert who.post(f"/outbox/{first.id}/look", {"do": "go"}).status_code == 404
+    assert dana.post(f"/outbox/{first.id}/look", {"do": "go"}).status_code == 303
+    assert dana.post(f"/outbox/{second.id}/look", {"do": "back", "note": "Say <please>"}).status_code == 303
+    with office.archive.reading() as session:
+        states = [one.state for one in outbox.page(session, MACHINE)]
+    assert states == [outbox.RETURNED, outbox.QUEUED]
+    shown = anna.get("/outbox").text
+    assert "Say &lt;please&gt;" in shown
+    assert f'href="/outbox/{second.id}/again"' in shown
+    assert fields(anna.get(f"/outbox/{second.id}/again").text)["text"] == "Second"
+    assert anna.post(f"/outbox/{second.id}/take-back").location == f"/outbox/{second.id}/again"
+
+
+def test_everybody_has_their_own_time_to_take_a_mail_back(office: Office, sender: int) -> None:  # noqa: F811
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    for wrong in ("61", "-1", "x", "1.5"):
+        assert anna.post("/profile/writing", {"undo": wrong}).status_code == 422
+    for typed, undo in (("30", 30), ("0", 0), ("", None)):
+        assert anna.post("/profile/writing", {"undo": typed}).status_code == 303
+        with office.archive.reading() as session:
+            found = users.get(session, office.users["anna"])
+        assert found
+        assert found.undo == undo
+        form = fields(anna.get(f"/messages/{id_}/reply").text)
+        assert send(anna, {**form, "text": "Hi", "anyway": "1"}).status_code == 303
+        waits = outbox.UNDO if undo is None else undo * 1000
+        assert queued(office)[0].not_before == office.clock[0] + waits
