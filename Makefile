@@ -25,7 +25,7 @@ help:
 	@echo 'make test            install what the tests need, lint, type-check and run them (JOBS=2)'
 	@echo 'make proof           the crash tests in full, 1,000 changes that verify has to find, MIME bombs, axe at every width (about an hour)'
 	@echo 'make proof-crash     killed or failing at every system call of a pass, full disks, power cuts, as a table'
-	@echo 'make proof-xss       every XSS payload of a list, wherever a mail can carry it (PAYLOADS=file of JSON lines)'
+	@echo 'make proof-xss       every XSS payload of a list, wherever a mail or people can say it (PAYLOADS=file of JSON lines)'
 	@echo 'make proof-imap      every fault of a mail server at every command of a pass, as a table (about 12 minutes)'
 	@echo 'make proof-outbox    10,000 mails, a server that refuses, stalls, cuts and lies, a sender that is killed, as a table'
 	@echo 'make proof-many      490 broken mailboxes beside ten healthy ones; gateways that are killed for a minute (10 minutes)'
