@@ -151,7 +151,7 @@ class _Watch(threading.Thread):
                 if session.scalar(query) == 0:
                     self._at = time.perf_counter()
                     return
-            time.sleep(0.05)
+            time.sleep(0.2)  # it takes from what is measured
 
     def join_for(self, started: float) -> float:
         """Seconds from then until nothing was left."""

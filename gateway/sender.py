@@ -429,9 +429,12 @@ class _Route:
         return True
 
     def _read(self, some: Sequence[Claimed]) -> Iterator[tuple[Claimed, "Future[bytes]"]]:
-        """Each with its bytes; those of the next are read while one is on the way."""
+        """Each with its bytes; where they come from elsewhere, those of the next are read while one is on the way."""
         with self._archive.reading() as session:
             readers = list(sending.raws(self._archive, session, [one.blob for one in some]))
+        if self._archive.blobs_url is None:  # handing over to another thread takes longer than reading
+            yield from ((one, _done(read)) for one, read in zip(some, readers, strict=True))
+            return
         coming = self._ahead.submit(readers[0])
         for number, one in enumerate(some):
             current = coming
@@ -600,6 +603,15 @@ class _Route:
             with self._archive.transaction() as session:
                 for one in left:
                     marks.later(session, one, self._clock())
+
+
+def _done(read: Callable[[], bytes]) -> "Future[bytes]":
+    future: Future[bytes] = Future()
+    try:
+        future.set_result(read())
+    except (Damaged, LookupError) as damage:
+        future.set_exception(damage)
+    return future
 
 
 def _together(some: Sequence[Unfiled]) -> Iterator[list[Unfiled]]:

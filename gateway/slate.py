@@ -16,7 +16,9 @@ from typing import Self
 
 from archive.outgoing.outbox import Result, Said
 
-AHEAD = 8  # lines that may not be durable yet
+AHEAD = 16  # lines that may not be durable yet
+_TOGETHER = AHEAD // 2  # lines that are made durable at once, where they come quickly
+_WITHIN = 0.01  # seconds, where they do not
 _FOLDER = "sending"
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
@@ -54,7 +56,8 @@ class Slate:
             raise OSError("No room to note that a mail was sent.")
         with self._news:
             self._written += 1
-            self._news.notify_all()
+            if self._written - self._durable in (1, _TOGETHER, AHEAD + 1):
+                self._news.notify_all()
             self._news.wait_for(lambda: self._fault is not None or self._written - self._durable <= AHEAD)
             if self._fault is not None:
                 fault, self._fault = self._fault, None
@@ -68,6 +71,7 @@ class Slate:
         while True:
             with self._news:
                 self._news.wait_for(lambda: self._over or self._written > self._durable)
+                self._news.wait_for(lambda: self._over or self._written - self._durable >= _TOGETHER, _WITHIN)
                 if self._over:
                     return
                 until = self._written

@@ -5,7 +5,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from archive.intake import Intake, Ours
 from archive.outgoing import identities, outbox
 from archive.outgoing.outbox import Outgoing
 from archive.people.scopes import MACHINE
-from archive.post import bindings
+from archive.post import bindings, contents
 from archive.sending import Letter
 from archive.store import schema
+from archive.store.archive import Archive
+from archive.store.packs import Damaged, Place
 from gateway import smtp as outward
 from gateway.accounts import parse
 from gateway.sender import Sender, Sent
@@ -507,3 +509,29 @@ def test_an_address_is_tried_with_a_real_mail_to_itself(
     refused = office.call("identity", "test", HELP)
     assert (refused.returncode, "550 not from here" in refused.stderr) == (1, True)
     assert box.round() == Sent()
+
+
+def test_bytes_that_lie_elsewhere_are_read_ahead_and_one_that_is_damaged_holds_up_nothing(
+    office: Office, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(office, smtp.url)
+    ids = [box.queue(f"eva{n}@x.example") for n in range(4)]
+    bad = box.seen(ids[1]).blob
+    read = contents.read_blob
+
+    def damaged(archive: Archive, keys: Mapping[int, bytes], place: Place) -> Iterator[bytes]:
+        if place.blob == bad:
+            raise Damaged("It is not what was written.")
+        return read(archive, keys, place)
+
+    for elsewhere in (None, "s3://elsewhere"):
+        monkeypatch.setattr(contents, "read_blob", damaged)
+        monkeypatch.setattr(office.archive, "blobs_url", elsewhere)
+        box.round()
+        assert [box.seen(one).state for one in ids] == [outbox.SENT, outbox.QUEUED, outbox.SENT, outbox.SENT]
+        assert box.seen(ids[1]).trouble_kind == "own fault"
+        box.later()
+    monkeypatch.undo()
+    box.round()
+    assert box.seen(ids[1]).state == outbox.SENT
+    assert len(smtp.accepted) == 4
