@@ -227,7 +227,10 @@ def _page(
     shown = render_template(
         "writing/form.html", form=form, usable=usable, answered=answered, first=first, files=there, newer=newer,
         trouble=trouble, preview=preview, draft=draft, cautions=[(one.key, _caution(one)) for one in cautions],
-        drafted=draft_files.of(session, form.drafts_of, who.user.id) if form.kind != outbox.FORWARD else [],
+        drafted=[
+            one for one in draft_files.of(session, form.drafts_of, who.user.id)
+            if form.kind != outbox.FORWARD or one.id in form.drafted  # those of an answer are not its own
+        ],
         theirs=drafts.shared(session, who.viewer, form.ticket) if form.ticket and form.kind == outbox.REPLY else [],
         lately=office().now() - LATELY,
         signature=identities.signature(session, chosen, who.user.id) if chosen else "",
@@ -299,8 +302,8 @@ def send() -> ResponseReturnValue:
             drafts.remove(session, who.user.id, form.ticket, "reply")
         one = outbox.get(session, queued, _by(session))
         conversation = one.conversation if one else None
-    if form.kind != outbox.FORWARD:
-        draft_files.remove(archive, who.user.id, form.drafts_of, office().now())
+    only = form.drafted if form.kind == outbox.FORWARD else None
+    draft_files.remove(archive, who.user.id, form.drafts_of, office().now(), only)
     flash(json.dumps({"id": str(queued), "later": bool(letter.not_before)}), "queued")
     if conversation is not None:
         return redirect(url_for("conversations.show", id_=conversation), 303)

@@ -183,3 +183,19 @@ def test_everybody_has_their_own_time_to_take_a_mail_back(office: Office, sender
         assert send(anna, {**form, "text": "Hi", "anyway": "1"}).status_code == 303
         waits = outbox.UNDO if undo is None else undo * 1000
         assert queued(office)[0].not_before == office.clock[0] + waits
+
+
+def test_a_mail_passed_on_keeps_its_files_apart_from_those_of_an_answer(office: Office, sender: int) -> None:  # noqa: F811
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    answer = fields(anna.get(f"/messages/{id_}/reply").text)
+    send(anna, {**answer, "do": "preview", "files": (io.BytesIO(b"x"), "answer.txt")})
+    form = fields(anna.get(f"/messages/{id_}/forward").text)
+    shown = send(anna, {**form, "do": "preview", "files": (io.BytesIO(b"data"), "a.txt")}).text
+    assert "a.txt" in shown
+    assert "answer.txt" not in shown
+    assert send(anna, {**fields_all(shown), "to": "jan@brewery.example"}).status_code == 303
+    assert [one.get_filename() for one in mail(office, queued(office)[0]).iter_attachments()] == ["a.txt"]
+    with office.archive.reading() as session:
+        left = draft_files.of(session, int(answer["ticket"]), office.users["anna"])
+    assert [one.name for one in left] == ["answer.txt"]
