@@ -22,6 +22,7 @@ LONGEST = 300  # characters of what is said about a recipient
 _MOST = 500  # recipients of one report
 _LARGEST = 256 << 10  # bytes of a part that is looked at
 _READ = 64 << 10  # characters of text that are looked at
+_READ_OF_ONE = 4 << 10  # of what is said of one recipient
 
 _STATUS_PARTS = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED_PARTS = ("message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers")
@@ -29,6 +30,7 @@ _ACTIONS = {"failed": FAILED, "delayed": DELAYED, "delivered": DELIVERED, "relay
 _MESSAGE_ID = re.compile(r"^message-id:\s*<([^<>\s]{1,600})>", re.I | re.M)
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _PERMANENT = re.compile(r"\b5\d\d\b|\b5\.\d{1,3}\.\d{1,3}\b")
+_PARAGRAPH = re.compile(r"\n[ \t]*\n")
 _ADDRESS = re.compile(r"[^\s<>@\"(),;:]{1,64}@[^\s<>@\"(),;:]{1,255}")
 _DAEMON = re.compile(r"mailer-daemon|postmaster|mail-daemon|microsoftexchange[0-9a-f]*", re.I)
 _EXIM = "created automatically by mail delivery software"
@@ -147,7 +149,7 @@ def _in_words(mail: Mail, said: str) -> Iterator[About]:
     copy = _COPY_BEGINS.search(said)
     words = said[: copy.start()] if copy else said
     if words.lstrip().startswith("Hi. This is the"):  # qmail
-        for paragraph in re.split(r"\n[ \t]*\n", words)[1 : _MOST + 1]:
+        for paragraph in _PARAGRAPH.split(words)[1 : _MOST + 1]:
             head, _, rest = paragraph.strip().partition("\n")
             if head.startswith("<") and head.endswith(">:"):
                 yield _about(head[1:-2], rest)
@@ -160,11 +162,11 @@ def _in_words(mail: Mail, said: str) -> Iterator[About]:
                 if _PERMANENT.search(reason):
                     yield _about(line.strip(), reason)
         return
-    failed = _ADDRESS.findall(mail.header("X-Failed-Recipients") or "")[:_MOST]
+    failed = list(dict.fromkeys(_ADDRESS.findall(mail.header("X-Failed-Recipients") or "")))[:_MOST]
     if failed and _EXIM in words:
         for address in failed:
             _, found, rest = words.partition(address)
-            yield _about(address, re.split(r"\n[ \t]*\n", rest)[0] if found else "")
+            yield _about(address, _PARAGRAPH.split(rest[:_READ_OF_ONE], 1)[0] if found else "")
 
 
 def _about(address: str, reason: str) -> About:

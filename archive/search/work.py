@@ -58,9 +58,11 @@ def _state(_: Session, value: str, __: Viewer, ___: Callable[[Note], None]) -> C
     return and_(ticket.c.state == value, ticket.c.spam.is_not(True))
 
 
-def _tag(session: Session, value: str, _: Viewer, say: Callable[[Note], None]) -> ColumnElement[bool]:
+def _tag(session: Session, value: str, viewer: Viewer, say: Callable[[Note], None]) -> ColumnElement[bool]:
     folded = words.without_accents(words.fold(value).casefold())
-    id_ = session.scalar(select(tag.c.id).where(tag.c.folded == folded))
+    on = select(ticket_tag.c.tag).join(ticket, ticket.c.id == ticket_tag.c.ticket).where(ticket_tag.c.tag == tag.c.id)
+    seen = on.where(_seen(viewer)).exists()  # one that is only on what may not be seen is not there
+    id_ = session.scalar(select(tag.c.id).where(tag.c.folded == folded, seen))
     if id_ is None:
         say(Note("Nothing has the tag “%(typed)s”.", {"typed": value}))
         return false()

@@ -105,6 +105,7 @@ def ask_again(session: Session, viewer: Viewer, message_id: int, now: int) -> No
     mine = (stray.c.message == message_id) & (stray.c.ended_by == viewer.actor) & stray.c.joined.is_(None)
     if not session.execute(update(stray).where(mine).values(ended_at=None, ended_by=None)).rowcount:
         raise LookupError(f"stray {message_id}")
+    _to_decide(session, viewer, message_id)  # else all of it is undone
     _tell(session, viewer, message_id, "stray.open_again", now)
 
 

@@ -1,5 +1,7 @@
 """Templates: what is filled in is plain text and nothing else; a text for each language; signatures of people."""
 
+import time
+
 import pytest
 
 from archive.mail import tongues
@@ -29,6 +31,12 @@ def test_whatever_else_stands_between_braces_is_refused(home: Home, text: str) -
     with home.archive.transaction() as session, pytest.raises(TemplateTrouble, match="no placeholder"):
         put(session, home, {"en": Text(text)})
     assert home.count("template") == 0
+
+
+def test_spaces_between_braces_take_no_time() -> None:
+    began = time.thread_time()
+    assert list(placeholders.unknown("{{" + " " * 20_000)) == ["{{"]
+    assert time.thread_time() - began < 1
 
 
 def put(session: object, home: Home, texts: dict[str, Text], name: str = "Thanks", id_: int | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from sqlalchemy import event, select, update
@@ -364,6 +364,10 @@ class TestStrays:
         anna = home.viewer("anna")
         with home.archive.transaction() as session:
             strays.dismiss(session, anna, id_, NOON)
+        assert self.shown(scene, "anna", id_) == []
+        gone = replace(anna, scopes=frozenset({"user:1"}), roles=frozenset())  # and no member any more
+        with pytest.raises(LookupError), home.archive.transaction() as session:
+            strays.ask_again(session, gone, id_, NOON)
         assert self.shown(scene, "anna", id_) == []
         with home.archive.transaction() as session:
             strays.ask_again(session, anna, id_, NOON)

@@ -97,4 +97,8 @@ def test_what_there_is_not_is_said(common_house: Home) -> None:
     with common_house.archive.reading() as session:
         said = [str(hits.understand(session, query.parse(one), MACHINE).notes[0]) for one in ("tag:x", "assigned:x")]
     assert said[0] == "Nothing has the tag “x”."
+    for typed in ("tag:secret", "tag:secrets"):  # it is on what she may not see, or nowhere
+        with common_house.archive.reading() as session:
+            (note,) = hits.understand(session, query.parse(typed), common_house.viewer("anna")).notes
+        assert str(note).startswith("Nothing has the tag")
     assert said[1].startswith("Nobody here is called “x”")
