@@ -85,6 +85,7 @@ def _places(who: Visitor) -> list[Command]:
         found += [
             Command(gettext("Organisation"), url_for("first_run.show"), "globe"),
             Command(gettext("Working hours"), url_for("working_hours.show"), "clock"),
+            Command(gettext("Where mail goes"), url_for("routing.show"), "split", gettext("addresses, unclaimed mail")),
             Command(gettext("What comes next"), url_for("first_run.next_steps"), "right"),
         ]
     return found

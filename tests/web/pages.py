@@ -439,6 +439,7 @@ PLACES = (
     Place("organisation", "/organisation", "clara"),
     Place("absences", "/absences"),
     Place("absences, mistyped", "/absences", first=_be_away_backwards),
+    Place("where mail goes", "/organisation/routing", "clara"),
     Place("working hours", "/organisation/hours", "clara"),
     Place("organisation, mistyped", "/organisation", "clara", _break),
     Place("what comes next", "/next-steps", "clara"),

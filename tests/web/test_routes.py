@@ -268,6 +268,8 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "absences.record": ("POST", SIGNED_IN, lambda m, _: "/absences"),
     "absences.withdraw": ("POST", STEERS, lambda m, _: f"/absences/{m.absence}/withdraw"),
     "absences.put_back": ("POST", STEERS, lambda m, _: f"/absences/{m.absence}/put-back"),
+    "routing.show": ("GET", ADMINS, lambda m, _: "/organisation/routing"),
+    "routing.keep": ("POST", ADMINS, lambda m, _: "/organisation/routing"),
     "working_hours.show": ("GET", ADMINS, lambda m, _: "/organisation/hours"),
     "working_hours.keep": ("POST", ADMINS, lambda m, _: "/organisation/hours"),
     "first_run.next_steps": ("GET", ADMINS, lambda m, _: "/next-steps"),
