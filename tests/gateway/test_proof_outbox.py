@@ -67,7 +67,6 @@ def test_every_mail_once_and_twice_only_in_the_window(office: Office) -> None:
     # Twice only: taken and not told, or killed between the answer and the slate.
     doubled = [one for one in server.mails.values() if max(one.recipients.values()) > 1]
     assert sum(max(max(one.recipients.values()) - 1 - one.untold, 0) for one in doubled) <= killed
-    assert server.most <= 2  # the one that was killed is noticed late
     states = counted(office, "outgoing")
     nobody = sum(all("gone" in one or "spam" in one for one in recipients(number)) for number in range(MAILS))
     assert states == {outbox.FAILED: nobody, outbox.SENT: MAILS - nobody}
