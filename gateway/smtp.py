@@ -25,6 +25,10 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
+class _OutOfStep(smtplib.SMTPException):
+    """What was said answers nothing that was asked: which answer belongs to which command is not known any more."""
+
+
 class _Bounded(smtplib.SMTP):
     """Answers come within a time and a size, whatever the server does."""
 
@@ -69,6 +73,17 @@ class _Bounded(smtplib.SMTP):
         self._ahead = b""  # said before it was encrypted, by whoever stands in between
         return answered
 
+    def in_step(self) -> None:
+        """Where something was said that nobody asked for, it would be taken for the next answer: _OutOfStep."""
+        if self.sock is not None and not self._ahead:
+            self.sock.settimeout(0)
+            with suppress(BlockingIOError, ssl.SSLWantReadError):  # nothing was
+                self._ahead = self.sock.recv(4096)
+                if not self._ahead:
+                    raise smtplib.SMTPServerDisconnected("The connection was closed.")
+        if self._ahead:
+            raise _OutOfStep(f"Nobody asked for this: {quoted(self._ahead[:_LONGEST_LINE])}")
+
     def send(self, s: Any) -> None:
         if self.sock is not None:
             self.sock.settimeout(self.patience)
@@ -97,10 +112,10 @@ def _troubles(account: Account) -> Iterator[None]:
         raise Unreachable("host", host=account.host) from None
     except smtplib.SMTPAuthenticationError as error:
         raise _sign_in_trouble(account, error) from None
-    except (smtplib.SMTPNotSupportedError, UnicodeError) as error:  # smtplib signs in with ASCII only
-        raise Refused("smtp unable", server=server, answer=error) from None
     except ssl.SSLCertVerificationError as error:
         raise certificate_trouble(server, error) from None
+    except (smtplib.SMTPNotSupportedError, ValueError) as error:  # smtplib signs in with ASCII only, and trusts base64
+        raise Refused("smtp unable", server=server, answer=error) from None
     except (OSError, smtplib.SMTPException) as error:
         raise Unreachable("smtp", server=server, answer=_said(error)) from None
 
@@ -180,7 +195,7 @@ class Outward:
 
         Of whom it said nothing, because the connection broke before, nothing is said here: they have not got it, unless
         the mail had been handed over and the answer did not come. Then they may have, and are to be tried again all the
-        same, with the same Message-ID.
+        same, with the same Message-ID. So is everybody where answers and commands do not fit together.
         """
         wide = not all(one.isascii() for one in (sender, *recipients)) or not raw.isascii()
         refusal = self._unable(sender, recipients, raw)
@@ -190,6 +205,9 @@ class Outward:
         results: dict[str, Result] = {}
         try:
             self._transact(sender, recipients, raw, self._options(raw, wide), results)
+        except _OutOfStep as error:
+            self._client.close()
+            return dict.fromkeys(recipients, Result(DEFERRED, None, quoted(str(error))))
         except (OSError, smtplib.SMTPException, UnicodeError) as error:
             self._client.close()
             said = Result(DEFERRED, None, quoted(_said(error)))
@@ -222,44 +240,47 @@ class Outward:
         commands = [f"MAIL FROM:<{sender}>{options}", *(f"RCPT TO:<{one}>" for one in recipients), "DATA"]
         step = _AT_ONCE if "pipelining" in self._client.esmtp_features else 1
         answers = self._asked(commands, step)
-        code, said = next(answers)
+        code, said = _heard(next(answers), 250)
         refused = code != 250
         if refused:
-            results.update(dict.fromkeys(recipients, _result(code, said)))
+            results.update(dict.fromkeys(recipients, _refusal(code, said)))
             if step == 1 or code == 421:
                 self._forget(code)
                 return
         taken = []
         for one in recipients:
-            code, said = next(answers)
-            if code in (250, 251, 252) and not refused:
+            code, said = _heard(next(answers), 250, 251, 252)
+            if code < 400 and not refused:
                 taken.append(one)
                 continue
             if not refused:
                 # Too many at once, to many servers (RFC 5321 4.5.3.1.10): the next try has fewer.
                 few = code == 552 and taken
-                results[one] = Result(DEFERRED, code, quoted(said)) if few else _result(code, said)
+                results[one] = Result(DEFERRED, code, quoted(said)) if few else _refusal(code, said)
             if code == 421:
                 self._client.close()
-                results.update({other: _result(code, said) for other in recipients if other not in results})
+                results.update({other: _refusal(code, said) for other in recipients if other not in results})
                 return
         if not taken and step == 1:
             self._forget(0)
             return
-        code, said = next(answers)
+        code, said = _heard(next(answers), 354)
         if code != 354:
-            results.update(dict.fromkeys(taken, _result(code, said)))
+            results.update(dict.fromkeys(taken, _refusal(code, said)))
             self._forget(code)
             return
+        self._client.in_step()
         # Nobody is to get it, and the server wants it all the same: it gets an empty one (RFC 2920 3.1).
         self._client.give(on_the_wire(raw) if taken else b".\r\n")
         before, self._client.patience = self._client.patience, self._after_the_dot
         try:
-            code, said = self._client.getreply()
+            code, said = _heard(self._client.getreply(), *range(200, 300))
         finally:
             self._client.patience = before
-        results.update(dict.fromkeys(taken, _result(code, said)))
-        if code == 421:
+        # Here only, after the last dot, has anybody got it.
+        result = Result(SENT, code, quoted(said)) if code < 400 else _refusal(code, said)
+        results.update(dict.fromkeys(taken, result))
+        if code == 421 or self._client._ahead:
             self._client.close()
 
     def _asked(self, commands: Sequence[str], step: int) -> Iterator[tuple[int, bytes]]:
@@ -269,6 +290,7 @@ class Outward:
             some = commands[start : start + step]
             if any(char in one for one in some for char in "\r\n\0"):
                 raise smtplib.SMTPException("An address holds the end of a line.")
+            client.in_step()
             client.give("".join(f"{one}\r\n" for one in some).encode(client.command_encoding))
             for _ in some:
                 yield client.getreply()
@@ -278,6 +300,7 @@ class Outward:
         if self._client.sock is None:
             return False
         try:
+            self._client.in_step()
             return bool(self._client.noop()[0] == 250)
         except (OSError, smtplib.SMTPException):
             self._client.close()
@@ -285,16 +308,24 @@ class Outward:
 
     def _forget(self, code: int) -> None:
         """The next mail begins anew."""
-        if code == 421:
+        if code != 421:
+            self._client.in_step()
+            code, _ = _heard(self._client.rset(), 250)
+        if code != 250:
             self._client.close()
-        else:
-            self._client.rset()
 
 
-def _result(code: int, said: bytes) -> Result:
-    """2xx has it, 5xx refuses for good; anything else may go better another time (RFC 5321 4.2.1)."""
-    state = SENT if 200 <= code < 300 else FAILED if 500 <= code < 600 else DEFERRED
-    return Result(state, code, quoted(said))
+def _heard(answer: tuple[int, bytes], *good: int) -> tuple[int, bytes]:
+    """An answer that is one of those hoped for, or a refusal; _OutOfStep where it is neither."""
+    code, said = answer
+    if code < 400 and code not in good:
+        raise _OutOfStep(f"This answers another command: {code} {quoted(said)}")
+    return answer
+
+
+def _refusal(code: int, said: bytes) -> Result:
+    """5xx refuses for good; anything else may go better another time (RFC 5321 4.2.1)."""
+    return Result(FAILED if 500 <= code < 600 else DEFERRED, code, quoted(said))
 
 
 def on_the_wire(raw: bytes) -> bytes:

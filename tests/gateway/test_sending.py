@@ -3,6 +3,7 @@
 import email
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -343,6 +344,65 @@ def test_commands_go_together_where_the_server_takes_them_so(office: Office, pip
     assert server.connections == 1
     raws = [office.raw(one) for one in office.copies()]
     assert b"\r\n.\r\n..\r\n" in raws[1]
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("badness", ["confused", "doubled"])
+def test_only_the_answer_after_the_last_dot_says_that_somebody_has_it(
+    office: Office, badness: str, pipelining: bool
+) -> None:
+    with Hostile(Chances(**{badness: 1000}), 5.0, pipelining=pipelining) as server:
+        box = Outbox(office, server.url)
+        id_ = box.queue("ok1@x.example, gone@x.example, ok2@x.example")
+        assert box.round().sent == 0
+        assert server.mails == {}
+        server._chances = Chances()
+        box.later()
+        assert box.round().sent == 1
+    assert [(one.address[:2], one.state) for one in box.seen(id_).recipients] == [
+        ("go", outbox.FAILED), ("ok", outbox.SENT), ("ok", outbox.SENT),
+    ]  # fmt: skip
+    (mail,) = server.mails.values()
+    assert sorted(mail.recipients.items()) == [("ok1@x.example", 1), ("ok2@x.example", 1)]
+
+
+@pytest.mark.parametrize("answer", ["220 go on", "354 go on"])
+def test_an_answer_to_something_else_is_no_acceptance(office: Office, smtp: Smtp, answer: str) -> None:
+    box = Outbox(office, smtp.url)
+    for command in ("MAIL", "RCPT"):
+        smtp.answers = {command: answer}
+        assert box.seen(box.queue()).state == outbox.QUEUED
+        assert box.round() == Sent(left=1, troubles=(f"This answers another command: {answer}",))
+        smtp.answers = {}
+        box.later()
+        assert box.round().sent == 1
+
+
+def test_one_answer_too_many_shifts_none_of_the_next_mail(office: Office) -> None:
+    with Hostile(Chances(surplus=1000), 5.0, pipelining=False) as server:
+        box = Outbox(office, server.url)
+        ids = [box.queue(one) for one in ("ok1@x.example", "gone@x.example, ok2@x.example", "spam@x.example")]
+        for _ in ids:  # a kept connection is out of step as well
+            box.round()
+            box.later()
+    said = {one.address: one.state for id_ in ids for one in box.seen(id_).recipients}
+    assert said == {
+        "ok1@x.example": outbox.SENT, "gone@x.example": outbox.FAILED, "ok2@x.example": outbox.SENT,
+        "spam@x.example": outbox.FAILED,
+    }  # fmt: skip
+    assert sorted(one.recipients.most_common() for one in server.mails.values()) == [
+        [("ok1@x.example", 1)], [("ok2@x.example", 1)],
+    ]  # fmt: skip
+
+
+def test_a_kept_connection_on_which_something_was_said_is_not_kept(smtp: Smtp) -> None:
+    with Outward(parse(smtp.url, "smtp", plaintext=True, password=""), QUICK) as line:
+        assert line.rested()
+        line._client.sock.settimeout(5.0)
+        line._client.sock.sendall(b"NOOP\r\n")
+        assert line._client.sock.recv(1, socket.MSG_PEEK)  # its answer is here
+        assert not line.rested()
+        assert not line.alive
 
 
 def test_what_was_answered_before_a_crash_stands_on_the_slate(

@@ -28,6 +28,9 @@ class Chances:
     cut_late: int = 0  # taken, and cut before saying so
     said_late: int = 0  # taken, and said so when the sender has gone
     stall: int = 0  # says nothing any more, and has not taken it
+    confused: int = 0  # 250 instead of 354 to DATA, and nothing is taken
+    surplus: int = 0  # taken, and said so twice
+    doubled: int = 0  # two answers to MAIL
 
 
 @dataclass
@@ -161,7 +164,7 @@ class _Talk:
                 if meets == "closing":
                     self._say(b"421 4.3.2 closing\r\n")
                     return
-                self._say(b"250 ok\r\n")
+                self._say(b"250 ok\r\n" * (2 if meets == "doubled" else 1))
             elif verb == b"RCPT":
                 address = line[9:].split(b">")[0].decode()
                 answer = self._server._recipient(address)
@@ -175,6 +178,9 @@ class _Talk:
             elif verb == b"DATA":
                 if meets == "cut_early":
                     return
+                if meets == "confused":
+                    self._say(b"250 ok\r\n")
+                    continue
                 self._say(b"354 go on\r\n")
                 raw = self._until(_END)
                 if raw is None or not self._end(raw, recipients, meets):
@@ -209,7 +215,7 @@ class _Talk:
                 self._server._over.wait(self._server._patience * 1.5)
                 self._say(b"250 taken\r\n")
             return False
-        self._say(b"250 taken\r\n")
+        self._say(b"250 taken\r\n" * (2 if meets == "surplus" else 1))
         self._told = mail, recipients
         return True
 
