@@ -22,7 +22,6 @@ from .post import messages
 from .post.messages import Message
 from .store.archive import Archive, Session
 from .store.dialects import Overtaken
-from .store.packs import Damaged
 from .store.schema import ticket
 
 
@@ -45,7 +44,7 @@ def _deal(archive: Archive, one: Due, now: int, check: Callable[[Session], None]
     try:
         with archive.reading() as session:
             made = _composed(archive, session, one, now)
-    except (Damaged, LookupError):
+    except sending.UNREADABLE:
         made = auto_replies.UNREADABLE
     with archive.transaction() as session:
         check(session)

@@ -25,9 +25,12 @@ from .post import contents, messages
 from .post.messages import Message
 from .store.archive import Archive, Session
 from .store.dialects import among
+from .store.keys import KeyTrouble
+from .store.packs import Damaged
 from .store.schema import blob, message_scope, ticket
 
 MOST_BYTES = 50 << 20  # of a mail; servers take less
+UNREADABLE = (Damaged, LookupError, OSError, KeyTrouble)  # what reading one mail may say; others may be had
 _NAMED = re.compile(r'"(?:[^"\\]|\\.)*"')  # a name in quotes, in which anything may stand
 
 
@@ -242,14 +245,15 @@ def raw(archive: Archive, session: Session, id_: int) -> bytes:
 def raws(archive: Archive, session: Session, ids: Sequence[int]) -> Iterator[Callable[[], bytes]]:
     """What reads each of these mails, in this order; the questions of the database are asked at once.
 
-    Reading says Damaged or LookupError where one is not to be had.
+    Reading says one of UNREADABLE where that one is not to be had.
     """
     places = {
         row.id: contents.place(row) for row in session.execute(select(blob).where(among(blob.c.id, ids, session)))
     }
-    keys = archive.keys.get(places)
+    wrapped = archive.keys.wrapped(places)
 
     def read_one(id_: int) -> bytes:
+        keys = {id_: archive.keys.unwrap(id_, wrapped[id_])} if id_ in wrapped else {}
         return b"".join(contents.read_blob(archive, keys, places[id_]))
 
     return (partial(read_one, one) for one in ids)

@@ -20,7 +20,7 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ from archive import replying, sending
 from archive.intake import ARCHIVE_FAULTS, Intake, Ours
 from archive.outgoing import auto_replies, marks, outbox
 from archive.outgoing.marks import Mark
-from archive.outgoing.outbox import SENT, Claimed, Said, SentCopy, Unfiled
+from archive.outgoing.outbox import SENT, Claimed, Result, Said, SentCopy, Unfiled
 from archive.post import bindings
 from archive.post.bindings import Mailbox as Box
 from archive.reading import Reading
+from archive.sending import UNREADABLE
 from archive.store import leases
 from archive.store.archive import Archive, Session
 from archive.store.leases import Lease
-from archive.store.packs import Damaged
 
 from . import accounts, credentials, slate
 from .journal import Journal
@@ -241,12 +241,16 @@ class Sender:
 
     def _take_lease(self) -> None:
         lease = leases.take(self._archive, _LEASE, 0.0, "sending")
-        self._read_slates()
-        with self._archive.reading() as session:
-            claims = outbox.claimed(session)
-        if claims and lease.number is None:  # the file is ours, so they are of the dead
-            with self._archive.transaction() as session:
-                outbox.forget_claims(session)
+        try:
+            self._read_slates()
+            with self._archive.reading() as session:
+                claims = outbox.claimed(session)
+            if claims and lease.number is None:  # the file is ours, so they are of the dead
+                with self._archive.transaction() as session:
+                    outbox.forget_claims(session)
+        except BaseException:
+            lease.give_back()
+            raise
         self._lease = lease
 
     def _read_slates(self) -> None:
@@ -400,31 +404,48 @@ class _Route:
 
     def _send_all(self, some: Sequence[Claimed]) -> bool:
         """Of those that were claimed; False where the server is not to be had now, and all of them wait."""
+        left = deque(some)  # nothing was tried of these
+        try:
+            return self._send_each(left)
+        except Exception as error:  # nobody knows better: they wait as well
+            if left:
+                self._wait(list(left), Unreachable("own fault", answer=repr(error)))
+            raise
+
+    def _send_each(self, left: deque[Claimed]) -> bool:
+        """As `_send_all`; who is tried, or waits by now, is taken from `left`."""
         claimed_at = self._clock()
-        for number, (one, read) in enumerate(self._read(some)):
+        for one, read in self._read(list(left)):
             if self._stopping.is_set() or not self._sender.pace.take(self._host):
-                self._give_back(some[number:])
+                self._give_back(left)
                 return False
             if self._clock() - claimed_at > outbox.CLAIMED_FOR // 2:
-                self._give_back(some[number:])
+                self._give_back(left)
                 return True
             try:
                 line = self._reach()
             except Trouble as trouble:
-                self._wait(some[number:], trouble)
+                self._wait(left, trouble)
                 return False
             try:
                 raw = read.result()
-            except (Damaged, LookupError) as damage:
-                self._wait([one], Unreachable("own fault", answer=damage))
+            except UNREADABLE as fault:
+                self._wait([left.popleft()], Unreachable("own fault", answer=fault))
                 continue
-            results = line.send(one.path, one.recipients, raw)
-            self._on_line += 1
-            self._note(Said(one.id, one.claim, results, self._clock()))
+            left.popleft()
+            results: Mapping[str, Result] = {}
+            try:
+                results = line.send(one.path, one.recipients, raw)
+            except Exception:
+                line.close()
+                raise
+            finally:  # whatever happens: it was tried
+                self._on_line += 1
+                self._note(Said(one.id, one.claim, results, self._clock()))
             self._lost = 0 if line.alive else self._lost + 1
-            if self._lost >= _LOST and some[number + 1 :]:
+            if self._lost >= _LOST and left:
                 answer = next((said.answer for said in results.values() if said.state != SENT), "")
-                self._wait(some[number + 1 :], Unreachable("smtp", server=line.account.server, answer=answer))
+                self._wait(left, Unreachable("smtp", server=line.account.server, answer=answer))
                 return False
         return True
 
@@ -458,11 +479,11 @@ class _Route:
         if self._line is not None and self._line.alive:
             self._sender.keep(_Kept(self._box, self._host, self._line, self._on_line, time.monotonic()))
 
-    def _give_back(self, some: Sequence[Claimed]) -> None:
+    def _give_back(self, some: Collection[Claimed]) -> None:
         with self._archive.transaction() as session:
             outbox.unclaim(session, some)
 
-    def _wait(self, some: Sequence[Claimed], trouble: Trouble) -> None:
+    def _wait(self, some: Collection[Claimed], trouble: Trouble) -> None:
         self._sender.say("nothing is sent", well=False, mailbox=self._box.name, trouble=str(trouble))
         with self._archive.transaction() as session:
             outbox.put_back(session, some, (trouble.kind, trouble.values), self._clock())
@@ -529,9 +550,16 @@ class _Route:
         def became(session: Session, messages: Mapping[int, int]) -> None:
             outbox.became(session, messages, now)
 
+        raws: dict[int, bytes] = {}
+        for one, read in zip(some, readers, strict=True):
+            try:
+                raws[one.id] = read()
+            except UNREADABLE as fault:
+                self._file_later(one, fault)
+        if not raws:
+            return
         try:
-            raws = {one.id: read() for one, read in zip(some, readers, strict=True)}
-            replies = {one.id: one.replies_to for one in some if one.replies_to is not None}
+            replies = {one.id: one.replies_to for one in some if one.id in raws and one.replies_to is not None}
             ours = Ours(first.scope, first.author, source, now, became, replies)
             self._intake.take_ours(ours, raws, self._clock)
         except ARCHIVE_FAULTS:
@@ -542,9 +570,12 @@ class _Route:
                 for one in some:
                     self._file_together([one])
                 return
-            self._sender.say("sent, and no message yet", well=False, outgoing=first.id, trouble=repr(error))
-            with self._archive.transaction() as session:
-                outbox.file_later(session, first, self._clock())
+            self._file_later(first, error)
+
+    def _file_later(self, one: Unfiled, fault: Exception) -> None:
+        self._sender.say("sent, and no message yet", well=False, outgoing=one.id, trouble=repr(fault))
+        with self._archive.transaction() as session:
+            outbox.file_later(session, one, self._clock())
 
     # --- copies -----------------------------------------------------------------------------------------------
 
@@ -559,13 +590,17 @@ class _Route:
                     folder = mailbox.find_folder(one.folder) or mailbox.create_folder(one.folder)
                     # It may be there: the server keeps copies itself, or we died when we had put it there.
                     if not mailbox.holds(folder, one.message_id):
-                        with self._archive.reading() as session:
-                            raw = sending.raw(self._archive, session, one.blob)
+                        try:
+                            with self._archive.reading() as session:
+                                raw = sending.raw(self._archive, session, one.blob)
+                        except UNREADABLE as fault:
+                            self._copy_later([one], str(fault))
+                            continue
                         mailbox.append(folder, raw, one.sent_at)
                     with self._archive.transaction() as session:
                         outbox.copied(session, one)
                     self._sender.told(copies=1)
-        except (Trouble, Damaged, LookupError) as trouble:
+        except Trouble as trouble:
             self._copy_later(some, str(trouble))
 
     def _copy_later(self, some: Sequence[SentCopy], trouble: str) -> None:
@@ -609,8 +644,8 @@ def _done(read: Callable[[], bytes]) -> "Future[bytes]":
     future: Future[bytes] = Future()
     try:
         future.set_result(read())
-    except (Damaged, LookupError) as damage:
-        future.set_exception(damage)
+    except UNREADABLE as fault:
+        future.set_exception(fault)
     return future
 
 

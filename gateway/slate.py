@@ -92,7 +92,7 @@ def left(folder: Path) -> Iterator[tuple[Path, list[Said]]]:
         for line in path.read_bytes().split(b"\n"):
             try:
                 found.append(_read(line))
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, AttributeError):
                 continue
         if found:
             yield path, found

@@ -198,17 +198,17 @@ class Outward:
         same, with the same Message-ID. So is everybody where answers and commands do not fit together.
         """
         wide = not all(one.isascii() for one in (sender, *recipients)) or not raw.isascii()
-        refusal = self._unable(sender, recipients, raw)
-        if refusal is not None:
-            return dict.fromkeys(recipients, refusal)
         self._client.command_encoding = "utf-8" if wide else "ascii"
         results: dict[str, Result] = {}
         try:
+            refusal = self._unable(sender, recipients, raw)
+            if refusal is not None:
+                return dict.fromkeys(recipients, refusal)
             self._transact(sender, recipients, raw, self._options(raw, wide), results)
         except _OutOfStep as error:
             self._client.close()
             return dict.fromkeys(recipients, Result(DEFERRED, None, quoted(str(error))))
-        except (OSError, smtplib.SMTPException, UnicodeError) as error:
+        except (OSError, smtplib.SMTPException, ValueError) as error:
             self._client.close()
             said = Result(DEFERRED, None, quoted(_said(error)))
             return {one: results.get(one, said) for one in recipients}

@@ -174,7 +174,7 @@ class KeyStore:
 
     def get(self, blobs: Iterable[int]) -> dict[int, bytes]:
         """The keys of blobs, unwrapped; absent where destroyed. KeyTrouble under another installation's key."""
-        return {blob: self._unwrap(blob, wrapped) for blob, wrapped in self.wrapped(blobs).items()}
+        return {blob: self.unwrap(blob, wrapped) for blob, wrapped in self.wrapped(blobs).items()}
 
     def wrapped(self, blobs: Iterable[int]) -> dict[int, bytes]:
         """The keys of blobs as they are stored, for another key store of the same installation."""
@@ -186,7 +186,8 @@ class KeyStore:
                 found.update((row.blob, row.wrapped) for row in rows)
         return found
 
-    def _unwrap(self, blob: int, wrapped: bytes) -> bytes:
+    def unwrap(self, blob: int, wrapped: bytes) -> bytes:
+        """One key as it is stored (`wrapped`). KeyTrouble under another installation's key."""
         nonce, sealed = wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:]
         try:
             return self._key.wrapping.decrypt(nonce, sealed, blob.to_bytes(8, "big"))

@@ -28,7 +28,9 @@ KILLS = max(3, MAILS // 150)
 PATIENCE = 2.0  # seconds
 LONGEST = 1500.0  # seconds
 # Of a thousand mails; each kind is met in the sample, too.
-CHANCES = Chances(cut_early=10, closing=5, later=20, cut_late=10, said_late=2, stall=2, confused=10, surplus=10, doubled=10)
+CHANCES = Chances(
+    cut_early=10, closing=5, later=20, cut_late=10, said_late=2, stall=2, confused=10, surplus=10, doubled=10
+)
 
 
 def recipients(number: int) -> list[str]:

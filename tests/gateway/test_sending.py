@@ -6,7 +6,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from archive.outgoing.outbox import Outgoing
 from archive.people.scopes import MACHINE
 from archive.post import bindings, contents
 from archive.sending import Letter
-from archive.store import schema
+from archive.store import leases, schema
 from archive.store.archive import Archive
+from archive.store.keys import KeyStore, KeyTrouble
 from archive.store.packs import Damaged, Place
+from gateway import slate
 from gateway import smtp as outward
 from gateway.accounts import parse
 from gateway.sender import Sender, Sent
@@ -403,6 +405,99 @@ def test_a_kept_connection_on_which_something_was_said_is_not_kept(smtp: Smtp) -
         assert line._client.sock.recv(1, socket.MSG_PEEK)  # its answer is here
         assert not line.rested()
         assert not line.alive
+
+
+@pytest.mark.parametrize("fault", [OSError("the disk"), KeyTrouble("another key")])
+def test_a_mail_that_cannot_be_read_holds_up_no_other(
+    office: Office, smtp: Smtp, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """Neither when it is to be sent, nor when it is to become a message."""
+    box = Outbox(office, smtp.url)
+    ids = [box.queue(f"{name}@x.example") for name in "abc"]
+    bad, unwrap, well = box.seen(ids[1]).blob, KeyStore.unwrap, 0
+
+    def fails(self: KeyStore, blob: int, wrapped: bytes) -> bytes:
+        nonlocal well
+        if blob == bad and (well := well - 1) < 0:
+            raise fault
+        return unwrap(self, blob, wrapped)
+
+    monkeypatch.setattr(KeyStore, "unwrap", fails)
+    done = box.round()
+    assert (done.sent, done.left) == (2, 1)
+    assert f"The mail cannot be read here: {fault}." in done.troubles[0]
+    assert [box.seen(one).state for one in ids] == [outbox.SENT, outbox.QUEUED, outbox.SENT]
+    assert box.seen(ids[1]).can_be_taken_back
+    box.later()
+    ids.append(box.queue("d@x.example"))
+    well = 1
+    assert box.round().sent == 2
+    assert [box.seen(one).message is None for one in ids] == [False, True, False, False]
+    monkeypatch.undo()
+    box.later()
+    box.round()
+    assert box.seen(ids[1]).message is not None
+    assert len(smtp.accepted) == len(office.messages()) == 4
+
+
+def test_what_nobody_thought_of_leaves_no_mail_in_hand(
+    office: Office, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(office, smtp.url)
+    ids = [box.queue(f"{name}@x.example") for name in "abc"]
+    send = Outward.send
+
+    def fails(self: Outward, sender: str, recipients: Sequence[str], raw: bytes) -> dict[str, outbox.Result]:
+        if recipients[0].startswith("b"):
+            raise ZeroDivisionError
+        return send(self, sender, recipients, raw)
+
+    monkeypatch.setattr(Outward, "send", fails)
+    assert box.round().sent == 1
+    assert [box.seen(one).state for one in ids] == [outbox.SENT, outbox.DEFERRED, outbox.QUEUED]
+    assert [box.seen(one).claimed_until for one in ids] == [None] * 3
+    assert [box.seen(one).can_be_taken_back for one in ids] == [False, False, True]
+    monkeypatch.undo()
+    box.later()
+    assert box.round().sent == 2
+    assert len(smtp.accepted) == 3
+
+
+def test_a_server_that_asks_and_offers_nonsense_is_a_trouble(smtp: Smtp) -> None:
+    def talk() -> None:
+        client, _ = listener.accept()
+        with client, client.makefile("rwb", buffering=0) as line:
+            for answer in ("220 hello", "250-hello\r\n250 AUTH CRAM-MD5", "334 a"):  # no base64
+                line.write(f"{answer}\r\n".encode())
+                line.readline()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=talk, daemon=True).start()
+        url = f"smtp+plain://eva@127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(Refused, match="base64"):
+            Outward(parse(url, "smtp", plaintext=True, password="x"), QUICK)
+    with Outward(parse(smtp.url, "smtp", plaintext=True, password=""), QUICK) as line:
+        for size in ("²", "9" * 5000):
+            line._client.esmtp_features["size"] = size
+            assert {one.state for one in line.send(HELP, [EVA], b"Subject: x\r\n\r\n").values()} != {outbox.FAILED}
+
+
+def test_who_fails_at_the_start_does_not_keep_the_lease(
+    office: Office, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(office, smtp.url)
+    id_ = box.queue()
+    settle = outbox.settle
+    monkeypatch.setattr(outbox, "settle", lambda *_: 1 / 0)
+    (office.archive.folder / "sending").mkdir()
+    said = outbox.Said(id_, bytes(16), {}, now())
+    (office.archive.folder / "sending" / "1.slate").write_text(f'{slate._line(said)}\n[1,"00",1,[]]\n')
+    with pytest.raises(ZeroDivisionError):
+        box.round()
+    monkeypatch.setattr(outbox, "settle", settle)
+    with leases.held(office.archive, "sending", 0):
+        pass
+    assert box.round().sent == 1
 
 
 def test_what_was_answered_before_a_crash_stands_on_the_slate(
