@@ -672,9 +672,16 @@ def record(
 
     made: dict[int, proof.Digests] = {one.arrival.uid: {} for one, _ in copies}  # what each copy's event answers for
     used = _write_blobs(session, fresh, kept, copies, made)
-    tied = _tie(session, origin, fresh, secret)
-    claims = _claims(session, origin, ids, fresh, sorted_, tied, secret)
-    _write_messages(session, origin, ids, fresh, kept, claims, made, now)
+    trusted = cache(lambda: routes.trusted(session))
+    tied = _tie(session, origin, fresh, sorted_, secret, trusted)
+    claims = _claims(origin, ids, fresh, sorted_, tied, secret, trusted)
+    apart = _write_messages(session, origin, ids, fresh, kept, claims, made, now)
+    tied = {
+        one.arrival.uid: tied[one.arrival.uid]
+        for key, one in fresh.items()
+        if one.arrival.uid in tied and ids[key] not in apart
+    }
+    quiet = _reports(session, ids, copies)
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
     numbers = _write_receipts(session, origin, listed, sorted_, made, now)
     coming = _coming([(one, id_) for one, _, id_ in listed], sorted_)
@@ -684,7 +691,7 @@ def record(
         for scope, some in coming.items()
     }
     _index(session, origin, ids, fresh, [one for one, _ in copies], coming, shut)
-    brought = _note_tickets(session, origin, reached, sorted_, tied, made, now)
+    brought = _note_tickets(session, origin, reached, sorted_, quiet, made, now)
     log.write(session, _events(origin, copies, ids, fresh, sorted_, made), now)
     if isinstance(origin, Watched):
         _settle_sent(session, origin, [one.arrival.uid for one, _ in copies], now)
@@ -798,9 +805,14 @@ def _blob_row(sealed: Sealed, hashed: bytes | None = None) -> dict[str, Any]:
 
 
 def _tie(
-    session: Session, origin: Watched | Imported | Ours, fresh: Mapping[bytes, Prepared], secret: bytes
+    session: Session,
+    origin: Watched | Imported | Ours,
+    fresh: Mapping[bytes, Prepared],
+    sorted_: Sorted,
+    secret: bytes,
+    trusted: Callable[[], Collection[str]],
 ) -> dict[int, Tied]:
-    """What of a batch are reports about mail of ours, by UID."""
+    """What of a batch are reports about mail of ours, by UID; what DMARC contradicts reports nothing."""
     if not isinstance(origin, Watched) or origin.sent:
         return {}
     found = {
@@ -808,40 +820,53 @@ def _tie(
         for one in fresh.values()
         if one.facts.report is not None and not origin.import_mode(one.arrival.uid)
     }
-    return returns.tie(session, found, secret) if found else {}
+    tied = returns.tie(session, found, secret) if found else {}
+    by = {one.arrival.uid: one for one in fresh.values()}
+    return {
+        uid: one for uid, one in tied.items() if not _author(by[uid], sorted_.decisions[uid], trusted).contradicted()
+    }
+
+
+def _reports(session: Session, ids: Mapping[bytes, int], copies: Iterable[tuple[Prepared, Sealed]]) -> set[int]:
+    """Which messages of a batch are reports about mail of ours, be it that further copies of them came."""
+    found: set[int] = set()
+    for some in receipts.chunks({ids[one.content_key] for one, _ in copies if one.facts.report is not None}):
+        query = select(message.c.id).where(message.c.id.in_(some), message.c.joined_by == taking_part.REPORT)
+        found |= set(session.scalars(query))
+    return found
 
 
 def _claims(
-    session: Session,
     origin: Watched | Imported | Ours,
     ids: Mapping[bytes, int],
     fresh: Mapping[bytes, Prepared],
     sorted_: Sorted,
     tied: Mapping[int, Tied],
     secret: bytes,
+    trusted: Callable[[], Collection[str]],
 ) -> list[conversations.Claim]:
     """What each new message says of its place, and who says so. Ours, and what was there before, is not doubted."""
-    trusted = cache(lambda: routes.trusted(session))
     claims = []
     for key, one in fresh.items():
         said = conversations.claim(ids[key], one.facts.message_id, one.facts.references)
         if isinstance(origin, Ours):
             said = replace(said, answers=origin.answers.get(one.arrival.uid))
-        elif one.arrival.uid in tied:
-            about = tied[one.arrival.uid]
-            named = (conversations.reference(about.message_id), *said.references)
-            said = replace(said, references=tuple(dict.fromkeys(named)), answers=about.belongs_to)
         elif isinstance(origin, Watched) and not origin.sent:
             written_to = [address for kind in json.loads(one.facts.recipients).values() for _, address in kind]
             tagged = [name for address in written_to if (name := composing.tagged(address, secret))]
             names = [*conversations.counting("", one.facts.references), one.facts.message_id]
             proved = {conversations.reference(name) for name in names if composing.is_ours(name, secret)}
+            about = tied.get(one.arrival.uid)
+            reported = [conversations.reference(about.message_id)] if about is not None else []
+            author = _author(one, sorted_.decisions[one.arrival.uid], trusted)
             said = replace(
                 said,
-                references=tuple(dict.fromkeys([*tagged, *said.references])),
-                tokens=frozenset([*tagged, *proved]),
-                author=_author(one, sorted_.decisions[one.arrival.uid], trusted),
+                references=tuple(dict.fromkeys([*reported, *tagged, *said.references])),
+                tokens=frozenset([*reported, *tagged, *proved]),
+                author=author if about is None else replace(author, people=frozenset()),
                 believed=origin.import_mode(one.arrival.uid),
+                answers=about.belongs_to if about is not None else None,
+                report=about is not None,
             )
         elif one.arrival.stray is not None:
             said = replace(said, stray=conversations.Stray(*one.arrival.stray))
@@ -873,9 +898,10 @@ def _write_messages(
     claims: Sequence[conversations.Claim],
     made: Mapping[int, proof.Digests],
     now: int,
-) -> None:
+) -> set[int]:
+    """Returns those that were not let in where they say they belong."""
     if not fresh:
-        return
+        return set()
     leaf_blobs = _known_leaves(session, _hashes(fresh.values()))
     actor = origin.actor(next(iter(fresh.values())).arrival.uid)
     places, joined = conversations.place(session, claims, actor, now)
@@ -942,6 +968,7 @@ def _write_messages(
         insert_rows(session, leaf, leaves)
     if strays:
         insert_rows(session, stray, strays)
+    return {id_ for id_, place in places.items() if place.stray is not None}
 
 
 def _there(session: Session, ids: Collection[int]) -> set[int]:
@@ -1086,7 +1113,7 @@ def _note_tickets(
     origin: Origin,
     reached: Coming,
     sorted_: Sorted,
-    tied: Mapping[int, Tied],
+    quiet: Collection[int],
     made: Mapping[int, proof.Digests],
     now: int,
 ) -> list[sorting.Brought]:
@@ -1107,7 +1134,6 @@ def _note_tickets(
             continue
         actor = origin.actor(some[brought[0].message][0].arrival.uid)
         arrived = [_arrived(origin, scope, one, some[one.message][0], now) for one in brought]
-        quiet = {one.message for one in brought if some[one.message][0].arrival.uid in tied}
         if origin.sent:
             before = {id_ for id_, (one, _) in some.items() if origin.import_mode(one.arrival.uid)}
             noted = sent.note(session, arrived, before, actor, now)

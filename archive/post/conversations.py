@@ -9,7 +9,7 @@ wrote it takes part there (`taking_part`) and DMARC does not say otherwise; else
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -29,7 +29,8 @@ REPEATED = "repeated"  # another message carries the same Message-ID
 SPLIT = "split"  # a person put it there
 TOKEN = "token"  # noqa: S105 (it names what only we can have made)
 
-Admits = Callable[["Claim", bytes, "_Lead"], str | None]  # why a claim is not let in by this name; None: it is
+# Why a claim is not let in by this name (None: by what it answers for certain); None: it is.
+Admits = Callable[["Claim", bytes | None, "_Lead"], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Claim:
     believed: bool = True  # it is taken at its word, as mail of ours and of the past is
     tokens: frozenset[bytes] = frozenset()  # references that only we can have made
     answers: int | None = None  # a message that it belongs to, for certain
+    report: bool = False  # what it says of the mail that its first reference names; it belongs there or nowhere
     stray: Stray | None = None  # it was apart where it was exported from
 
 
@@ -105,8 +107,13 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
         into = _conversation_of(session, one.answers, places) if one.answers is not None else None
         if one.stray is not None:
             found = Place(one.message, FIRST, one.stray)
+        elif into is not None:
+            why = admits(one, None, _Lead(into, one.answers))
+            found = Place(into, PARENT) if why is None else Place(one.message, FIRST, Stray(one.answers or into, why))
         else:
-            found = _decide(one, leads, admits) if into is None else Place(into, PARENT)
+            found = _decide(one, leads, admits)
+        if one.report and found.stray is None:
+            found = replace(found, joined_by=taking_part.REPORT)
         places[one.message] = found
         if (
             one.believed or one.author is None or not one.author.contradicted()
@@ -143,12 +150,12 @@ def _door(
     here = {one.message: one.author for one in claims if one.author is not None} if doubted else {}
     company = taking_part.Company(session, here, known)
 
-    def admits(one: Claim, name: bytes, lead: _Lead) -> str | None:
+    def admits(one: Claim, name: bytes | None, lead: _Lead) -> str | None:
         if one.believed or one.author is None:
             return None
         same = {lead.conversation, *(gone for gone, into in joined.items() if into == lead.conversation)}
         batch = [id_ for id_, place in places.items() if place.conversation == lead.conversation]
-        return company.refuses(one.author, lead.message, same, batch, token=name in one.tokens)
+        return company.refuses(one.author, lead.message, same, batch, token=name is None or name in one.tokens)
 
     return admits
 
@@ -239,7 +246,7 @@ def _keep_joined(session: Session, joined: Mapping[int, int], actor: str, now: i
         log.write(session, [log.Event("conversation.joined", actor, f"conversation:{gone}", details, made)], now)
 
 
-def _taken_at_its_word(_claim: Claim, _name: bytes, _lead: _Lead) -> None:
+def _taken_at_its_word(_claim: Claim, _name: bytes | None, _lead: _Lead) -> None:
     """See `Admits`."""
 
 
@@ -254,6 +261,8 @@ def _decide(claim: Claim, leads: Mapping[bytes, _Lead], admits: Admits = _taken_
             if why is None:
                 return Place(lead.conversation, TOKEN if name in claim.tokens else PARENT)
             stray = stray or Stray(lead.message or lead.conversation, why)
+            if claim.report:
+                return Place(claim.message, FIRST, stray)
     lead = leads.get(claim.own) if claim.own else None
     if lead is not None and claim.own is not None:
         why = admits(claim, claim.own, lead)

@@ -22,6 +22,8 @@ CONTRADICTED = "contradicted"  # DMARC says that somebody else wrote it
 NO_ACCESS = "no access"  # one of us who does not see it
 REASONS = (STRANGER, CONTRADICTED, NO_ACCESS)
 
+REPORT = "report"  # why a mail is there: it says what became of one of ours. Whom it names takes no part because of it
+
 _CHUNK = 500
 _NEWEST = 200  # mails of a conversation that are looked at for who takes part
 _MOST = 1000  # recipients of mails of ours in a conversation
@@ -130,7 +132,7 @@ class Company:
 def _people(session: Session, ids: Collection[int]) -> dict[int, frozenset[str]]:
     listed, found = sorted(ids), dict[int, frozenset[str]]()
     for start in range(0, len(listed), _CHUNK):
-        query = select(message.c.id, message.c.from_address, message.c.recipients)
+        query = select(message.c.id, message.c.from_address, message.c.recipients).where(message.c.joined_by != REPORT)
         rows = session.execute(query.where(message.c.id.in_(listed[start : start + _CHUNK])))
         found.update((row.id, people(row.from_address, row.recipients)) for row in rows)
     return found
@@ -152,6 +154,7 @@ def _users(session: Session, addresses: Collection[str]) -> dict[str, _User]:
 def _talk(session: Session, conversation: Collection[int]) -> _Talk:
     found = _Talk()
     query = select(message.c.from_address, message.c.recipients).where(message.c.conversation.in_(conversation))
+    query = query.where(message.c.joined_by != REPORT)
     for row in session.execute(query.order_by(message.c.id.desc()).limit(_NEWEST)):
         found.people |= people(row.from_address, row.recipients)
         found.authors.add(fold(row.from_address))

@@ -353,7 +353,7 @@ message = Table(
     Column("blob", Id, ForeignKey("blob.id"), nullable=False),  # the skeleton: transport headers and leaves cut out
     Column("size", BigInteger, nullable=False),  # of the first copy, bytes
     Column("conversation", Id, ForeignKey("conversation.id"), nullable=False, index=True),
-    # Why it is in that conversation: first, parent, ghost, repeated, token, split.
+    # Why it is in that conversation: first, parent, ghost, repeated, token, split, report.
     Column("joined_by", String(16), nullable=False),
     Column("parent", LargeBinary(16)),  # the parent it claims (hash of a Message-ID), whoever that is
     Column("message_id", Text, nullable=False),

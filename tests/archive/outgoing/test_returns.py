@@ -17,6 +17,7 @@ from archive.store.schema import ticket
 from archive.work import states, tickets
 
 from ...mails import reports as made
+from ...world import HELPDESK, copy_for
 from ..home import NOON, Home
 from .test_outbox import EVA, claim, file, office, reply, seen, send, settle
 
@@ -119,6 +120,44 @@ def test_the_same_report_again_says_nothing_new(office: Home) -> None:
     office.take("Helpdesk", made.postfix(message_id))  # a copy
     office.take("Helpdesk", made.gmail(message_id))  # another server on the way
     assert office.rows(events) == [(1,)]
+
+
+def test_a_copy_of_a_report_in_another_folder_wakes_nobody_either(office: Home) -> None:
+    _, message_id = sent(office)
+    report = made.postfix(message_id)
+    office.take("Helpdesk", report)
+    office.take("Sales", report)
+    assert office.rows("SELECT count(*) FROM ticket WHERE state <> 'done'") == [(0,)]
+    assert office.verify() == []
+
+
+AWAY_MARK = "Auto-Submitted: auto-replied"
+
+
+def test_who_of_us_lost_access_says_nothing_in_the_conversation_by_a_mark_of_machines(office: Home) -> None:
+    id_, message_id = sent(office, cc="bernd@demo.example")
+    office.take("Helpdesk", made.away(message_id, AWAY_MARK, sender="bernd@demo.example"))
+    assert set(returned(office, id_).values()) == {(None, "")}
+    assert office.rows("SELECT reason FROM stray") == [("no access",)]
+    assert office.rows("SELECT count(*) FROM ticket WHERE state = 'open'") == [(1,)]  # somebody looks at it
+    assert office.verify() == []
+
+
+def test_a_report_that_somebody_else_wrote_is_a_mail(office: Home) -> None:
+    id_, message_id = sent(office)
+    fail = b"Authentication-Results: mail.demo.example; dmarc=fail\r\n"
+    office.take("Helpdesk", fail + copy_for(HELPDESK, made.away(message_id, AWAY_MARK)))
+    assert returned(office, id_)[EVA] == (None, "")
+    assert office.rows("SELECT state FROM ticket") == [("open",)]
+
+
+def test_a_report_makes_nobody_take_part(office: Home) -> None:
+    _, message_id = sent(office)
+    report = made.away(message_id, AWAY_MARK, f"Cc: {JAN}", "Message-ID: <away@outside.example>")
+    again = b"From: %s\r\nSubject: %%s\r\nIn-Reply-To: <away@outside.example>\r\n\r\nHello\r\n" % JAN.encode()
+    office.take("Helpdesk", report, again % b"at once")
+    office.take("Helpdesk", again % b"later")
+    assert office.rows("SELECT reason FROM stray") == [("stranger",)] * 2
 
 
 FORGED = {
