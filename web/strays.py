@@ -18,6 +18,7 @@ class Asked:
     one: Stray
     here: bool  # it may belong here; else what is here may belong elsewhere
     may: bool
+    joins: bool
     says: str
 
 
@@ -26,7 +27,11 @@ def of_conversation(session: Session, who: Visitor, id_: int) -> list[Asked]:
     found = strays.of_conversation(session, who.viewer, id_)
     return [
         Asked(
-            one, one.near == id_, strays.may_decide(session, who.viewer, one), _why(one.reason, one.name or one.address)
+            one,
+            one.near == id_,
+            strays.may_decide(session, who.viewer, one),
+            strays.may_join(session, who.viewer, one),
+            _why(one.reason, one.name or one.address),
         )
         for one in found
     ]

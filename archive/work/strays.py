@@ -13,7 +13,7 @@ from ..people.roles import Role
 from ..people.scopes import Viewer, visible
 from ..post import conversations
 from ..store.archive import Session
-from ..store.schema import message, stray
+from ..store.schema import message, stray, ticket
 from . import cases, restricting, tickets
 
 MOST = 20  # that are shown beside a conversation
@@ -70,9 +70,24 @@ def _stray(row: Row[Any]) -> Stray:
 def may_decide(session: Session, viewer: Viewer, one: Stray) -> bool:
     """Whether the viewer works on both."""
     return all(
-        any(viewer.may(Role.WORKS, ticket.scope) for ticket in tickets.of_conversation(session, viewer, id_))
+        any(viewer.may(Role.WORKS, each.scope) for each in tickets.of_conversation(session, viewer, id_))
         for id_ in (one.conversation, one.near)
     )
+
+
+def may_join(session: Session, viewer: Viewer, one: Stray) -> bool:
+    """Whether the viewer may make them one conversation: where one is restricted, the other becomes so as a whole."""
+    if not may_decide(session, viewer, one):
+        return False
+    own, near = _restrictions(session, one.conversation), _restrictions(session, one.near)
+    if own == near:
+        return True
+    return not (own and near) and restricting.may_restrict(session, viewer, one.near if own else one.conversation)
+
+
+def _restrictions(session: Session, conversation: int) -> set[int]:
+    by = select(ticket.c.restriction).where(ticket.c.conversation == conversation, ticket.c.restriction.is_not(None))
+    return set(session.scalars(by))
 
 
 def join(session: Session, viewer: Viewer, message_id: int, now: int) -> int:
@@ -81,6 +96,8 @@ def join(session: Session, viewer: Viewer, message_id: int, now: int) -> int:
     LookupError where there is nothing to be decided, or the viewer may not.
     """
     one = _to_decide(session, viewer, message_id)
+    if not may_join(session, viewer, one):
+        raise LookupError(f"stray {message_id}")
     joined = {one.conversation: one.near}
     restricted = restricting.before_joining(session, joined)
     conversations.put_together(session, one.conversation, one.near, viewer.actor, now)

@@ -341,6 +341,21 @@ class TestStrays:
             assert messages.get(session, id_, bernd) is None  # it is restricted as a whole
         assert home.verify() == []
 
+    def test_who_may_only_work_hides_nothing_from_others_by_joining(self, scene: Scene) -> None:
+        home, id_ = scene.home, self.stray(scene, "restricted")
+        with home.archive.transaction() as session:
+            dana = users.add(session, "dana@demo.example", "Dana", NOON)
+            members.give(session, home.ids["process helpdesk"], dana, Role.WORKS, "operator", NOON)
+            restricting.name(session, home.viewer("anna"), 1, [dana], NOON)
+        home.ids["dana"] = dana
+        assert self.shown(scene, "dana", id_) == [id_]
+        viewer = home.viewer("dana")
+        with pytest.raises(LookupError), home.archive.transaction() as session:
+            strays.join(session, viewer, id_, NOON)
+        assert scene.message("stray").conversation == id_
+        with home.archive.transaction() as session:
+            strays.dismiss(session, viewer, id_, NOON)
+
     def test_somebody_puts_it_where_it_belongs_with_what_came_since(self, scene: Scene) -> None:
         home, id_ = scene.home, self.stray(scene)
         more = mail(subject="more", from_=NOSY, in_reply_to=f"<{scene.message('stray').message_id}>")
