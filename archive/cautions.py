@@ -8,12 +8,13 @@ from . import sending
 from .outgoing import bounced, guards, identities, outbox
 from .outgoing.composing import Person, Unwritable
 from .outgoing.guards import Caution
-from .people.scopes import Viewer
+from .people.scopes import Viewer, visible
 from .post import messages
 from .search import hits, query
 from .sending import Letter
 from .store.archive import Session
-from .store.schema import comment, message, outgoing_recipient, process_address, ticket
+from .store.schema import comment, message, outgoing, outgoing_recipient, process_address
+from .work import tickets
 
 _LATELY = 2_000  # mails whose senders and recipients are known
 _MAILS = 200  # of a conversation
@@ -41,8 +42,8 @@ def quietly(session: Session, viewer: Viewer, letter: Letter) -> list[Caution]:
 def _by_text(session: Session, viewer: Viewer, letter: Letter) -> Iterator[Caution]:
     answered = messages.get(session, letter.answers, viewer) if letter.answers else None
     if answered is not None:
-        here = select(comment.c.text).join(ticket, ticket.c.id == comment.c.ticket)
-        said = session.scalars(here.where(ticket.c.conversation == answered.conversation)).all()
+        there = [one.id for one in tickets.of_conversation(session, viewer, answered.conversation)]
+        said = session.scalars(select(comment.c.text).where(comment.c.ticket.in_(there))).all()
         if found := guards.said_inside(filter(None, said), letter.text, letter.quote):
             yield Caution(guards.COMMENT, found)
     if not letter.attachments and (
@@ -71,11 +72,11 @@ def _by_address(session: Session, viewer: Viewer, letter: Letter, to: Sequence[s
             if not set(guards.domains([one])) <= own and _elsewhere(session, viewer, one):
                 yield Caution(guards.ELSEWHERE, one)
     if strangers:
-        known = own | set(_known_domains(session))
+        known = own | set(_known_domains(session, viewer))
         for domain in dict.fromkeys(guards.domains(strangers)):
             if domain not in known and (other := guards.alike(domain, known)):
                 yield Caution(guards.ALIKE, f"{domain} {other}")
-    for one in bounced.among(session, to):
+    for one in bounced.among(session, to, viewer):
         yield Caution(guards.BOUNCED, one)
 
 
@@ -84,10 +85,13 @@ def _elsewhere(session: Session, viewer: Viewer, address: str) -> bool:
     return bool(list(hits.find(session, query.parse(f'from:"{address}"'), viewer, limit=1)))
 
 
-def _known_domains(session: Session) -> Iterable[str]:
-    """Of those who wrote to us and got mail of ours lately."""
-    some = select(func.lower(message.c.from_address)).order_by(message.c.id.desc()).limit(_LATELY)
-    to = select(outgoing_recipient.c.address).where(outgoing_recipient.c.state == outbox.SENT)
+def _known_domains(session: Session, viewer: Viewer) -> Iterable[str]:
+    """Of those who wrote to us and got mail of ours lately, so far as the viewer sees it."""
+    newest = select(message.c.id).order_by(message.c.id.desc()).limit(_LATELY).subquery()
+    some = select(func.lower(message.c.from_address)).join(newest, newest.c.id == message.c.id)
+    some = some.where(visible(message.c.id, viewer))
+    to = select(outgoing_recipient.c.address).join(outgoing, outgoing.c.id == outgoing_recipient.c.outgoing)
+    to = to.where(outgoing_recipient.c.state == outbox.SENT, outbox.visible_outgoing(viewer))
     sent = to.order_by(outgoing_recipient.c.outgoing.desc()).limit(_LATELY)
     return {*guards.domains(session.scalars(some)), *guards.domains(session.scalars(sent))}
 

@@ -244,7 +244,7 @@ def _undeliverable(session: Session, form: Form) -> dict[str, int]:
     """Whom several mails have not reached of late, and how many."""
     typed = ", ".join(form.fields[name] for name in ("to", "cc", "bcc"))
     named = [one.address for one in addresses.people(composing.clean(typed)) if one.address]
-    return returns.undeliverable(session, named, office().now()) if named else {}
+    return returns.undeliverable(session, named, visitor().viewer, office().now()) if named else {}
 
 
 def _caution(one: Caution) -> str:

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Table, bindparam, case, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, and_, bindparam, case, exists, func, insert, or_, select, true, update
 
 from .. import installation
 from ..events import log, proof
@@ -668,6 +668,15 @@ def page(
     return _found(session, visible_to, condition, limit + 1)
 
 
+def visible_outgoing(visible_to: Viewer) -> ColumnElement[bool]:
+    """The condition that a mail of ours (a row of `outgoing`) may be seen."""
+    if visible_to.scopes is None:
+        return true()
+    here = (ticket.c.scope == outgoing.c.scope) & (ticket.c.conversation == outgoing.c.conversation)
+    shut = here & ~visible_ticket(visible_to)
+    return and_(outgoing.c.scope.in_(sorted(visible_to.scopes)), ~exists().where(shut))
+
+
 def _found(session: Session, visible_to: Viewer, condition: ColumnElement[bool], limit: int) -> list[Outgoing]:
     query = (
         select(outgoing, identity.c.address.label("from_address"))
@@ -676,11 +685,7 @@ def _found(session: Session, visible_to: Viewer, condition: ColumnElement[bool],
         .order_by(outgoing.c.id.desc())
         .limit(limit)
     )
-    if visible_to.scopes is not None:
-        here = (ticket.c.scope == outgoing.c.scope) & (ticket.c.conversation == outgoing.c.conversation)
-        shut = here & ~visible_ticket(visible_to)
-        query = query.where(outgoing.c.scope.in_(sorted(visible_to.scopes)), ~exists().where(shut))
-    rows = session.execute(query).all()
+    rows = session.execute(query.where(visible_outgoing(visible_to))).all()
     people = _recipients(session, [row.id for row in rows])
     names = _names(session, {row.author for row in rows})
     return [_outgoing(row, people.get(row.id, ()), names.get(row.author, "")) for row in rows]

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
 
 from ..events import log, proof
 from ..mail.reports import AWAY, COMPLAINED, FAILED, About, Report
+from ..people.scopes import Viewer
 from ..post.routing import fold
 from ..store.archive import Session
 from ..store.schema import message, outgoing, outgoing_recipient, seen, ticket
@@ -109,15 +110,18 @@ def _tell(session: Session, author: int, one: Tied) -> None:
     session.execute(seen.delete().where(seen.c.user == author, seen.c.ticket.in_(tickets)))
 
 
-def undeliverable(session: Session, addresses: Iterable[str], now: int) -> dict[str, int]:
-    """Which of these addresses several mails did not reach of late, and how many; whoever wrote them."""
+def undeliverable(session: Session, addresses: Iterable[str], viewer: Viewer, now: int) -> dict[str, int]:
+    """Which of these addresses several mails did not reach of late, and how many; of those that the viewer sees."""
     wanted = sorted({form for one in addresses for form in (one, one.lower())})
     refused = and_(outgoing_recipient.c.state == outbox.FAILED, outgoing_recipient.c.code >= 500)
     failed: ColumnElement[bool] = or_(outgoing_recipient.c.returned == FAILED, refused)
     at = func.coalesce(outgoing_recipient.c.returned_at, outgoing_recipient.c.at)
     query = (
         select(outgoing_recipient.c.address, func.count().label("failures"))
-        .where(outgoing_recipient.c.address.in_(wanted), failed, at > now - _COUNTS_FOR)
+        .join(outgoing, outgoing.c.id == outgoing_recipient.c.outgoing)
+        .where(
+            outbox.visible_outgoing(viewer), outgoing_recipient.c.address.in_(wanted), failed, at > now - _COUNTS_FOR
+        )
         .group_by(outgoing_recipient.c.address)
         .having(func.count() >= REPEATED)
     )

@@ -3,10 +3,13 @@
 import pytest
 from sqlalchemy import select
 
+from archive import cautions
 from archive.intake import Intake
 from archive.mail.reports import AWAY, COMPLAINED, DELAYED, FAILED, About
 from archive.outgoing import bounced, composing, outbox, returns
 from archive.outgoing.outbox import Result
+from archive.people import members
+from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.post import messages
 from archive.reading import Reading
@@ -14,7 +17,7 @@ from archive.sending import Letter
 from archive.store.dialects import insert_missing
 from archive.store.schema import seen as seen_table
 from archive.store.schema import ticket
-from archive.work import states, tickets
+from archive.work import restricting, states, tickets
 
 from ...mails import reports as made
 from ...world import HELPDESK, copy_for
@@ -209,7 +212,7 @@ def test_a_mail_that_waits_to_be_sent_has_not_come_back(office: Home) -> None:
 def test_after_two_failures_whoever_writes_to_that_address_is_told(office: Home) -> None:
     def told(at: int = NOON) -> dict[str, int]:
         with office.archive.reading() as session:
-            return returns.undeliverable(session, ["Eva@Outside.example", EVA, JAN], at)
+            return returns.undeliverable(session, ["Eva@Outside.example", EVA, JAN], MACHINE, at)
 
     for number in (1, 2):
         _, message_id = sent(office)
@@ -219,8 +222,32 @@ def test_after_two_failures_whoever_writes_to_that_address_is_told(office: Home)
         assert told() == ({EVA: 2} if number == 2 else {})
     assert told(NOON + 200 * 86_400_000) == {}  # that was long ago
     with office.archive.reading() as session:
-        assert list(bounced.among(session, ["EVA@outside.example", JAN])) == [EVA]
+        assert list(bounced.among(session, ["EVA@outside.example", JAN], MACHINE)) == [EVA]
     assert office.verify() == []
+
+
+def test_of_mail_that_one_may_not_see_nothing_is_told(office: Home) -> None:
+    for _ in range(2):
+        _, message_id = sent(office)
+        office.take("Helpdesk", made.postfix(message_id))
+    lookalike = Letter(office.ids["sales"], outbox.NEW, "x@outsiide.example", "New", "Hello", undo=0)
+
+    def told(name: str) -> tuple[dict[str, int], list[str], list[str]]:
+        viewer = office.viewer(name)
+        with office.archive.reading() as session:
+            few = returns.undeliverable(session, [EVA], viewer, NOON)
+            alike = [one.about for one in cautions.of(session, viewer, lookalike)]
+            return few, list(bounced.among(session, [EVA], viewer)), alike
+
+    all_ = ({EVA: 2}, [EVA], ["outsiide.example outside.example"])
+    assert (told("anna"), told("bernd")) == (all_, ({}, [], []))
+    with office.archive.transaction() as session:
+        members.give(session, office.ids["process helpdesk"], office.ids["bernd"], Role.WORKS, "operator", NOON)
+    assert told("bernd") == all_
+    anna = office.viewer("anna")
+    with office.archive.transaction() as session:
+        restricting.restrict(office.archive, session, anna, office.ids["question"], [], "", NOON)
+    assert (told("anna"), told("bernd")) == (all_, ({}, [], []))
 
 
 def test_reports_come_through_a_reading_worker_too(office: Home) -> None:
