@@ -31,14 +31,14 @@ def prepare(app: Flask) -> None:
 
 def _may(who: Visitor, one: Brake) -> bool:
     """Admins, and who manages a process for which something was sent."""
-    return who.user.admin or any(who.viewer.may(Role.MANAGES, each.scope) for each in one.evidence)
+    return who.user.admin or any(each.visible and who.viewer.may(Role.MANAGES, each.scope) for each in one.evidence)
 
 
 def _shown() -> list[Shown]:
     who = visitor()
     with office().archive.reading() as session:
-        some = [one for one in auto_replies.brakes(session) if _may(who, one)]
-    return [Shown(one, _says(one), [(each, who.viewer.sees(each.scope)) for each in one.evidence]) for one in some]
+        some = [one for one in auto_replies.brakes(session, who.viewer) if _may(who, one)]
+    return [Shown(one, _says(one), [(each, each.visible) for each in one.evidence]) for one in some]
 
 
 def _says(one: Brake) -> str:
@@ -72,7 +72,7 @@ def release(id_: int) -> ResponseReturnValue:
     """Let mail go out by itself again."""
     who = visitor()
     with office().archive.transaction() as session:
-        one = next((each for each in auto_replies.brakes(session) if each.id == id_), None)
+        one = next((each for each in auto_replies.brakes(session, who.viewer) if each.id == id_), None)
         if one is None or not _may(who, one):
             abort(404)
         auto_replies.release(session, id_, who.viewer.actor, office().now())

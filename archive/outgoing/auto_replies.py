@@ -21,6 +21,7 @@ from sqlalchemy import ColumnElement, Row, func, insert, select, update
 
 from .. import installation
 from ..events import log, proof
+from ..people.scopes import MACHINE, Viewer, visible
 from ..store.archive import Session
 from ..store.dialects import insert_missing
 from ..store.schema import auto_reply, brake, message
@@ -82,6 +83,7 @@ class Sent:
     sender: str
     conversation: int
     at: int
+    visible: bool  # whether who asks may see the mail that was answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,17 +214,21 @@ def _sent(session: Session, condition: ColumnElement[bool]) -> Sequence[Row[Any]
     return session.execute(query.where(condition, auto_reply.c.state == QUEUED).order_by(auto_reply.c.id.desc())).all()
 
 
-def brakes(session: Session) -> list[Brake]:
-    """Those that wait for a person, the oldest first."""
+def brakes(session: Session, viewer: Viewer = MACHINE) -> list[Brake]:
+    """Those that wait for a person, the oldest first, as the viewer sees them."""
     rows = session.execute(select(brake).where(brake.c.released_at.is_(None)).order_by(brake.c.id)).all()
-    return [_brake(session, row) for row in rows]
+    return [_brake(session, row, viewer) for row in rows]
 
 
-def _brake(session: Session, row: Row[Any]) -> Brake:
+def _brake(session: Session, row: Row[Any], viewer: Viewer) -> Brake:
     sent = _sent(session, auto_reply.c.id.in_(json.loads(row.evidence)))
     here = (auto_reply.c.state == STOPPED) & (auto_reply.c.reason == row.kind) & _among(row.kind, row.subject)
     held = select(func.count()).select_from(auto_reply).join(message, message.c.id == auto_reply.c.message)
-    evidence = tuple(Sent(one.id, one.scope, one.sender, one.conversation, one.ended_at) for one in sent)
+    of = select(message.c.id).where(message.c.id.in_([one.message for one in sent]), visible(message.c.id, viewer))
+    may = set(session.scalars(of))
+    evidence = tuple(
+        Sent(one.id, one.scope, one.sender, one.conversation, one.ended_at, one.message in may) for one in sent
+    )
     return Brake(
         row.id, row.kind, row.subject, row.stopped_at, budget(session, row.kind), evidence,
         session.scalar(held.where(here, auto_reply.c.ended_at >= row.stopped_at)) or 0,

@@ -1,13 +1,14 @@
 """Brakes on mail that goes out by itself, at the pages: who sees what was sent and lets it go on; rules that send."""
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from archive.outgoing import auto_replies, templates
 from archive.outgoing.auto_replies import Due
 from archive.outgoing.templates import Text
-from archive.people import processes
-from archive.store.schema import auto_reply
-from archive.work import rulebook
+from archive.people import members, processes, scopes
+from archive.people.roles import Role
+from archive.store.schema import auto_reply, message
+from archive.work import restricting, rulebook
 
 from .. import world
 from .conftest import NOW, Office
@@ -48,6 +49,21 @@ def test_who_looks_after_it_sees_what_was_sent_and_lets_it_go_on(office: Office)
     assert anna.post(f"/brakes/{id_}/release").status_code == 303
     assert anna.post(f"/brakes/{id_}/release").status_code == 404
     assert "goes by itself" not in anna.get("/outbox").text
+
+
+def test_what_was_restricted_is_no_evidence_for_others(office: Office) -> None:
+    braked(office)
+    with office.archive.transaction() as session:
+        dana = office.users["dana"]
+        of = processes.by_slug(session, "helpdesk")
+        assert of
+        members.give(session, of.id, dana, Role.MANAGES, "operator", NOW)
+        (talk,) = session.scalars(select(message.c.conversation))
+        anna = scopes.viewer(session, office.users["anna"])
+        restricting.restrict(office.archive, session, anna, talk, [], "", NOW)
+    assert world.EVA.address in office.browser("anna").get("/health").text
+    for name in ("clara", "dana"):
+        assert world.EVA.address not in office.browser(name).get("/health").text
 
 
 def test_a_rule_that_answers_is_written_at_the_page(office: Office, sender: int) -> None:  # noqa: F811
