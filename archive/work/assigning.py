@@ -6,7 +6,7 @@ Nobody gets what he may not work on: who may is asked here, for pages, rules and
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, delete, func, insert, select
 
 from ..people.roles import Role
 from ..store.archive import Session
@@ -15,6 +15,7 @@ from . import absences
 from .changes import change
 from .tickets import DONE
 
+_CHUNK = 500
 _WORKING = [role.value for role in Role if role >= Role.WORKS]
 READING = [role.value for role in Role if role >= Role.READS]
 
@@ -114,12 +115,24 @@ def let_go(session: Session, who: int, actor: str, now: int) -> list[int]:
 
     The ids of those tickets. What is done stays as it is: it tells who did it. Whoever takes the right away calls this.
     """
-    theirs = select(ticket.c.id).where(ticket.c.assignee == who, ticket.c.state != DONE).order_by(ticket.c.id)
-    lost = [id_ for id_ in session.scalars(theirs) if who not in able(session, id_)]
-    for id_ in lost:
+    return _let_go(session, ticket.c.assignee == who, actor, now)
+
+
+def let_go_of(session: Session, ids: Iterable[int], actor: str, now: int) -> list[int]:
+    """As `let_go`, of whoever these tickets are assigned to."""
+    wanted = sorted(set(ids))
+    some = (wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK))
+    return [one for each in some for one in _let_go(session, ticket.c.id.in_(each), actor, now)]
+
+
+def _let_go(session: Session, such: ColumnElement[bool], actor: str, now: int) -> list[int]:
+    theirs = select(ticket.c.id, ticket.c.assignee).where(such, ticket.c.assignee.is_not(None), ticket.c.state != DONE)
+    rows = session.execute(theirs.order_by(ticket.c.id)).all()
+    lost = {row.id: row.assignee for row in rows if row.assignee not in able(session, row.id)}
+    for id_, who in lost.items():
         stands_in = absences.standing_in(session, who, now, able(session, id_))
         assign(session, id_, None if stands_in == who else stands_in, actor, now, substitute=False)
-    return lost
+    return list(lost)
 
 
 def round_robin(session: Session, scope: str, now: int, count: int = 1) -> list[int | None]:

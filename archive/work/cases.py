@@ -34,6 +34,7 @@ from ..store.schema import (
     ticket,
     user,
 )
+from . import assigning
 
 OPEN, CLOSED = "open", "closed"
 TICKET, MESSAGE, ATTACHMENT = "ticket", "message", "attachment"
@@ -322,6 +323,8 @@ def remove_participant(session: Session, of: Case, scope: str, by: str, now: int
     session.execute(update(case).where(case.c.id == of.id).values(last_at=now))
     gone: proof.Digests = {"case_participant": {f"{of.id}/{scope}": None}}
     _tell(session, "participant_removed", of.id, by, now, {"scope": scope}, gone)
+    on = session.scalars(select(ticket.c.id).where(ticket.c.scope == case_scope(of.id))).all()
+    assigning.let_go_of(session, on, by, now)
     return True
 
 

@@ -29,7 +29,7 @@ from ..store.schema import (
     ticket,
     user,
 )
-from . import changes
+from . import assigning, changes
 from .handing import NotThere
 
 LONGEST = 2000  # characters of a reason
@@ -243,11 +243,14 @@ def _mark_tickets(session: Session, id_: int, ids: Iterable[int], actor: str, no
     query = select(ticket.c.id, ticket.c.scope, ticket.c.conversation).where(
         ticket.c.conversation.in_(sorted(conversations)), ticket.c.restriction.is_(None)
     )
+    marked = []
     for row in session.execute(query.order_by(ticket.c.id)).all():
         if row.scope.startswith("user:") and deliveries.of_conversation(session, row.conversation, row.scope):
             deliveries.recount(session, row.scope, row.conversation, actor, now, {"restriction": id_})
         else:
             changes.change(session, row.id, "restricted", actor, {"restriction": id_}, now)
+            marked.append(row.id)
+    assigning.let_go_of(session, marked, actor, now)
 
 
 # --- changing and ending ----------------------------------------------------------------------------------------------
@@ -269,6 +272,8 @@ def name(session: Session, viewer: Viewer, id_: int, named: Iterable[int], now: 
     )
     details = {"added": sorted(after - before), "removed": gone}
     log.write(session, [log.Event("restriction.changed", viewer.actor, f"restriction:{id_}", details, rows)], now)
+    on = session.scalars(select(ticket.c.id).where(ticket.c.restriction == id_)).all()
+    assigning.let_go_of(session, on, viewer.actor, now)
 
 
 def end(archive: Archive, session: Session, viewer: Viewer, id_: int, now: int) -> None:
@@ -288,8 +293,10 @@ def end(archive: Archive, session: Session, viewer: Viewer, id_: int, now: int) 
         marked = proof.of_ids(session, "case", [one.case])
     rows = proof.joined(moved, proof.of_ids(session, "restriction", [id_]), marked)
     log.write(session, [log.Event("restriction.ended", viewer.actor, f"restriction:{id_}", {}, rows)], now)
-    for each in session.scalars(select(ticket.c.id).where(ticket.c.restriction == id_).order_by(ticket.c.id)).all():
+    on = session.scalars(select(ticket.c.id).where(ticket.c.restriction == id_).order_by(ticket.c.id)).all()
+    for each in on:
         changes.change(session, each, "unrestricted", viewer.actor, {"restriction": None}, now)
+    assigning.let_go_of(session, on, viewer.actor, now)
     private = {(each, scope) for each, scopes in given.items() for scope in scopes if scope.startswith("user:")}
     for conversation, own in sorted(_conversations(session, private)):
         deliveries.recount(session, own, conversation, viewer.actor, now, {"restriction": id_})
@@ -368,6 +375,7 @@ def mark_new(session: Session, scope: str, of: Mapping[int, int], actor: str, no
         made = session.scalar(query)
         if made is not None:
             changes.change(session, made, "restricted", actor, {"restriction": id_}, now)
+            assigning.let_go_of(session, [made], actor, now)
 
 
 def before_joining(session: Session, joined: Mapping[int, int]) -> dict[int, int]:

@@ -11,8 +11,8 @@ from archive.people.roles import Role
 from archive.people.scopes import MACHINE, Viewer
 from archive.post import messages, sight
 from archive.search import hits, query
-from archive.store.schema import ticket
-from archive.work import cases, drafts, handing, restricting, tickets
+from archive.store.schema import message, ticket
+from archive.work import assigning, cases, drafts, handing, restricting, tickets
 from archive.work.handing import NotThere
 from archive.work.restricting import RestrictionTrouble
 
@@ -103,6 +103,42 @@ def test_what_was_handed_to_a_person_is_taken_too_and_given_back(home: Home) -> 
         hand(home, "anna", f"user:{home.ids['bernd']}", source=f"process:{home.ids['process helpdesk']}")
     end(home, id_)
     assert sees(home, "bernd") == ALL
+    assert home.verify() == []
+
+
+def assignees(home: Home) -> list[int | None]:
+    return [row[0] for row in home.rows("SELECT assignee FROM ticket ORDER BY id")]
+
+
+def test_a_ticket_that_somebody_sees_no_more_is_not_theirs(home: Home) -> None:
+    with home.archive.transaction() as session:
+        dora = home.ids["dora"]
+        id_ = session.scalars(select(ticket.c.id)).one()
+        assigning.assign(session, id_, dora, "user:1", NOON)
+    by = restrict(home, "anna")
+    assert assignees(home) == [None]
+    with home.archive.transaction() as session:
+        restricting.name(session, home.viewer("anna"), by, [dora, home.ids["clara"]], NOON)
+        assert set(assigning.able(session, id_)) >= {dora}
+        assigning.assign(session, id_, dora, "user:1", NOON)
+        restricting.name(session, home.viewer("anna"), by, [home.ids["clara"], dora], NOON)
+    assert assignees(home) == [dora]
+    with home.archive.transaction() as session:
+        restricting.name(session, home.viewer("anna"), by, [], NOON)
+    assert assignees(home) == [None]
+    assert home.verify() == []
+
+
+def test_who_takes_part_in_a_case_no_more_has_no_ticket_of_it(home: Home) -> None:
+    with home.archive.transaction() as session:
+        both = [f"user:{home.ids[name]}" for name in ("anna", "bernd")]
+        of = cases.get(session, cases.open_(session, "Order 2031", "Chairs", "", "user:1", both, NOON), MACHINE)
+        assert of
+        cases.file(session, of, cases.MESSAGE, str(session.scalars(select(message.c.id)).one()), "user:1", NOON)
+        id_ = session.scalars(select(ticket.c.id).where(ticket.c.scope == f"case:{of.id}")).one()
+        assigning.assign(session, id_, home.ids["bernd"], "user:1", NOON)
+        cases.remove_participant(session, of, f"user:{home.ids['bernd']}", "user:1", NOON)
+        assert session.scalar(select(ticket.c.assignee).where(ticket.c.id == id_)) is None
     assert home.verify() == []
 
 
