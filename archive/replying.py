@@ -25,10 +25,16 @@ from .store.dialects import Overtaken
 from .store.schema import ticket
 
 
-def round_(archive: Archive, clock: Callable[[], int], check: Callable[[Session], None] = lambda _: None) -> int:
+def round_(
+    archive: Archive,
+    clock: Callable[[], int],
+    check: Callable[[Session], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> int:
     """Deal with all that waits; how many were queued. The caller sees to it that nobody else does so meanwhile.
 
-    `check` is called in each transaction before it writes, and raises where somebody else does by now.
+    `check` is called in each transaction before it writes, and raises where somebody else does by now. When it is
+    `stopping` the rest is left for later.
     """
     done = 0
     while True:
@@ -37,6 +43,8 @@ def round_(archive: Archive, clock: Callable[[], int], check: Callable[[Session]
         if not some:
             return done
         for one in some:
+            if stopping():
+                return done
             done += _deal(archive, one, clock(), check)
 
 
@@ -71,9 +79,11 @@ def _composed(archive: Archive, session: Session, one: Due, now: int) -> tuple[o
     """The answer, or why there is none."""
     if one.ambiguous:
         return auto_replies.AMBIGUOUS
-    if now - one.at > auto_replies.LATEST:
-        return auto_replies.LATE
     answered, template = messages.get(session, one.message, MACHINE), templates.get(session, one.template)
+    # An old mail may come late: put into the folder by somebody, or after an outage.
+    ages = [one.at, *((answered.arrived_at, answered.date or one.at) if answered else ())]
+    if now - min(ages) > auto_replies.LATEST:
+        return auto_replies.LATE
     if template is None or template.removed or not template.goes_by_itself or answered is None:
         return auto_replies.TEMPLATE
     chosen = _identity(session, one, answered)

@@ -38,7 +38,7 @@ from archive.post.bindings import Mailbox as Box
 from archive.reading import Reading
 from archive.sending import UNREADABLE
 from archive.store import leases
-from archive.store.archive import Archive, Session
+from archive.store.archive import Archive, Session, locked
 from archive.store.leases import Lease
 
 from . import accounts, credentials, slate
@@ -113,7 +113,7 @@ class Sender:
         self._kept: dict[int, _Kept] = {}  # by mailbox: connections without mails
         self._guard = threading.Lock()
         self._lease: Lease | None = None
-        self._looked_after = False
+        self._looked_after = self._replying = False
         self._sent = Sent()
 
     def work(self) -> None:
@@ -200,25 +200,27 @@ class Sender:
         with self._guard:
             if self._lease is None:
                 self._take_lease()
-            try:
-                replying.round_(self._archive, self._clock, self.check)
-            except Exception as error:  # what was queued stays so; the rest is taken up again
-                self.say("answering failed", well=False, trouble=repr(error))
-            finally:
-                if not self._busy and self._lease is not None:
-                    self._lease.give_back()
-                    self._lease = None
+            self._replying = True
+        try:
+            replying.round_(self._archive, self._clock, self.check, self._stopping.is_set)
+        except Exception as error:  # what was queued stays so; the rest is taken up again
+            self.say("answering failed", well=False, trouble=repr(error))
+        finally:
+            with self._guard:
+                self._replying = False
+                self._give_back_if_idle()
 
     def _look_after_the_dead(self) -> None:
         """At the start: what somebody who died had in hand is due at once."""
+        if any(slate.left(self._archive.folder)):  # ours, whichever machine sends meanwhile
+            with locked(self._archive.folder / "locks" / _LEASE, 0.0, "sending"):
+                self._read_slates()
         with self._archive.reading() as session:
             claimed = outbox.claimed(session)
-        if claimed or any(slate.left(self._archive.folder)):
+        if claimed:
             with self._guard:
                 self._take_lease()
-                if self._lease is not None:
-                    self._lease.give_back()
-                    self._lease = None
+                self._give_back_if_idle()
         self._looked_after = True
 
     def _host(self, box: int) -> str:
@@ -253,6 +255,11 @@ class Sender:
             raise
         self._lease = lease
 
+    def _give_back_if_idle(self) -> None:
+        if not self._busy and not self._replying and self._lease is not None:
+            self._lease.give_back()
+            self._lease = None
+
     def _read_slates(self) -> None:
         """Write down what servers had answered to whoever died."""
         for path, said in slate.left(self._archive.folder):
@@ -270,9 +277,7 @@ class Sender:
             with self._guard:
                 self._busy.pop(box, None)
                 self._hosts.pop(box, None)
-                if not self._busy and self._lease is not None:
-                    self._lease.give_back()
-                    self._lease = None
+                self._give_back_if_idle()
 
     # What the routes need of it.
 

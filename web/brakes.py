@@ -22,6 +22,7 @@ class Shown:
     brake: Brake
     says: str
     evidence: list[tuple[Sent, bool]]
+    may_release: bool
 
 
 def prepare(app: Flask) -> None:
@@ -29,16 +30,22 @@ def prepare(app: Flask) -> None:
     app.context_processor(lambda: {"brakes_shown": _shown})
 
 
+def _manages(who: Visitor, one: Brake) -> list[bool]:
+    """For each mail that was sent, whether one sees what it answered and manages the process it was for."""
+    return [each.visible and who.viewer.may(Role.MANAGES, each.scope) for each in one.evidence]
+
+
 def _may(who: Visitor, one: Brake) -> bool:
-    """Admins, and who manages a process for which something was sent."""
-    return who.user.admin or any(each.visible and who.viewer.may(Role.MANAGES, each.scope) for each in one.evidence)
+    """Who lets mail go out again: admins; where it is not about all of it, whoever manages all that it was sent for."""
+    managed = _manages(who, one)
+    return who.user.admin or (one.kind != auto_replies.INSTALLATION and bool(managed) and all(managed))
 
 
 def _shown() -> list[Shown]:
     who = visitor()
     with office().archive.reading() as session:
-        some = [one for one in auto_replies.brakes(session, who.viewer) if _may(who, one)]
-    return [Shown(one, _says(one), [(each, each.visible) for each in one.evidence]) for one in some]
+        some = [one for one in auto_replies.brakes(session, who.viewer) if who.user.admin or any(_manages(who, one))]
+    return [Shown(one, _says(one), [(each, each.visible) for each in one.evidence], _may(who, one)) for one in some]
 
 
 def _says(one: Brake) -> str:

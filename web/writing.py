@@ -493,11 +493,16 @@ def _written_by_somebody(one: Outgoing) -> None:
 def take_back(id_: int) -> ResponseReturnValue:
     """Take a mail back and go on writing it; of one that some may have got, the others will not."""
     now, who = office().now(), visitor()
-    with office().archive.transaction() as session:
+
+    def work(session: Session) -> tuple[Outgoing, bool, bool]:
         one = _found(session, id_)
-        if outbox.cancel(session, id_, who.viewer.actor, now):
-            return _back(one) if one.automatic else redirect(url_for("writing.again", id_=id_), 303)
-        done = outbox.give_up(session, id_, who.viewer.actor, now)
+        back = outbox.cancel(session, id_, who.viewer.actor, now)
+        return one, back, not back and outbox.give_up(session, id_, who.viewer.actor, now)
+
+    # Whoever makes a message of it has its ticket first, and we the mail: one of us begins anew.
+    one, back, done = office().archive.recording(work)
+    if back:
+        return _back(one) if one.automatic else redirect(url_for("writing.again", id_=id_), 303)
     flash(gettext("Those who have not got it will not.") if done else gettext("It is too late: it is on its way."))
     return _back(one)
 

@@ -294,9 +294,9 @@ def give_back(session: Session, id_: int, actor: str, note: str, now: int) -> bo
 
 
 def hurry(session: Session, id_: int, actor: str, now: int) -> bool:
-    """Try at once what waits for another try; False where nothing does."""
+    """Try at once what waits for another try; False where nothing does. What waits for its first keeps its time."""
     waiting = update(outgoing).where(outgoing.c.id == id_, outgoing.c.state.in_(_LEFT), outgoing.c.next_at > now)
-    done = session.execute(waiting.values(next_at=now))
+    done = session.execute(waiting.where(outgoing.c.tries > 0).values(next_at=now))
     if done.rowcount:
         log.write(session, [log.Event("outgoing.hurried", actor, f"outgoing:{id_}")], now)
     return bool(done.rowcount)
@@ -384,11 +384,21 @@ def _claimed(row: Row[Any], by: bytes, addresses: tuple[str, ...]) -> Claimed:
 
 def _answered(session: Session, row: Row[Any]) -> bool:
     """Whether one of its recipients has written into the conversation since it was queued."""
-    if row.conversation is None:
+    conversation = _conversation(session, row)
+    if conversation is None:
         return False
-    theirs = select(outgoing_recipient.c.address).where(outgoing_recipient.c.outgoing == row.id)
-    came = (message.c.conversation == row.conversation) & (message.c.arrived_at > row.queued_at)
+    theirs = select(func.lower(outgoing_recipient.c.address)).where(outgoing_recipient.c.outgoing == row.id)
+    came = (message.c.conversation == conversation) & (message.c.arrived_at > row.queued_at)
     return bool(session.scalar(select(exists().where(came, func.lower(message.c.from_address).in_(theirs)))))
+
+
+def _conversation(session: Session, row: Row[Any]) -> int | None:
+    """Where a mail stands by now: it may have been joined or split since it was queued, and a new one had none."""
+    beside = row.answers or row.message
+    found: int | None = None
+    if beside is not None:
+        found = session.scalar(select(message.c.conversation).where(message.c.id == beside))
+    return cast("int | None", row.conversation) if found is None else found
 
 
 def put_back(session: Session, some: Iterable[Claimed], trouble: tuple[str, Mapping[str, str]], now: int) -> None:
@@ -450,7 +460,7 @@ def _conclude(session: Session, some: Sequence[tuple[Row[Any], Said]], actor: st
         event = f"outgoing.{now['state']}"
         told = {one["address"]: [one["state"], one["code"], one["answer"] or ""] for one in theirs}
         events.append(log.Event(event, actor, f"outgoing:{row.id}", {"said": told}, _digests(now, theirs)))
-        if FAILED in states and now["state"] != DEFERRED and row.conversation is not None and not row.automatic:
+        if FAILED in states and now["state"] != DEFERRED and not row.automatic:
             failed.append((row, said.at))
     _change(session, outgoing_recipient, ("outgoing", "address"), ("state", "code", "answer", "at"), changed)
     _change(session, outgoing, ("id",), (*_CONCLUDED, "state", "ended_at"), concluded)
@@ -497,9 +507,8 @@ def _change(
 
 def _call_back(session: Session, row: Row[Any], now: int) -> None:
     """Somebody has not got an answer and will not: the ticket is to be looked at again."""
-    found = session.execute(
-        select(ticket).where(ticket.c.scope == row.scope, ticket.c.conversation == row.conversation)
-    ).first()
+    here = ticket.c.conversation == _conversation(session, row)
+    found = session.execute(select(ticket).where(ticket.c.scope == row.scope, here)).first()
     if found is not None:
         values = {"last_at": now, "state": tickets.OPEN}
         changes.change(session, found.id, "answer_failed", "gateway", values, now, details={"outgoing": row.id})
@@ -535,6 +544,7 @@ def file_later(session: Session, one: Unfiled, now: int) -> None:
 def became(session: Session, messages: Mapping[int, int], now: int) -> None:
     """Mails that somebody has got, by number, are these messages of the archive from now on; all of one author and
     scope. Their tickets say that they were answered."""
+    hold(session, outgoing, sorted(messages))
     rows = session.execute(select(outgoing).where(among(outgoing.c.id, sorted(messages), session))).all()
     there = select(identity).where(identity.c.id.in_({row.identity for row in rows}))
     of = {row.id: row for row in session.execute(there)}
@@ -672,8 +682,12 @@ def visible_outgoing(visible_to: Viewer) -> ColumnElement[bool]:
     """The condition that a mail of ours (a row of `outgoing`) may be seen."""
     if visible_to.scopes is None:
         return true()
-    here = (ticket.c.scope == outgoing.c.scope) & (ticket.c.conversation == outgoing.c.conversation)
-    shut = here & ~visible_ticket(visible_to)
+    # Not where it was when it was queued: conversations are joined and split.
+    beside = select(message.c.conversation).where(message.c.id.in_([outgoing.c.message, outgoing.c.answers]))
+    alone = outgoing.c.message.is_(None) & outgoing.c.answers.is_(None)
+    where = ticket.c.conversation.in_(beside.correlate(outgoing))
+    where |= alone & (ticket.c.conversation == outgoing.c.conversation)
+    shut = (ticket.c.scope == outgoing.c.scope) & where & ~visible_ticket(visible_to)
     return and_(outgoing.c.scope.in_(sorted(visible_to.scopes)), ~exists().where(shut))
 
 

@@ -15,6 +15,7 @@ from ..mail.reports import AWAY, COMPLAINED, FAILED, About, Report
 from ..people.scopes import Viewer
 from ..post.routing import fold
 from ..store.archive import Session
+from ..store.dialects import hold
 from ..store.schema import message, outgoing, outgoing_recipient, seen, ticket
 from . import composing, outbox
 
@@ -85,6 +86,7 @@ def _recipients(session: Session, ids: Sequence[int]) -> dict[int, list[str]]:
 
 def note(session: Session, one: Tied, came: int, actor: str, now: int) -> None:
     """A report came, as this message: it stands on the recipient, and the author finds the conversation unread."""
+    hold(session, outgoing, [one.outgoing])  # all recipients are digested below
     changed = []
     for address, about in one.about.items():
         here = (outgoing_recipient.c.outgoing == one.outgoing) & (outgoing_recipient.c.address == address)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from archive import sending
+from archive import replying, sending
 from archive.front import now
 from archive.intake import Intake, Ours
-from archive.outgoing import identities, outbox
+from archive.outgoing import auto_replies, identities, outbox
 from archive.outgoing.outbox import Outgoing
 from archive.people.scopes import MACHINE
 from archive.post import bindings, contents
@@ -59,6 +59,7 @@ class Outbox:
             )  # fmt: skip
             box = bindings.mailbox_by_name(session, name)
             assert box
+            self.box = box.id
             self.identity = identities.add(
                 session, address, box, now(), name="Helpdesk", process=office.names["helpdesk"], sent_folder=sent
             )
@@ -498,6 +499,48 @@ def test_who_fails_at_the_start_does_not_keep_the_lease(
     with leases.held(office.archive, "sending", 0):
         pass
     assert box.round().sent == 1
+
+
+def test_while_answers_are_composed_nobody_waits_and_the_lease_is_kept(
+    office: Office, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(office, smtp.url)
+    id_ = box.queue()
+    sender = Sender(office.archive, QUICK, box.clock, threading.Event(), None, 2.0)
+    done: list[bool] = []
+
+    def composes(_archive: Archive, _clock: Callable[[], int], check: object, stopping: Callable[[], bool]) -> int:
+        sender._serve(box.box, "127.0.0.1")  # a route that ends meanwhile
+        done.append(sender._lease is not None and not stopping())
+        return 0
+
+    monkeypatch.setattr(auto_replies, "due", lambda *_: [1])
+    monkeypatch.setattr(replying, "round_", composes)
+    sender._reply()
+    assert done == [True]
+    assert sender._lease is None
+    assert box.seen(id_).state == outbox.SENT
+
+
+def test_what_was_answered_here_is_written_down_while_another_machine_sends(
+    office: Office, smtp: Smtp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(office, smtp.url)
+    id_, claim = box.queue(), bytes(16)
+    with office.archive.transaction() as session:
+        (one,) = outbox.claim(session, box.box, claim, now(), 1)
+    said = outbox.Said(id_, claim, {EVA: outbox.Result(outbox.SENT, 250, "taken")}, now())
+    (office.archive.folder / "sending").mkdir()
+    (office.archive.folder / "sending" / "1.slate").write_text(f"{slate._line(said)}\n")
+
+    def elsewhere(*_: object) -> None:
+        raise BlockingIOError("another machine")
+
+    monkeypatch.setattr(leases, "take", elsewhere)
+    with pytest.raises(BlockingIOError):  # what was sent is to become a message
+        box.round()
+    assert box.seen(one.id).state == outbox.SENT
+    assert smtp.accepted == []
 
 
 def test_what_was_answered_before_a_crash_stands_on_the_slate(

@@ -1,13 +1,14 @@
 """Brakes on mail that goes out by itself, at the pages: who sees what was sent and lets it go on; rules that send."""
 
-from sqlalchemy import insert, select
+import pytest
+from sqlalchemy import insert, select, update
 
 from archive.outgoing import auto_replies, templates
 from archive.outgoing.auto_replies import Due
 from archive.outgoing.templates import Text
 from archive.people import members, processes, scopes
 from archive.people.roles import Role
-from archive.store.schema import auto_reply, message
+from archive.store.schema import auto_reply, brake, message
 from archive.work import restricting, rulebook
 
 from .. import world
@@ -30,8 +31,8 @@ def braked(office: Office) -> int:
         session.execute(insert(auto_reply).values(**row))
         due = Due(2, id_, row["scope"], 1, made, 1, "x@y.example", NOW, office.conversation(id_), False)  # type: ignore[arg-type]
         assert auto_replies.braked(session, due, NOW + 1) == "installation"
-        (brake,) = auto_replies.brakes(session)
-    return brake.id
+        (made_now,) = auto_replies.brakes(session)
+    return made_now.id
 
 
 def test_who_looks_after_it_sees_what_was_sent_and_lets_it_go_on(office: Office) -> None:
@@ -45,9 +46,12 @@ def test_who_looks_after_it_sees_what_was_sent_and_lets_it_go_on(office: Office)
     for name in ("bernd", "dana"):  # neither manages Helpdesk
         assert "goes by itself" not in office.browser(name).get("/health").text
         assert office.browser(name).post(f"/brakes/{id_}/release").status_code == 404
-    anna = office.browser("anna")
-    assert anna.post(f"/brakes/{id_}/release").status_code == 303
+    anna, clara = office.browser("anna"), office.browser("clara")
+    assert f"/brakes/{id_}/release" not in anna.get("/health").text  # it is about everybody's mail
     assert anna.post(f"/brakes/{id_}/release").status_code == 404
+    assert f"/brakes/{id_}/release" in clara.get("/health").text
+    assert clara.post(f"/brakes/{id_}/release").status_code == 303
+    assert clara.post(f"/brakes/{id_}/release").status_code == 404
     assert "goes by itself" not in anna.get("/outbox").text
 
 
@@ -64,6 +68,23 @@ def test_what_was_restricted_is_no_evidence_for_others(office: Office) -> None:
     assert world.EVA.address in office.browser("anna").get("/health").text
     for name in ("clara", "dana"):
         assert world.EVA.address not in office.browser(name).get("/health").text
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_manager_lets_go_on_what_was_sent_for_their_processes_alone(office: Office, others: bool) -> None:
+    id_ = braked(office)
+    with office.archive.transaction() as session:
+        sales = processes.by_slug(session, "sales")
+        assert sales
+        session.execute(update(brake).where(brake.c.id == id_).values(kind="correspondent", subject="x@y.example"))
+        if others:
+            (sent,) = session.scalars(select(auto_reply.c.id))
+            row = dict(session.execute(select(auto_reply)).one()._mapping)
+            session.execute(insert(auto_reply).values(**{**row, "id": sent + 1, "scope": f"process:{sales.id}"}))
+            session.execute(update(brake).values(evidence=f"[{sent},{sent + 1}]"))
+    anna = office.browser("anna")
+    assert (f"/brakes/{id_}/release" in anna.get("/health").text) != others
+    assert anna.post(f"/brakes/{id_}/release").status_code == (404 if others else 303)
 
 
 def test_a_rule_that_answers_is_written_at_the_page(office: Office, sender: int) -> None:  # noqa: F811

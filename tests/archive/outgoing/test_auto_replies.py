@@ -174,6 +174,30 @@ def test_what_waited_too_long_or_lost_its_template_or_address_is_not_answered(of
     assert office.verify() == []
 
 
+def test_an_old_mail_that_comes_now_is_not_answered(office: Home) -> None:  # noqa: F811
+    """Somebody puts it into the folder, or there was an outage."""
+    rule(office)
+    dated = "Date: Fri, 30 Oct 2026 12:00:00 +0000\r\n"
+    uids = (next(office._uids) for _ in range(3))
+    old, claims, fresh = (
+        Arrival(next(uids), letter(2), NOON - DAY),
+        Arrival(next(uids), letter(3, "jan@outside.example", dated), NOON),
+        Arrival(next(uids), letter(4, "kim@outside.example", dated.replace("30 Oct", "2 Nov")), NOON),
+    )
+    office.intake.take(office.binding("Helpdesk"), 7, [old, claims, fresh], lambda: NOON)
+    assert round_(office) == 1
+    assert states(office) == [("refused", "late"), ("refused", "late"), ("queued", None)]
+
+
+def test_who_is_stopping_composes_no_more(office: Home) -> None:  # noqa: F811
+    rule(office)
+    office.take("Helpdesk", letter(2), letter(3, "jan@outside.example"))
+    read_again(office)
+    said = iter((False, True))
+    assert replying.round_(office.archive, lambda: NOON + 60_000, stopping=lambda: next(said)) == 1
+    assert [state for state, _ in states(office)] == ["queued", "due"]
+
+
 def test_while_everything_is_held_nothing_is_answered(office: Home) -> None:  # noqa: F811
     rule(office)
     office.take("Helpdesk", letter(2))

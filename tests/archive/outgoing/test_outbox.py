@@ -4,19 +4,24 @@ from collections.abc import Mapping
 from functools import partial
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from archive import installation, sending
 from archive.intake import Ours
-from archive.outgoing import composing, identities, outbox, retries
+from archive.mail import reports
+from archive.outgoing import composing, identities, outbox, retries, returns
 from archive.outgoing.composing import Attachment, Unwritable
 from archive.outgoing.outbox import Claimed, Result, Said
-from archive.people import scopes
+from archive.people import members, scopes
+from archive.people.roles import Role
 from archive.people.scopes import MACHINE, Viewer, process_scope
 from archive.post import bindings, messages
 from archive.sending import Letter
 from archive.store.archive import Session
+from archive.store.dialects import hold
 from archive.store.schema import answer, outgoing, ticket
+from archive.work import restricting, splitting
 
 from ..home import NOON, Home
 
@@ -155,6 +160,72 @@ def test_send_later_waits_and_is_not_sent_when_they_answer_first(office: Home) -
     )
     assert [one.id for one in claim(office, NOON + 3_600_000)] == [other]
     assert seen(office, id_).state == outbox.CANCELLED
+    assert office.verify() == []
+
+
+def test_they_answer_first_however_they_write_their_address(office: Home) -> None:
+    letter = reply(office, to="EVA@Outside.example", not_before=NOON + 3_600_000, unless_answered=True)
+    id_ = send(office, "anna", letter)
+    office.take(
+        "Helpdesk",
+        b"From: eva@Outside.example\r\nIn-Reply-To: <1@outside.example>\r\nMessage-ID: <2@o>\r\n\r\nFound it.\r\n",
+        at=NOON + 1_000_000,
+    )
+    assert claim(office, NOON + 3_600_000) == []
+    assert seen(office, id_).state == outbox.CANCELLED
+
+
+def test_what_is_to_go_later_goes_no_earlier_because_somebody_is_in_a_hurry(office: Home) -> None:
+    id_ = send(office, "anna", reply(office, not_before=NOON + 3_600_000))
+    with office.archive.transaction() as session:
+        assert not outbox.hurry(session, id_, "user:2", NOON + 1)
+    assert claim(office, NOON + 60_000) == []
+
+
+def test_a_conversation_that_was_split_since_is_the_one_that_counts(office: Home) -> None:
+    """Whether it is restricted, whether they answered, and whose ticket is called back."""
+    more = b"From: eva@outside.example\r\nIn-Reply-To: <1@outside.example>\r\nMessage-ID: <2@o>\r\n\r\nAlso: that.\r\n"
+    office.take("Helpdesk", more, at=NOON + 30_000)
+    (second,) = (row[0] for row in office.rows("SELECT id FROM message WHERE message_id LIKE '%2@o%'"))
+    (old,) = (row[0] for row in office.rows("SELECT DISTINCT conversation FROM message"))
+    failing = send(office, "anna", reply(office, answers=second))
+    waiting = send(office, "anna", reply(office, answers=second, not_before=NOON + 3_600_000, unless_answered=True))
+    with office.archive.transaction() as session:
+        members.give(session, office.ids["process helpdesk"], office.ids["bernd"], Role.WORKS, "operator", NOON)
+        new = splitting.split(session, old, second, office.viewer("anna"), NOON + 1)
+        (split,) = session.scalars(select(ticket.c.id).where(ticket.c.conversation == new))
+    (one,) = claim(office)
+    settle(office, one, {EVA: Result(outbox.FAILED, 550, "no")})
+    assert office.rows("SELECT subject FROM event WHERE kind = 'ticket.answer_failed'") == [(f"ticket:{split}",)]
+    third = more.replace(b"<1@outside.example>", b"<2@o>").replace(b"ID: <2@o>", b"ID: <3@o>")
+    office.take("Helpdesk", third, at=NOON + 1_000_000)
+    assert claim(office, NOON + 3_600_000) == []
+    assert seen(office, waiting).state == outbox.CANCELLED
+    assert seen(office, failing, office.viewer("bernd"))
+    with office.archive.transaction() as session:
+        restricting.restrict(office.archive, session, office.viewer("anna"), new, [], "", NOON + 2)
+    with office.archive.reading() as session:
+        assert outbox.get(session, failing, office.viewer("anna")) is not None
+        assert outbox.get(session, failing, office.viewer("bernd")) is None
+    assert office.verify() == []
+
+
+@pytest.mark.databases("postgresql")
+def test_what_is_reported_waits_for_whoever_writes_down_what_became_of_the_mail(office: Home) -> None:
+    id_ = send(office, "anna", reply(office))
+    (one,) = claim(office)
+    settle(office, one, {EVA: Result(outbox.SENT, 250, "taken")})
+    about = {EVA: reports.About((EVA,), reports.FAILED, "5.1.1", "no")}
+    tied = returns.Tied(id_, "operator", "process:1", one.message_id, None, about)
+    with office.archive.transaction() as session:
+        hold(session, outgoing, [id_])
+        with office.archive.transaction() as other:
+            other.execute(text("SET LOCAL lock_timeout = '200ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                returns.note(other, tied, office.ids["question"], "gateway", NOON + 62_000)
+    with office.archive.transaction() as session:
+        returns.note(session, tied, office.ids["question"], "gateway", NOON + 62_000)
+    assert seen(office, id_).recipients[0].returned == reports.FAILED
     assert office.verify() == []
 
 
