@@ -685,9 +685,9 @@ def visible_outgoing(visible_to: Viewer) -> ColumnElement[bool]:
     # Not where it was when it was queued: conversations are joined and split.
     beside = select(message.c.conversation).where(message.c.id.in_([outgoing.c.message, outgoing.c.answers]))
     alone = outgoing.c.message.is_(None) & outgoing.c.answers.is_(None)
-    where = ticket.c.conversation.in_(beside.correlate(outgoing))
-    where |= alone & (ticket.c.conversation == outgoing.c.conversation)
-    shut = (ticket.c.scope == outgoing.c.scope) & where & ~visible_ticket(visible_to)
+    there = ticket.c.conversation.in_(beside.correlate(outgoing))
+    here = or_(there, alone & (ticket.c.conversation == outgoing.c.conversation))
+    shut = (ticket.c.scope == outgoing.c.scope) & here & ~visible_ticket(visible_to)
     return and_(outgoing.c.scope.in_(sorted(visible_to.scopes)), ~exists().where(shut))
 
 
