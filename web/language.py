@@ -56,7 +56,7 @@ def prepare(app: Flask) -> None:
         newstyle=True,
     )
     app.jinja_env.filters.update(iso=iso, full=full, short=short, under_day=under_day, size=size, number=number)
-    app.jinja_env.filters.update(month_day=month_day, duration=duration)
+    app.jinja_env.filters.update(month_day=month_day, duration=duration, to_the_minute=to_the_minute)
     app.jinja_env.filters.update(by_day=by_day, hue=hue, initials=initials, in_order=in_order)
     app.jinja_env.globals.update(language=code, direction=direction, all_languages=LANGUAGES)
 
@@ -159,6 +159,12 @@ def _local(ms: int) -> datetime:
 def iso(ms: int) -> str:
     """For the datetime attribute."""
     return _local(ms).isoformat(timespec="seconds")
+
+
+def to_the_minute(ms: int) -> str:
+    """Day and time, for whoever points at a shorter one."""
+    then, locale = _local(ms), _locale()
+    return f"{format_date(then.date(), 'long', locale=locale)}, {format_time(then, 'short', locale=locale)}"
 
 
 def full(ms: int) -> str:
