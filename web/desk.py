@@ -36,6 +36,8 @@ from .language import gettext, short
 from .plain_text import linked
 from .visit import Visitor
 
+_TAGS = 40  # that are suggested
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -127,6 +129,7 @@ class Desk:
     may_work: bool
     choices: Sequence[Choice]
     tags: Sequence[Tag]
+    known_tags: Sequence[Tag]  # what may be put on it, as far as it is on anything one sees
     watchers: Sequence[tuple[int, str]]
     watching: bool
     reminders: Sequence[Reminder]
@@ -180,6 +183,7 @@ def of(session: Session, who: Visitor, found: Sequence[Ticket], listed: Collecti
         may_work,
         [Choice(one, called.get(one, ""), _away(away.get(one), called)) for one in able],
         tags.of_tickets(session, [mine.id]).get(mine.id, []),
+        tags.beginning(session, who.viewer, "", _TAGS) if may_work else [],
         watchers,
         any(one == who.user.id for one, _ in watchers),
         reminders.of_tickets(session, who.user.id, [mine.id]),

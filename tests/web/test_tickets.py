@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from archive.events import sealer, verify
 from archive.store.schema import membership, presence, ticket
-from archive.work import absences, presences
+from archive.work import absences, presences, tags
 
 from .. import world
 from .conftest import NOW, Browser, Office
@@ -198,6 +198,17 @@ def test_what_people_type_is_shown_as_they_typed_it(office: Office) -> None:
     assert "<img src=x" not in page
     assert html.escape(XSS[:28], quote=False) in page or "&lt;img src=x onerror" in page
     assert "<img src=x" not in anna.get("/processes/helpdesk").text
+
+
+def test_tags_are_suggested_of_what_one_sees(office: Office) -> None:
+    first, second = arrived(office, subject="one"), arrived(office, subject="two")
+    theirs = arrived(office, subject="three", where="sales")
+    anna = office.browser("anna")
+    do(office, anna, {"do": "tag", "t": first.id, "tags": "printer"}, "/")
+    with office.archive.transaction() as session:
+        tags.put(session, [theirs.id], ["discount"], "user:2", NOW)
+    page = anna.get(f"/conversations/{second.conversation}?in=helpdesk").text
+    assert '<datalist id="known-tags"><option>printer</option></datalist>' in page
 
 
 def test_only_the_author_edits_a_comment(office: Office) -> None:
