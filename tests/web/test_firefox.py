@@ -50,8 +50,8 @@ def test_the_list_and_a_conversation_look_right_and_keys_work(house: House, fire
     firefox.press("Enter")
     firefox.until("document.querySelector('article.talk') && document.activeElement.id == 'subject'")
     assert firefox.run("return document.querySelectorAll('.row:has([aria-current])').length") == 1
-    (talk,) = boxes(firefox, "#talk")
-    assert (talk[0], talk[2]) == (pane[0] + pane[2], 1440 - pane[0] - pane[2])
+    talk, desk = boxes(firefox, "#talk", "#ticket")
+    assert (talk[0], talk[0] + talk[2], desk[0] + desk[2]) == (pane[0] + pane[2], desk[0], 1440)
     firefox.press("Escape")
     firefox.until("document.querySelector('section.talk')")
     firefox.press("?")
