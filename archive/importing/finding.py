@@ -110,7 +110,7 @@ def _answering(shown: str, found: Found) -> Found:
     """What comes of a file that fails half-way: what was found before, and why there is no more."""
     try:
         yield from found
-    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:  # the last: zipfile's own
         yield Skip(shown, _reason(error))
 
 

@@ -28,6 +28,7 @@ _HEAD = 1 << 18  # bytes of a mail in which its dates are looked for
 _DAY_MS = 86_400_000
 _RECEIVED = re.compile(rb"^received[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _DATE = re.compile(rb"^date[ \t]*:([^\n]*(?:\n[ \t][^\n]*)?)", re.IGNORECASE | re.MULTILINE)
+# zipfile raises NotImplementedError for a compression it does not know, RuntimeError for what is encrypted.
 _UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 

@@ -60,7 +60,7 @@ class ImapServer(ABC):
 
     def limit(self, user: str, folder: str, kilobytes: int) -> None:
         """No more than so much mail in a folder, at least; NotImplementedError where it was started without quotas."""
-        raise NotImplementedError
+        raise NotImplementedError  # servers with quotas say
 
     @contextlib.contextmanager
     def connect(self, user: str) -> Iterator[IMAPClient]:
