@@ -35,7 +35,7 @@ BUSIEST = 50  # mails in the conversations that are opened
 TALKS = 20  # of them, among the newest
 ASKED = 200  # requests of a kind
 OPENED = 10  # pages of a kind in Chromium
-LIST = "/processes/office"
+LIST = "/processes/office/all"  # what an import brings is done
 
 
 def main() -> int:
