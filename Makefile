@@ -49,6 +49,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	@tests/setup/packages dovecot-imapd postgresql chromium firefox-esr strace radosgw ceph-mon ceph-osd ceph-base
 	@tests/setup/unpacked cyrus-imapd courier-imap postfix
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v radosgw >/dev/null || $(PIP) --no-build-isolation -e '.[moto]'
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS)
 
@@ -91,7 +92,7 @@ bench-ingest: $(VENV)/.test
 
 bench-search: $(VENV)/.test
 	@tests/setup/packages notmuch maildir-utils
-	@$(BIN)/python -m bench.search --count $(COUNT)
+	@$(BIN)/python -m bench.search --beside --count $(COUNT)
 
 bench-web: COUNT := $(if $(filter command line,$(origin COUNT)),$(COUNT),1000000)
 bench-web: $(VENV)/.test

@@ -41,6 +41,7 @@ COMMANDS = {
     "binding": ("gateway.commands", "Watched folders of mailboxes."),
     "poll": ("gateway.commands", "Take in what is waiting in the watched folders."),
     "identity": ("gateway.identities", "Addresses that mail goes out from."),
+    "canary": ("gateway.identities", "Test mails of addresses to themselves: whether their way is open."),
     "template": ("archive.commands.template", "Texts of a process that mail begins with."),
     "reply": ("archive.commands.reply", "Answer a message with the text on stdin."),
     "compose": ("archive.commands.reply", "Write a new mail with the text on stdin."),

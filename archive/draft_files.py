@@ -1,10 +1,11 @@
 """Files of drafts: what somebody has attached to a mail that is not sent yet. They are kept like any bytes of ours, and
 when the draft is gone their keys are destroyed.
 
-Files of a draft about a ticket are seen by those who work on it, those of a new mail (ticket 0) by their owner alone.
+Files of a draft about a ticket are seen by those who work on it; those of a mail that is no answer by their owner.
+Such a mail has minus its number instead of a ticket (`archive.work.drafts`).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, insert, select
@@ -19,8 +20,8 @@ from .store.dialects import hold, insert_rows
 from .store.packs import Place
 from .store.schema import blob, draft_file, pack
 from .store.schema import user as users
+from .work import drafts
 
-NEW = 0  # instead of a ticket: of a mail that answers nothing
 MOST = 50  # files of a draft
 
 
@@ -61,14 +62,18 @@ def _record(session: Session, user: int, ticket: int, file: Attachment, place: P
     }  # fmt: skip
     made = session.scalar(insert(draft_file).values(**values).returning(draft_file.c.id)) or 0
     rows: proof.Digests = {"blob": {str(place.blob): proof.digest("blob", row)}}
-    log.write(session, [log.Event("draft.file_kept", user_scope(user), f"ticket:{ticket}", rows=rows)], now)
+    log.write(session, [log.Event("draft.file_kept", user_scope(user), _subject(ticket), rows=rows)], now)
     return made
 
 
+def _subject(ticket: int) -> str:
+    return f"ticket:{ticket}" if ticket > 0 else f"draft:{-ticket}"
+
+
 def of(session: Session, ticket: int, user: int) -> list[DraftFile]:
-    """The files of all drafts of a ticket, or of this user's new mail, in the order they were kept."""
+    """The files of all drafts of a ticket, or of this user's mail, in the order they were kept."""
     here = draft_file.c.ticket == ticket
-    if ticket == NEW:
+    if ticket <= 0:
         here &= draft_file.c.user == user
     query = (
         select(draft_file, blob.c.size, users.c.name.label("owner"))
@@ -97,11 +102,21 @@ def read(archive: Archive, session: Session, ids: Iterable[int]) -> list[Attachm
     return found
 
 
-def remove(archive: Archive, user: int, ticket: int, now: int, only: Collection[int] | None = None) -> None:
+def tidy(archive: Archive, now: int) -> int:
+    """Forget deleted drafts that nobody wanted back in time, and their files; how many."""
+    with archive.reading() as session:
+        if not drafts.any_old(session, now):
+            return 0
+    with archive.transaction() as session:
+        gone = drafts.forget(session, now)
+    for user, ticket in gone:
+        remove(archive, user, ticket, now)
+    return len(gone)
+
+
+def remove(archive: Archive, user: int, ticket: int, now: int) -> None:
     """Somebody's files of a draft are gone, for good: what was sent is in the mail."""
     here: ColumnElement[bool] = (draft_file.c.ticket == ticket) & (draft_file.c.user == user)
-    if only is not None:
-        here &= draft_file.c.id.in_(sorted(only))
     with archive.transaction() as session:
         gone = list(session.scalars(select(draft_file.c.blob).where(here)))
         if not gone:
@@ -109,6 +124,6 @@ def remove(archive: Archive, user: int, ticket: int, now: int, only: Collection[
         session.execute(delete(draft_file).where(here))
         session.execute(delete(blob).where(blob.c.id.in_(gone)))
         rows: proof.Digests = {"blob": {str(one): None for one in gone}}
-        event = log.Event("draft.files_forgotten", user_scope(user), f"ticket:{ticket}", rows=rows)
+        event = log.Event("draft.files_forgotten", user_scope(user), _subject(ticket), rows=rows)
         log.write(session, [event], now)
     archive.keys.destroy(gone)

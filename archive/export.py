@@ -157,10 +157,10 @@ def _batches(archive: Archive, visible_to: Viewer, only: set[int] | None) -> Ite
             rows = [row for row in some if only is None or row.message in only]
             kept = contents.of(session, {row.message for row in rows})
             traces = contents.places(session, [row.trace for row in rows])
-            strays = _strays(session, {row.message for row in rows})
+            stood = _places(session, {row.message for row in rows}, visible_to)
         if not some:
             break
-        yield [_copy(row, kept[row.message], traces[row.trace], strays.get(row.message)) for row in rows]
+        yield [_copy(row, kept[row.message], traces[row.trace], stood[row.message]) for row in rows]
         after = some[-1].id
     yield from _written(archive, visible_to, only)
 
@@ -174,13 +174,14 @@ def _written(archive: Archive, visible_to: Viewer, only: set[int] | None) -> Ite
             some = session.execute(query.order_by(message.c.id).limit(_BATCH)).all()
             rows = [row for row in some if only is None or row.id in only]
             kept = contents.of(session, [row.id for row in rows])
-            yield [_as_written(archive, session, row, kept[row.id]) for row in rows]
+            stood = _places(session, {row.id for row in rows}, visible_to)
+            yield [_as_written(archive, session, row, kept[row.id], stood[row.id]) for row in rows]
         if not some:
             return
         after = some[-1].id
 
 
-def _as_written(archive: Archive, session: Session, row: Any, content: Content) -> _One:
+def _as_written(archive: Archive, session: Session, row: Any, content: Content, stood: Mapping[str, Any]) -> _One:
     digest = hashlib.sha256()
     try:
         for piece in messages.written(archive, session, row.id):
@@ -192,7 +193,7 @@ def _as_written(archive: Archive, session: Session, row: Any, content: Content) 
     listed = {
         "message": str(row.id), "binding": None, "folder": None, "uidvalidity": None, "uid": None,
         "received": when(row.arrived_at),
-        "source": {"kind": sources.FOLDER, "name": "handed over", "place": file},
+        "source": {"kind": sources.FOLDER, "name": "handed over", "place": file}, **stood,
     }  # fmt: skip
     return _One(file, sha256, content.size, row.arrived_at, listed, content, None, written=True)
 
@@ -204,6 +205,32 @@ def _quarantined(session: Session, one: messages.Quarantined) -> _One:
     return _One(f"quarantine-{one.id:010}.eml", one.sha256, one.size, one.received_at, listed, whole, None)
 
 
+def _places(session: Session, ids: set[int], visible_to: Viewer) -> dict[int, dict[str, Any]]:
+    """In whose conversation each of these messages is, and why: what its own words do not tell for certain.
+
+    Named is the message of that conversation whose copy is written first, so that an import has it by then.
+    """
+    rows = session.execute(
+        select(message.c.id, message.c.conversation, message.c.joined_by).where(message.c.id.in_(ids))
+    )
+    of = {row.id: row for row in rows}
+    query = select(message.c.conversation, func.min(receipt.c.id).label("first"))
+    query = query.join(receipt, receipt.c.message == message.c.id).where(visible_copy(visible_to))
+    talks = {row.conversation for row in of.values()}
+    copies = query.where(message.c.conversation.in_(talks)).group_by(message.c.conversation).subquery()
+    named = select(copies.c.conversation, receipt.c.message).join(receipt, receipt.c.id == copies.c.first)
+    first = {row.conversation: row.message for row in session.execute(named)}
+    strays = _strays(session, ids)
+    found: dict[int, dict[str, Any]] = {}
+    for id_, row in of.items():
+        found[id_] = {"joined_by": row.joined_by}
+        if first.get(row.conversation, id_) != id_:
+            found[id_]["beside"] = str(first[row.conversation])
+        if id_ in strays:
+            found[id_]["stray"] = strays[id_]
+    return found
+
+
 def _strays(session: Session, ids: set[int]) -> dict[int, dict[str, str]]:
     """Which of these messages are not in the conversation that they name, and whom they name."""
     own, near = message.alias(), message.alias()
@@ -212,10 +239,8 @@ def _strays(session: Session, ids: set[int]) -> dict[int, dict[str, str]]:
     return {row.message: {"near": str(row.near), "reason": row.reason} for row in session.execute(query)}
 
 
-def _copy(row: Any, content: Content, trace: Place, strays: dict[str, str] | None) -> _One:
-    listed = _listed(str(row.message), messages.origin(row), row)
-    if strays is not None:
-        listed["stray"] = strays
+def _copy(row: Any, content: Content, trace: Place, stood: Mapping[str, Any]) -> _One:
+    listed = {**_listed(str(row.message), messages.origin(row), row), **stood}
     return _One(f"{row.id:010}.eml", row.sha256, row.size, row.received_at, listed, content, trace)
 
 

@@ -23,7 +23,8 @@ from .events import log, proof
 from .mail import authenticity, cutting, facts, hops, identity, reports
 from .mail.cutting import Cut
 from .mail.facts import Facts
-from .outgoing import composing, returns
+from .outgoing import canaries, composing, returns
+from .outgoing.canaries import Canary
 from .outgoing.returns import Tied
 from .people.scopes import MACHINE, restricted_scope, user_scope
 from .post import answers, conversations, receipts, routes, routing, sources, taking_part
@@ -50,7 +51,8 @@ from .store.schema import (
     receipt,
     stray,
 )
-from .work import cases, restricting, rulebook, sent, tickets
+from .work import assigning, cases, restricting, rulebook, sent, tickets
+from .work.hours import Hours
 from .work.rules import Decision, Handed
 
 # Not the mail's fault: the archive cannot write at all. The pass fails, says why, and nothing is moved.
@@ -69,6 +71,8 @@ class Arrival:
     received_at: int  # INTERNALDATE, UTC ms
     wanted_id: int | None = None  # the id its message had in the archive it was exported from
     stray: tuple[int, str] | None = None  # what it named there and was apart from, and why
+    beside: int | None = None  # a message of the conversation it was in there
+    joined_by: str | None = None  # why it was in that one
 
 
 class Origin(Protocol):
@@ -299,6 +303,7 @@ class Sorted:
 
     decisions: Mapping[int, Decision]  # by UID
     broken: Mapping[int, str]  # rules that could not be asked at all
+    working: Hours | None = None  # when the organisation works; None: nobody said
 
     def troubles(self) -> Mapping[int, str]:
         """Every rule that failed, and why."""
@@ -482,6 +487,7 @@ class Intake:
                 for one in prepared
             },
             by.broken,
+            by.working,
         )
 
     @contextmanager
@@ -666,8 +672,10 @@ def record(
     receipted = origin.known(session, prepared)  # since the gateway looked
     copies = [pair for pair in zip(prepared, kept.traces, strict=True) if pair[0].arrival.uid not in receipted]
     ids = _known(session, [one.content_key for one, _ in copies])
-    fresh = {one.content_key: one for one, _ in reversed(copies) if one.content_key not in ids}
-    fresh = dict(reversed(fresh.items()))  # in order of arrival
+    fresh: dict[bytes, Prepared] = {}
+    for one, _ in copies:  # in the order in which the first copy of each came
+        if one.content_key not in ids:
+            fresh.setdefault(one.content_key, one)
     ids |= _draw(session, fresh)
 
     made: dict[int, proof.Digests] = {one.arrival.uid: {} for one, _ in copies}  # what each copy's event answers for
@@ -682,6 +690,7 @@ def record(
         if one.arrival.uid in tied and ids[key] not in apart
     }
     quiet = _reports(session, ids, copies)
+    tests = _canaries(session, origin, ids, copies, secret)
     listed = [(one, trace, ids[one.content_key]) for one, trace in copies]
     numbers = _write_receipts(session, origin, listed, sorted_, made, now)
     coming = _coming([(one, id_) for one, _, id_ in listed], sorted_)
@@ -691,7 +700,9 @@ def record(
         for scope, some in coming.items()
     }
     _index(session, origin, ids, fresh, [one for one, _ in copies], coming, shut)
-    brought = _note_tickets(session, origin, reached, sorted_, quiet, made, now)
+    # Test mails of ours are nobody's work: they are kept and found, and open nothing.
+    for_people = _without(reached, tests)
+    brought = _note_tickets(session, origin, for_people, sorted_, quiet, made, now)
     log.write(session, _events(origin, copies, ids, fresh, sorted_, made), now)
     if isinstance(origin, Watched):
         _settle_sent(session, origin, [one.arrival.uid for one, _ in copies], now)
@@ -699,11 +710,14 @@ def record(
         _file_at_desk(session, origin.binding, {ids[one.content_key]: one for one, _ in copies}, now)
     for scope, some in reached.items() if shut else ():
         restricting.mark_new(session, scope, _hidden(scope, some, shut), origin.actor(uids[0]), now)
+    came_to = {int(id_) for digests in made.values() for id_ in digests.get("ticket", ())}
+    assigning.let_go_of(session, came_to, origin.actor(uids[0]), now)  # of what is open again now
     if origin.handed_over_by is not None:
         log.write(session, _handed_over(origin, reached.get(origin.scope, {})), now)
-    _file(session, origin, reached, now)
+    _file(session, origin, for_people, now)
     if isinstance(origin, Watched):
         _resolve_quarantine(session, origin.binding, origin.uidvalidity, prepared, now)
+        _note_canaries(session, origin, tests, {ids[one.content_key]: one for one, _ in reversed(copies)}, trusted, now)
     at_hand = {id_: one for some in reached.values() for id_, (one, _) in some.items()}
     of_binding = origin.binding.id if isinstance(origin, Watched) else None
     sorting.act(session, brought, origin.actor(uids[0]), now, partial(_words_of, session, at_hand), of_binding)
@@ -836,6 +850,44 @@ def _reports(session: Session, ids: Mapping[bytes, int], copies: Iterable[tuple[
     return found
 
 
+def _canaries(
+    session: Session,
+    origin: Watched | Imported | Ours,
+    ids: Mapping[bytes, int],
+    copies: Sequence[tuple[Prepared, Sealed]],
+    secret: bytes,
+) -> Mapping[int, Canary]:
+    """Which messages of a batch are test mails of ours. A file proves nothing of the way they came."""
+    if not isinstance(origin, Watched):
+        return {}
+    came = [(one.facts.message_id, ids[one.content_key]) for one, _ in copies]
+    named = canaries.known(session, {name for name, _ in came if name}, secret)
+    return canaries.among(named, came) if named else {}
+
+
+def _without(reached: Coming, some: Collection[int]) -> Coming:
+    """What reached scopes, but for these messages."""
+    if not some:
+        return reached
+    return {scope: {id_: one for id_, one in came.items() if id_ not in some} for scope, came in reached.items()}
+
+
+def _note_canaries(
+    session: Session,
+    origin: Watched,
+    tests: Mapping[int, Canary],
+    brought: Mapping[int, Prepared],
+    trusted: Callable[[], Collection[str]],
+    now: int,
+) -> None:
+    """They arrived, and how. A copy in a Sent folder never left."""
+    for id_, one in tests.items() if not origin.sent else ():
+        if one.arrived_at is None:
+            came, results = brought[id_], _results(brought[id_].trace, trusted())
+            actor, place = origin.binding.actor, origin.binding.id
+            canaries.arrived(session, one, id_, place, came.facts.from_address, results, actor, now)
+
+
 def _claims(
     origin: Watched | Imported | Ours,
     ids: Mapping[bytes, int],
@@ -868,8 +920,14 @@ def _claims(
                 answers=about.belongs_to if about is not None else None,
                 report=about is not None,
             )
-        elif one.arrival.stray is not None:
-            said = replace(said, stray=conversations.Stray(*one.arrival.stray))
+        elif isinstance(origin, Imported):
+            named = one.arrival.stray
+            said = replace(
+                said,
+                stray=conversations.Stray(*named) if named is not None else None,
+                answers=one.arrival.beside,
+                joined_by=one.arrival.joined_by,
+            )
         claims.append(said)
     return claims
 
@@ -1127,7 +1185,7 @@ def _note_tickets(
         raise Overtaken("Another worker joined conversations that mails of this batch belong to.")
     for scope, some in reached.items():
         brought = [
-            _brought(id_, conversation_of[id_], handed, sorted_.decisions[one.arrival.uid])
+            _brought(id_, conversation_of[id_], handed, sorted_.decisions[one.arrival.uid], sorted_.working)
             for id_, (one, handed) in sorted(some.items())
         ]
         if not brought:
@@ -1140,15 +1198,19 @@ def _note_tickets(
         else:
             noted = tickets.note(session, [one for one in arrived if one.message not in quiet], now, actor)
             reported = [one for one in arrived if one.message in quiet]
-            noted |= sent.note(session, reported, quiet, actor, now) if reported else {}
+            after = sent.note(session, reported, quiet, actor, now) if reported else {}
+            rows = {ticket: digest for digests in after.values() for ticket, digest in digests.items()}
+            for digests in noted.values():  # of a ticket that both came to, the row as it is by now
+                digests.update({ticket: rows[ticket] for ticket in digests.keys() & rows.keys()})
+            noted |= after
         for id_, digests in noted.items():
             made[some[id_][0].arrival.uid].setdefault("ticket", {}).update(digests)
         acting += [one for one in brought if one.message not in quiet]
     return acting
 
 
-def _brought(id_: int, talk: int, handed: Handed, decision: Decision) -> sorting.Brought:
-    return sorting.Brought(id_, talk, handed, decision.deeds, decision.doubt, decision.sender)
+def _brought(id_: int, talk: int, handed: Handed, decision: Decision, working: Hours | None) -> sorting.Brought:
+    return sorting.Brought(id_, talk, handed, decision.deeds, decision.doubt, decision.sender, working)
 
 
 def _arrived(origin: Origin, scope: str, brought: sorting.Brought, one: Prepared, now: int) -> tickets.Arrived:

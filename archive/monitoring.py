@@ -5,7 +5,7 @@ a scrape costs the same however much is archived.
 """
 
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .doctor import NO_SPACE
 from .events import log, sealer
+from .outgoing import canaries, identities
 from .post import bindings
 from .store import migrate
 from .store.archive import Archive
@@ -95,6 +96,9 @@ class _Kept(Collector):
             unsealed = select(event.c.id).where(event.c.id > (last.last if last else 0)).limit(100_000).subquery()
             tail = session.scalar(select(func.count()).select_from(unsealed)) or 0
             position = log.position(session)
+            tried = identities.every(session)
+            arrived = canaries.latest(session, [one.id for one in tried], arrived=True)
+            troubled = {one.identity for one in canaries.troubled(session, self.now)}
             leases = session.scalar(select(func.count()).select_from(lease)) or 0
 
         def gauge(name: str, says: str, value: float) -> Metric:
@@ -109,6 +113,13 @@ class _Kept(Collector):
         def counted(name: str) -> Callable[[bindings.Binding], float]:
             return lambda one: counts.get(one.id, {}).get(name, 0)
 
+        def of_addresses(name: str, says: str, values: Mapping[int, float]) -> Metric:
+            family = GaugeMetricFamily(f"postroom_canary_{name}", says, labels=["address"])
+            for one in tried:
+                if one.id in values:
+                    family.add_metric([one.address], values[one.id])
+            return family
+
         yield each("up", "1 where the last pass went well.", lambda one: one.trouble is None)
         yield each(
             "last_success_seconds",
@@ -119,6 +130,12 @@ class _Kept(Collector):
         yield each("waiting_mails", "Mails seen in the watched folder and not taken.", lambda one: one.waiting)
         yield each("unsettled_mails", "Archived, and the original not moved yet.", counted("unsettled"))
         yield each("quarantined_mails", "Kept raw because they could not be recorded.", counted("quarantined"))
+        ways = {id_: one.way / 1000 for id_, one in arrived.items() if one.way is not None}
+        yield of_addresses("seconds", "From sending to arrival of the test mail that last arrived.", ways)
+        came = {id_: (self.now - one.arrived_at) / 1000 for id_, one in arrived.items() if one.arrived_at is not None}
+        yield of_addresses("last_success_seconds", "Seconds since a test mail last arrived.", came)
+        lost = {one.id: float(one.id in troubled) for one in tried if one.id in troubled or one.id in arrived}
+        yield of_addresses("failed", "1 where the last test mail failed or has not arrived in 15 minutes.", lost)
         yield gauge("events", "Position of the newest event.", position)
         yield gauge("events_unsealed", "Events that no seal answers for yet, counted to 100,000.", tail)
         yield gauge("leases", "Rows of leases that machines share.", leases)

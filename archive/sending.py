@@ -3,6 +3,7 @@
 The pages and `postroom reply` go this one way.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from .intake import Intake
 from .mail import addresses, tongues
@@ -24,10 +26,10 @@ from .people.scopes import Viewer, process_scope
 from .post import contents, messages
 from .post.messages import Message
 from .store.archive import Archive, Session
-from .store.dialects import among
+from .store.dialects import among, hold
 from .store.keys import KeyTrouble
 from .store.packs import Damaged
-from .store.schema import blob, message_scope, ticket
+from .store.schema import blob, conversation, message, message_scope, ticket
 
 MOST_BYTES = 50 << 20  # of a mail; servers take less
 UNREADABLE = (Damaged, LookupError, OSError, KeyTrouble)  # what reading one mail may say; others may be had
@@ -41,6 +43,10 @@ def _say(text: str) -> str:
 
 _TOO_LARGE = _say("A mail of more than %(most)s MB is not sent.")
 _NOBODY = _say("Nobody is to get this mail; write an address under To.")
+_LOOKED_AT = _say(
+    "A second person looks at mail from %(address)s first, and does not see this conversation. Choose another address,"
+    " or hand the conversation over to that process."
+)
 _UNCLEAR = _say("“%(what)s” cannot be understood as addresses.")
 
 _HEADER = 1 << 20  # bytes of a mail's header that are looked at
@@ -65,6 +71,7 @@ class Letter:
     undo: int = outbox.UNDO  # ms in which it can be taken back
     not_before: int | None = None  # UTC ms
     unless_answered: bool = False
+    once: str = ""  # the same for what is sent twice by mistake; empty: every letter is one of its own
 
     def as_typed(self) -> dict[str, Any]:
         """What is needed to go on with it; files stand in the mail itself."""
@@ -77,8 +84,17 @@ def secret(archive: Archive) -> bytes:
     return composing.secret(archive)
 
 
-def send(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now: int) -> int:
+def send(
+    archive: Archive,
+    by: Callable[[Session], Viewer],
+    letter: Letter,
+    now: int,
+    check: Callable[[Session], None] = lambda _: None,
+) -> int:
     """Queue a letter; its number in the outbox. `by` says on whose behalf, as things stand in a transaction.
+
+    `check` is called in the transaction that queues it, and raises where it is not to be sent after all. A letter that
+    says `once` what is queued already is not queued again: the number is that one's.
 
     Unwritable, a sentence, where it cannot be sent as it is; LookupError where the identity, the message or the right
     to either is not there.
@@ -88,15 +104,56 @@ def send(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now:
     recipients = parsed(letter)
     with archive.reading() as session:
         mail, raw = _composed(session, archive, by(session), letter, answered, recipients, now)
-    if len(raw) > MOST_BYTES:
-        raise Unwritable(_TOO_LARGE, most=MOST_BYTES >> 20)
     intake = Intake(archive)
     try:
         with intake.keeping([raw], now) as (kept,), archive.transaction() as session:
+            _wait_for_others(session, letter)
             _allowed(session, by(session), letter)  # as things are now
+            if letter.once and (before := outbox.by_message_id(session, mail.message_id)) is not None:
+                return before[0]
+            check(session)
             return outbox.queue(session, mail, raw, kept, now)
+    except IntegrityError:  # the same at the same moment: it waited for the other
+        with archive.reading() as session:
+            before = outbox.by_message_id(session, mail.message_id) if letter.once else None
+        if before is None:
+            raise
+        return before[0]
     finally:
         intake.close()
+
+
+def too_large() -> Unwritable:
+    """What is said of a mail that has more than MOST_BYTES."""
+    return Unwritable(_TOO_LARGE, most=MOST_BYTES >> 20)
+
+
+def _wait_for_others(session: Session, letter: Letter) -> None:
+    """Whoever answers in the same conversation at this moment comes before this, and is seen, or waits for its end."""
+    if letter.kind != outbox.REPLY or letter.answers is None:
+        return
+    here = select(message.c.conversation).where(message.c.id == letter.answers)
+    held, found = None, session.scalar(here)
+    while found is not None and found != held:  # it may become part of another one while we wait
+        held = found
+        hold(session, conversation, [held])
+        found = session.scalar(here)
+
+
+def queued_before(archive: Archive, session: Session, viewer: Viewer, letter_from: int, once: str) -> int | None:
+    """The number of the mail that was queued for this `once`; None where there is none, or nobody gets that one."""
+    chosen = next((one for one in identities.usable(session, viewer) if one.id == letter_from), None)
+    return _once(session, archive, chosen, once)[1] if chosen and once else None
+
+
+def _once(session: Session, archive: Archive, chosen: Identity, once: str) -> tuple[str, int | None]:
+    """The Message-ID for it, and what is queued under that; another one where that was taken back or has failed."""
+    for at in itertools.count():
+        message_id = composing.message_id(chosen.address, secret(archive), 0, f"{once} {at}")
+        before = outbox.by_message_id(session, message_id)
+        if before is None or before[1] not in (outbox.CANCELLED, outbox.FAILED):
+            return message_id, before[0] if before else None
+    raise AssertionError
 
 
 def preview(archive: Archive, by: Callable[[Session], Viewer], letter: Letter, now: int) -> bytes:
@@ -113,6 +170,8 @@ def _allowed(session: Session, viewer: Viewer, letter: Letter) -> tuple[Identity
     if chosen is None:
         raise LookupError(f"identity {letter.identity}")
     if letter.answers is None:
+        if letter.scope not in (None, chosen.scope):  # a new mail stands where its address belongs
+            raise LookupError(f"a new mail in {letter.scope}")
         return chosen, None
     answered = messages.get(session, letter.answers, viewer)
     if answered is None:
@@ -156,6 +215,8 @@ def _composed(
     chosen, _ = _allowed(session, viewer, letter)
     replies = letter.kind == outbox.REPLY and answered is not None
     message_id = composing.message_id(chosen.address, secret(archive), now)
+    if letter.once:
+        message_id, _ = _once(session, archive, chosen, letter.once)
     said: Mapping[str, str] = {}
     if replies and answered:
         said = reply_settings.of_conversation(session, answered.conversation, letter.scope or chosen.scope)
@@ -176,10 +237,14 @@ def _composed(
         references=references(archive, session, answered) if replies and answered else (),
         headers=_headers(said),
     )
+    here, looked_at = letter.scope or chosen.scope, _wants_second_look(session, chosen.scope)
+    if viewer.user is not None and looked_at and here != chosen.scope:
+        # Those who would look at it do not see where it is written.
+        raise Unwritable(_LOOKED_AT, address=chosen.address)
     mail = outbox.Mail(
         identity=chosen,
         author=viewer.actor,
-        scope=letter.scope or chosen.scope,
+        scope=here,
         kind=letter.kind,
         message_id=message_id,
         subject=composing.clean(letter.subject),
@@ -189,9 +254,12 @@ def _composed(
         answers=answered.id if answered else None,
         conversation=answered.conversation if answered else None,
         unless_answered=letter.unless_answered,
-        review=viewer.user is not None and _wants_second_look(session, letter.scope or chosen.scope),
+        review=viewer.user is not None and _wants_second_look(session, here),
     )
-    return mail, composing.compose(written)
+    raw = composing.compose(written)
+    if len(raw) > MOST_BYTES:
+        raise too_large()
+    return mail, raw
 
 
 def _wants_second_look(session: Session, scope: str) -> bool:

@@ -27,9 +27,10 @@ from .post.routing import Book, fold
 from .store.archive import Session
 from .store.dialects import insert_missing
 from .store.schema import membership, seen, ticket
-from .work import absences, assigning, cases, rulebook, rules, states, tags, tickets
+from .work import absences, assigning, cases, hours, rulebook, rules, states, tags, tickets
 from .work.cases import CaseTrouble
 from .work.changes import change
+from .work.hours import Hours
 from .work.rules import Decision, Deed, Handed, Letter, Ready
 
 _HEADERS = 128 << 10  # bytes of a mail in which its header block is looked for
@@ -47,6 +48,7 @@ class Sorter:
     zone: str = "UTC"
     trusted: Collection[str] = ()
     ours: Collection[str] = ()  # all our addresses
+    working: Hours | None = None  # when the organisation works; None: nobody said
 
     def decide(self, facts: Facts, content: Raw, trace: bytes, at: int, *, import_mode: bool = False) -> Decision:
         """Where a copy goes; `at` is when it arrived, UTC ms. Unclaimed where it would go nowhere."""
@@ -109,6 +111,7 @@ def sorter(session: Session, binding: Binding | None, first: Sequence[str]) -> S
         broken,
         routes.book(session) if routed else None,
         routes.unrouted(session) if routed else None,
+        working=hours.kept(session) if routed or some else None,
     )
     return asking(session, plain) if some else plain
 
@@ -138,6 +141,7 @@ class Brought:
     deeds: tuple[Deed, ...]
     doubt: str | None = None  # see `Decision`
     sender: str = ""
+    working: Hours | None = None  # see `Sorter`
 
     @property
     def here(self) -> tuple[Deed, ...]:
@@ -146,7 +150,7 @@ class Brought:
 
     def born_as(self, now: int) -> dict[str, Any]:
         """What stands in its ticket from the start, where it makes one."""
-        said = rules.values(self.here, self.handed, now)
+        said = rules.values(self.here, self.handed, now, self.working)
         values = {column: value for column, (_, value) in said.items() if value is not None}
         finished = next((deed for deed in self.here if deed.do in ("silently", "spam")), None)
         if finished is not None:
@@ -185,7 +189,7 @@ def act(
         if row is None:
             continue
         born = row.created_at == now and row.revision is None
-        for column, (rule, value) in rules.values(one.here, one.handed, now).items():
+        for column, (rule, value) in rules.values(one.here, one.handed, now, one.working).items():
             by = f"rule:{rule}" if rule else actor
             if born and getattr(row, column) == value:
                 said = {"before": {column: None}, "after": {column: value}}

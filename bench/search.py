@@ -18,10 +18,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from archive.people import processes, users
 from archive.people.scopes import MACHINE, Viewer, process_scope
@@ -42,6 +43,7 @@ _APART = 90  # seconds between mails
 _QUESTIONS = 20  # of each kind
 _ROUNDS = 5
 _SAMPLE = 20_000  # mails in which words to ask for are looked up
+_SHARED = ("rare word", "word", "common word", "two words", "phrase", "prefix of 4")  # what all programs understand
 _PLAIN = 20_000  # mails the rate for words alone is measured with
 
 
@@ -119,6 +121,25 @@ class Loaded:
             f"{time.process_time() - worked:,.0f} of a processor"
         )
 
+    def multiply(self, times: int) -> str:
+        """PostgreSQL alone: the mails once more and once more, each time earlier than all there are; by the server."""
+        start, apart = time.perf_counter(), self.count * _APART
+        with self.archive.intake() as session:
+            made = session.scalar(text("SELECT pg_get_indexdef('ix_search_lexemes'::regclass)"))
+            session.execute(text("DROP INDEX ix_search_lexemes"))
+        for copy in range(1, times):
+            with self.archive.intake() as session:
+                for statement in _AGAIN:
+                    session.execute(text(statement), {"earlier": copy * apart, "copy": str(copy), "first": _START})
+        self.count *= times
+        copied, start = time.perf_counter() - start, time.perf_counter()
+        with self.archive.intake() as session:
+            session.execute(text("SET LOCAL maintenance_work_mem = '2GB'"))
+            session.execute(text(str(made)))
+        with self.archive.intake() as session:
+            session.execute(text("ANALYZE"))
+        return f"{times} times as many in {copied:,.0f} s, the index built anew in {time.perf_counter() - start:,.0f} s"
+
     def rates(self) -> str:
         return (
             f"{self.count / self.indexing:,.0f} mails/s, {self.count / self.working:,.0f} a second of one processor; "
@@ -130,6 +151,23 @@ class Loaded:
             return float(session.exec_driver_sql(_SIZES[session.dialect.name]).scalar() or 0) / self.count
 
 
+_OF = "WHERE {} >> 30 >= :first"  # those that were there first
+_EARLIER = "(CAST(:earlier AS bigint) << 30)"
+_WHEN = "ARRAY(SELECT '@' || level || 'x' || ({} >> 30 >> level) FROM generate_series(8, 32, 2) AS level)"
+_KEPT = ", ".join(one.name for one in schema.message.c if one.name not in ("id", "content_key", "arrived_at"))
+_WORDS = "subject, sender, recipients, copied, names, body, enclosed"
+_AGAIN = (  # our own words, all of them
+    f"INSERT INTO message (id, content_key, arrived_at, {_KEPT}) SELECT id - {_EARLIER}, "
+    "sha256(content_key || convert_to(CAST(:copy AS text), 'UTF8')), arrived_at - CAST(:earlier AS bigint) * 1000, "
+    f"{_KEPT} FROM message {_OF.format('id')}",
+    f"INSERT INTO message_scope (message, scope) SELECT message - {_EARLIER}, scope "
+    f"FROM message_scope {_OF.format('message')}",
+    f'INSERT INTO indexed (message, version, marks, "full", waiting) SELECT message - {_EARLIER}, version, marks, '
+    f'"full", waiting FROM indexed {_OF.format("message")}',
+    f"INSERT INTO search (id, lexemes, {_WORDS}) SELECT id - {_EARLIER}, ts_delete(lexemes, "
+    f"{_WHEN.format('id')}) || array_to_tsvector({_WHEN.format(f'(id - {_EARLIER})')}), {_WORDS} "
+    f"FROM search {_OF.format('id')}",
+)
 _PARTS = "SELECT count(DISTINCT segid) FROM search_idx"
 _SIZES = {
     "sqlite": "SELECT sum(length(block)) FROM search_data",
@@ -272,41 +310,62 @@ def ask_all(archive: Archive, asked: dict[str, list[str]]) -> Iterator[Times]:
         yield timed(f"{kind}, counts", asked[kind], count, 2)
 
 
-# --- notmuch ----------------------------------------------------------------------------------------------------------
+# --- beside -----------------------------------------------------------------------------------------------------------
 
 
-def notmuch(folder: Path, mails: Iterator[Letter], asked: dict[str, list[str]]) -> Iterator[str]:
-    """The same mails and questions; the rights as folders, the time that of the command."""
-    boxes = folder / "mail"
+def maildirs(folder: Path, mails: Iterator[Letter]) -> int:
+    """The same mails as files, one folder for each process; returns how many."""
     for number in range(_PROCESSES):
-        (boxes / f"p{number}" / "cur").mkdir(parents=True)
+        for part in ("cur", "new", "tmp"):
+            (folder / f"p{number}" / part).mkdir(parents=True)
+    count = 0
     for number, one in enumerate(mails):
         head = f"From: {one.name} <{one.address}>\nTo: p{one.box}@office.example\nSubject: {one.subject}\n"
         stamp = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(one.at))
         head += f"Date: {stamp}\nMessage-ID: <{number}@office.example>\n"
         head += "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\n"
-        (boxes / f"p{one.box}" / "cur" / f"{number:07d}").write_bytes((head + one.text).encode())
+        (folder / f"p{one.box}" / "cur" / f"{number:07d}:2,S").write_bytes((head + one.text).encode())
+        count += 1
+    return count
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _ask(command: list[str], rights: str, env: dict[str, str], typed: str, nothing_found: int = 0) -> int:
+    """How many the program finds."""
+    asked = [*command, f"{typed} and {rights}"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, env=env)
+    if done.returncode not in (0, nothing_found):
+        raise subprocess.CalledProcessError(done.returncode, asked, done.stdout, done.stderr)
+    return done.stdout.count("\n")
+
+
+def notmuch(folder: Path, boxes: Path, count: int, asked: dict[str, list[str]]) -> Iterator[str]:
+    """The same mails and questions; the rights as folders, the time that of the command."""
     config = folder / "config"
     config.write_text(f"[database]\npath={boxes}\n[user]\nname=x\nprimary_email=x@office.example\n[new]\ntags=\n")
-    env = {"NOTMUCH_CONFIG": str(config)}
+    env = {"NOTMUCH_CONFIG": str(config), "PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
     cost = measure.run(["notmuch", "new", "--quiet"], env=env)
-    size = sum(file.stat().st_size for file in (boxes / ".notmuch").rglob("*") if file.is_file())
-    count = sum(1 for _ in boxes.glob("p*/cur/*"))
-    yield f"notmuch: {count / cost.seconds:,.0f} mails/s, index {size / count:,.0f} bytes a mail"
+    yield f"notmuch: {count / cost.seconds:,.0f} mails/s, index {_size(boxes / '.notmuch') / count:,.0f} bytes a mail"
     rights = "( " + " or ".join(f"folder:p{number}" for number in range(_SEEN)) + " )"
+    search = ["notmuch", "search", "--output=messages", "--limit=50", "--sort=newest-first"]
+    for kind in _SHARED:
+        yield str(timed(f"notmuch: {kind}", asked[kind], partial(_ask, search, rights, env), 1))
 
-    def ask(typed: str) -> int:
-        said = subprocess.run(
-            ["notmuch", "search", "--output=messages", "--limit=50", "--sort=newest-first", f"{typed} and {rights}"],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**env, "PATH": "/usr/bin:/bin", "HOME": str(folder)},
-        )
-        return said.stdout.count("\n")
 
-    for kind in ("rare word", "word", "common word", "two words", "phrase", "prefix of 4"):
-        yield str(timed(f"notmuch: {kind}", asked[kind], ask, 1))
+def mu(folder: Path, boxes: Path, count: int, asked: dict[str, list[str]]) -> Iterator[str]:
+    """As notmuch; it stems nothing, and ends with 4 where nothing is found (mu-find(1), RETURN VALUE)."""
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    home = folder / "mu"
+    measure.run(["mu", "init", "--quiet", f"--muhome={home}", f"--maildir={boxes}"], env=env)
+    cost = measure.run(["mu", "index", "--quiet", f"--muhome={home}"], env=env)
+    yield f"mu: {count / cost.seconds:,.0f} mails/s, index {_size(home) / count:,.0f} bytes a mail"
+    rights = "( " + " or ".join(f"maildir:/p{number}" for number in range(_SEEN)) + " )"
+    search = ["mu", "find", f"--muhome={home}", "--fields=i", "--maxnum=50", "--sortfield=date", "--reverse"]
+    for kind in _SHARED:
+        yield str(timed(f"mu: {kind}", asked[kind], partial(_ask, search, rights, env, nothing_found=4), 1))
 
 
 def main() -> int:
@@ -317,8 +376,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("bench/work/search"))
     parser.add_argument("--keep", action="store_true", help="leave the folder for a look")
-    parser.add_argument("--notmuch", action="store_true", help="beside notmuch, where it is installed")
+    parser.add_argument("--beside", action="store_true", help="beside notmuch and mu, where they are installed")
     parser.add_argument("--database", help="URL of an empty PostgreSQL database to measure instead of SQLite")
+    parser.add_argument("--times", type=int, default=1, help="with it: the mails so many times, each time earlier (1)")
     given = parser.parse_args()
     if given.again:
         sample = list(itertools.islice(letters(given.count, given.seed), _SAMPLE))
@@ -326,16 +386,17 @@ def main() -> int:
         return 0
     shutil.rmtree(given.folder, ignore_errors=True)
     try:
-        beside = given.notmuch and shutil.which("notmuch") is not None
         sizes = [int(one) for one in given.at.split(",") if one]
-        run(given.folder, given.count, given.seed, beside, given.database, sizes)
+        run(given.folder, given.count, given.seed, given.beside, given.database, given.times, sizes)
     finally:
         if not given.keep:
             shutil.rmtree(given.folder, ignore_errors=True)
     return 0
 
 
-def run(folder: Path, count: int, seed: int, beside: bool, database: str | None, sizes: Sequence[int]) -> None:
+def run(
+    folder: Path, count: int, seed: int, beside: bool, database: str | None, times: int, sizes: Sequence[int]
+) -> None:
     if database is None:  # there is one to be had for nothing
         plain = Loaded(folder / "plain")
         for some in _batches(letters(min(count, _PLAIN), seed)):
@@ -356,10 +417,21 @@ def run(folder: Path, count: int, seed: int, beside: bool, database: str | None,
             tell(loaded.archive, asked)
         elif loaded.count % 50_000 == 0:
             print(f"  {loaded.count:,} …", file=sys.stderr)
+    if database and times > 1:
+        print(
+            f"{loaded.multiply(times)}; {loaded.count:,} mails, {loaded.bytes_a_mail():,.0f} bytes a mail", flush=True
+        )
+        tell(loaded.archive, asked)
     loaded.archive.close()
     if beside:
-        for line in notmuch(folder / "notmuch", letters(count, seed), asked):
-            print(line, flush=True)
+        boxes = (folder / "beside" / "mail").resolve()
+        mails = maildirs(boxes, letters(count, seed))
+        for program in (notmuch, mu):
+            if shutil.which(program.__name__) is None:
+                print(f"{program.__name__}: not installed here")
+                continue
+            for line in program(boxes.parent, boxes, mails, asked):
+                print(line, flush=True)
 
 
 def tell(archive: Archive, asked: dict[str, list[str]]) -> None:

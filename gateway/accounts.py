@@ -63,6 +63,14 @@ def parse(url: str, protocol: str, *, plaintext: bool = False, password: str = "
     return Account(protocol, security, host, port or usual, user, token or password, token is not None)
 
 
+def host(url: str | None) -> str:
+    """The server of a URL of a mailbox that sends; nothing where that will not do."""
+    try:
+        return parse(url or "", "smtp", plaintext=True).host.lower()
+    except ValueError:
+        return ""
+
+
 def _without_password(url: str) -> str:
     """A URL that may be wrong in any way, for a sentence."""
     before, at, host = url.rpartition("@")

@@ -12,6 +12,8 @@ from archive.reading import Reading
 from config import settings
 
 from .attempts import Attempts
+from .canaries import Canaries
+from .comparing import Comparing
 from .mailbox import Connecting
 from .poller import Outcome, Poller, Slice
 from .sender import Sender
@@ -84,7 +86,21 @@ def clock(front: Front, report: Callable[[Outcome], None] | None = None) -> "Clo
 
     attempts = Attempts(front.archive(), decided.connecting, decided.own_servers, now)
     sending = sender(front, stopping, reading, sender_log)
-    return Clock(front.archive(), make, decided.at_once, stopping, report, reading, attempts, decided.kept, sending)
+    tests = Canaries(front.archive(), decided.connecting, now, stopping, sending.pace, sender_log)
+    comparing = Comparing(front.archive(), decided.connecting, now, stopping)
+    return Clock(
+        front.archive(),
+        make,
+        decided.at_once,
+        stopping,
+        report,
+        reading,
+        attempts,
+        decided.kept,
+        sending,
+        tests,
+        comparing,
+    )
 
 
 def sender(
@@ -102,6 +118,11 @@ def sender(
         per_host=decided.connections,
         a_minute=decided.a_minute,
     )
+
+
+def canaries(front: Front) -> Canaries:
+    """What sends test mails for commands."""
+    return Canaries(front.archive(), configured().connecting, now, threading.Event())
 
 
 def listener(front: Front, ticking: "Clock") -> "Listener | None":

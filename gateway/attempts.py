@@ -1,4 +1,7 @@
-"""What people asked for at a page, done at once: signing in with what they entered, and keeping it where it works."""
+"""What people asked for at a page, done at once: signing in with what they entered, and keeping it where it works.
+
+Also telling a provider that consent was taken back, which is deleted here by then.
+"""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +14,11 @@ from archive.post import attempts, bindings, consents, providers
 from archive.post.attempts import Attempt
 from archive.post.bindings import BindingTrouble
 from archive.post.bindings import Mailbox as Box
+from archive.post.providers import Provider
 from archive.store.archive import Archive, Session
 from archive.store.keys import KeyTrouble
 
-from . import reach
+from . import credentials, reach
 from .accounts import Account, parse
 from .journal import Journal
 from .mailbox import Connecting, Mailbox
@@ -49,12 +53,16 @@ class Attempts:
         for id_ in waiting:
             if not self._slots.acquire(blocking=False):
                 return
-            with self._archive.transaction() as session:
-                one = attempts.claim(session, id_, now)
+            try:
+                with self._archive.transaction() as session:
+                    one = attempts.claim(session, id_, now)
+                if one is not None:
+                    threading.Thread(target=self._do, args=(one,), name=f"attempt {id_}", daemon=True).start()
+            except BaseException:
+                self._slots.release()
+                raise
             if one is None:
                 self._slots.release()
-                continue
-            threading.Thread(target=self._do, args=(one,), name=f"attempt {id_}", daemon=True).start()
 
     def _do(self, one: Attempt) -> None:
         try:
@@ -75,6 +83,8 @@ class Attempts:
         """The mailbox that works now; Trouble where it does not."""
         try:
             given = one.given(self._archive)
+            if one.kind == "revoke":
+                return self._taken_back(one, given)
             if one.kind == "consent":
                 return self._consented(one, given)
             return self._entered(one, given)
@@ -105,6 +115,7 @@ class Attempts:
             raise Refused("no mail server", server=account.host) from None
         now, actor = self._clock(), f"user:{one.user}"
         with self._archive.transaction() as session:
+            _check(session, one)
             if box is None:
                 name = _free_name(session, account.user)
                 id_ = bindings.add_mailbox(
@@ -120,26 +131,33 @@ class Attempts:
 
     def _consented(self, one: Attempt, given: Mapping[str, str]) -> int:
         """With what a provider sent back."""
-        from .tokens import Client
-
-        with self._archive.reading() as session:
-            box = _box(session, one)
-            by = providers.get(session, box.provider or 0)
+        box, by = self._provided(one)
         if "code" not in given:
             answer = f"{given.get('error', '')} {given.get('description', '')}".strip()
             raise Refused("consent denied", provider=by.name, answer=answer)
-        secret = self._archive.key.decrypt_secret(by.secret) if by.secret is not None else None
         user = parse(box.imap, "imap", plaintext=box.plaintext).user
-        client = Client(by, secret, self._connecting)
+        client = credentials.client(self._archive, by, self._connecting)
         tokens = client.exchange(given["code"], given["verifier"], given["redirect_uri"], user).tokens
         # Tried before it takes the place of a consent that may still work: somebody may be signed in there as another.
         account = parse(box.imap, "imap", plaintext=box.plaintext, token=tokens.access)
         found = self._looked(account, box, given, self._journal(box))
         now, actor = self._clock(), f"user:{one.user}"
         with self._archive.transaction() as session:
+            _check(session, one)
             consents.give(session, self._archive, box, by, tokens, now, actor)
             self._bind(session, box, found, now, actor)
         return box.id
+
+    def _taken_back(self, one: Attempt, given: Mapping[str, str]) -> int:
+        """Told to the provider; here it is deleted whatever that says."""
+        box, by = self._provided(one)
+        credentials.client(self._archive, by, self._connecting).revoke(given["token"])
+        return box.id
+
+    def _provided(self, one: Attempt) -> tuple[Box, Provider]:
+        with self._archive.reading() as session:
+            box = _box(session, one)
+            return box, providers.get(session, box.provider or 0)
 
     def _may_reach(self, account: Account) -> bool:
         """Whether the operator named this server; Refused where nobody may connect to it by himself."""
@@ -174,6 +192,12 @@ class Attempts:
     def _bind(self, session: Session, box: Box, found: tuple[str, str] | None, now: int, actor: str) -> None:
         if found is not None and box.owner is not None:
             bindings.add(session, box, *found, now, user=box.owner, actor=actor)
+
+
+def _check(session: Session, one: Attempt) -> None:
+    """Refused where what was entered has been taken back while it was tried."""
+    if not attempts.goes_on(session, one.id):
+        raise Refused("called off")
 
 
 def _box(session: Session, one: Attempt) -> Box:

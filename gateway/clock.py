@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from archive import draft_files
 from archive.events import sealer
 from archive.events.chain import Seal
 from archive.front import now
@@ -23,6 +24,8 @@ from archive.store.archive import Archive
 from archive.work import reminders, snoozes, states
 
 from .attempts import Attempts
+from .canaries import Canaries
+from .comparing import Comparing
 from .poller import Outcome, Poller
 from .reindexing import Reindexing
 from .rereading import Rereading
@@ -36,6 +39,7 @@ REREAD_EVERY = 10  # seconds between looks at what has to be read a second time
 REINDEX_EVERY = 5  # seconds between looks at what is not in the search index in full
 LATE_EVERY = 60  # seconds between looks at what could not be taken for long
 RETURN_EVERY = 10  # seconds between looks at what comes back by itself: tickets that wait, snoozes, reminders
+TIDY_EVERY = 600  # seconds between looks at deleted drafts nobody wanted back
 REST_EVERY = 60  # seconds between looks at who reads mail and has had none for long
 
 _log = structlog.get_logger()
@@ -55,6 +59,8 @@ class Clock:
         attempts: Attempts | None = None,
         keep: int = 0,
         sender: Sender | None = None,
+        canaries: Canaries | None = None,
+        comparing: Comparing | None = None,
     ) -> None:
         """At most `keep` connections wait for news."""
         self._archive = archive
@@ -76,11 +82,18 @@ class Clock:
         self._scheduler.add_job(self._reindexing.work, "interval", seconds=REINDEX_EVERY, id="reindex")
         self._scheduler.add_job(self._say_what_is_late, "interval", seconds=LATE_EVERY, id="late")
         self._scheduler.add_job(self._bring_back, "interval", seconds=RETURN_EVERY, id="return")
+        self._scheduler.add_job(self._tidy, "interval", seconds=TIDY_EVERY, id="tidy")
         if attempts is not None:
             self._scheduler.add_job(attempts.work, "interval", seconds=TICK, id="attempts")
+        if comparing is not None:
+            self._scheduler.add_job(comparing.work, "interval", seconds=TICK, id="compare")
         self._sender = sender
         if sender is not None:
             self._scheduler.add_job(sender.work, "interval", seconds=TICK, id="send")
+        self._canaries = canaries
+        if canaries is not None:
+            self._scheduler.add_job(canaries.work, "interval", seconds=TICK, id="canaries")
+            self._scheduler.add_job(canaries.say_what_is_late, "interval", seconds=LATE_EVERY, id="late canaries")
         if reading is not None:
             self._scheduler.add_job(reading.rest, "interval", seconds=REST_EVERY, id="rest")
 
@@ -95,6 +108,9 @@ class Clock:
             new = lateness.note(session, now())
         for one in new:
             _log.warning("nothing taken for long", binding=one.binding.name, trouble=one.binding.trouble)
+
+    def _tidy(self) -> None:
+        draft_files.tidy(self._archive, now())
 
     def _bring_back(self) -> None:
         bring_back(self._archive, now())
@@ -120,6 +136,8 @@ class Clock:
         self._rounds.end(within)
         if self._sender is not None:
             self._sender.end(max(until - time.monotonic(), 0))
+        if self._canaries is not None:
+            self._canaries.end(max(until - time.monotonic(), 0))
         if self._reading is not None:
             self._reading.close()
 

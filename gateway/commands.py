@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
@@ -11,11 +12,13 @@ from archive.events import log
 from archive.front import Front, as_json, json_option, now, pass_front, plain, progress, sealing, when
 from archive.people import processes, users
 from archive.post import bindings, decisions, providers
-from archive.post.bindings import BindingTrouble
-from archive.store.archive import Session
+from archive.post.bindings import Binding, BindingTrouble
+from archive.store.archive import Archive, Session
+from archive.store.keys import KeyTrouble
 from archive.work import cases
 
 from . import accounts
+from .trouble import Trouble
 
 LONGEST_PASSWORD = 4096  # characters
 _SIGNAL_UNHEARD = 0.5  # seconds
@@ -219,18 +222,27 @@ def resume(front: Front, name: str) -> None:
 def disconnect(front: Front, name: str, as_lines: bool) -> None:
     """Watch nothing of a mailbox any more, and forget its password. What is archived stays in the archive.
 
+    Where it had consent, its provider is told that this is over.
+
     To connect it again: postroom mailbox password, then postroom binding add.
 
     \b
     Example:
       postroom mailbox disconnect office
     """
-    with front.archive().transaction() as session:
-        some = _bound_in(session, name)
-        found = decisions.disconnect(session, some, log.OPERATOR, now())
+    from . import app, credentials
+
+    archive = front.archive()
+    with archive.transaction() as session:
         box = _mailbox(bindings.mailbox_by_name(session, name), name)
-        decisions.forget_secret(session, box, log.OPERATOR, now())
-    _tell_remains(name, found, as_lines)
+        by = providers.get(session, box.provider) if box.provider is not None else None
+        found, token = decisions.disconnect_mailbox(session, archive, box, log.OPERATOR, now())
+    _tell_remains(archive, name, found, as_lines)
+    if by is not None and token:
+        try:
+            credentials.client(archive, by, app.configured().connecting).revoke(token)
+        except (Trouble, KeyTrouble) as trouble:  # here it is deleted all the same
+            click.echo(plain(str(trouble)), err=True)
 
 
 def _bound_in(session: Session, name: str) -> list[bindings.Binding]:
@@ -390,14 +402,23 @@ def _state(one: bindings.Binding) -> str:
 @click.option("--from-now-on", is_flag=True, help="Leave what is there; take only what comes from now on.")
 @pass_front
 def accept(front: Front, name: str, from_now_on: bool) -> None:
-    """Take what a private folder holds; nothing of it is taken before.
+    """Take what a folder holds that was added with --preview; nothing of it is taken before.
+
+    Of a private folder its owner alone says that, on its page.
 
     \b
     Example:
-      postroom binding accept anna/Postroom
+      postroom binding accept office/INBOX
     """
     with front.archive().transaction() as session:
-        decisions.accept(session, _bound(session, name), log.OPERATOR, now(), from_now_on=from_now_on)
+        one = _bound(session, name)
+        owner = users.get(session, one.mailbox.owner or one.user or 0)
+        if owner is not None:
+            raise BindingTrouble(
+                f"{one.name} is private: only {owner.name} <{owner.email}> can say yes, signed in to Postroom, on the"
+                " page of the folder (Health, “More about this folder”)."
+            )
+        decisions.accept(session, one, log.OPERATOR, now(), from_now_on=from_now_on)
 
 
 @binding.command(name="pause")
@@ -456,9 +477,10 @@ def disconnect_binding(front: Front, name: str, as_lines: bool) -> None:
     Example:
       postroom binding disconnect office/INBOX
     """
-    with front.archive().transaction() as session:
+    archive = front.archive()
+    with archive.transaction() as session:
         found = decisions.disconnect(session, [_bound(session, name)], log.OPERATOR, now())
-    _tell_remains(name, found, as_lines)
+    _tell_remains(archive, name, found, as_lines)
 
 
 @binding.command()
@@ -506,13 +528,16 @@ def _bound(session: Session, name: str) -> bindings.Binding:
     return found
 
 
-def _tell_remains(name: str, found: decisions.Remains, as_lines: bool) -> None:
+def _tell_remains(archive: Archive, name: str, some: Sequence[Binding], as_lines: bool) -> None:
+    """What is kept of these; counted when they are disconnected, so that nobody who writes waits for it."""
+    with archive.reading() as session:
+        found, messages = decisions.remains(session, some), decisions.messages_of(session, some)
     if as_lines:
-        as_json({"disconnected": name, **asdict(found)})
+        as_json({"disconnected": name, **asdict(found), "messages": messages})
         return
     click.echo(plain(f"{name} is watched no more; nothing on its server was touched."))
     click.echo(
-        f"The archive keeps {found.copies} copies of {found.messages} messages and {found.quarantined} mails in "
+        f"The archive keeps {found.copies} copies of {messages} messages and {found.quarantined} mails in "
         f"quarantine. The originals of {found.unmoved} are still in the watched folder."
     )
 

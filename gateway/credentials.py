@@ -1,7 +1,9 @@
 """With what a mailbox is signed in to: its password, or a token that is renewed before it expires."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from archive.post import consents, observations, providers
 from archive.post.bindings import Mailbox as Box
@@ -16,6 +18,9 @@ from .journal import Journal
 from .mailbox import Connecting, Mailbox
 from .smtp import AFTER_THE_DOT, Outward
 from .trouble import Refused, Trouble, Unreachable
+
+if TYPE_CHECKING:
+    from .tokens import Client
 
 MARGIN_MS = 5 * 60 * 1000  # a token that has less to live is renewed first
 LAST_MS = 30 * 1000  # where the provider cannot be reached, one is used to here
@@ -66,6 +71,13 @@ def of(archive: Archive, box: Box, connecting: Connecting, clock: Callable[[], i
         raise
 
 
+def client(archive: Archive, by: Provider, connecting: Connecting) -> "Client":
+    """We, as a provider knows us. KeyTrouble where our secret there is under another key."""
+    from .tokens import Client
+
+    return Client(by, archive.key.decrypt_secret(by.secret) if by.secret is not None else None, connecting)
+
+
 def _token(archive: Archive, box: Box, connecting: Connecting, clock: Callable[[], int]) -> str:
     """An access token that is good for a while."""
     with archive.reading() as session:
@@ -83,21 +95,18 @@ def _token(archive: Archive, box: Box, connecting: Connecting, clock: Callable[[
 
 def _renewed(archive: Archive, box: Box, by: Provider, connecting: Connecting, clock: Callable[[], int]) -> str:
     """One at a time: ask the provider, keep what it gives, and only then hand it out."""
-    from .tokens import Client
-
     with archive.reading() as session:
         kept = consents.get(session, box.id)
     if kept is not None and kept.access is not None and kept.access_until - clock() > MARGIN_MS:
         return archive.key.decrypt_secret(kept.access)  # somebody else has renewed it meanwhile
-    secret = archive.key.decrypt_secret(by.secret) if by.secret is not None else None
-    client, user = Client(by, secret, connecting), parse(box.imap, "imap", plaintext=box.plaintext).user
+    at, user = client(archive, by, connecting), parse(box.imap, "imap", plaintext=box.plaintext).user
     try:
         if box.grant == "client":
-            given = client.as_itself(user)
+            given = at.as_itself(user)
         elif kept is None or kept.refresh is None:
             raise Refused("no consent", mailbox=box.name)
         else:
-            given = client.renew(archive.key.decrypt_secret(kept.refresh), user)
+            given = at.renew(archive.key.decrypt_secret(kept.refresh), user)
     except Unreachable:
         if kept is not None and kept.access is not None and kept.access_until - clock() > LAST_MS:
             return archive.key.decrypt_secret(kept.access)
@@ -110,6 +119,10 @@ def _renewed(archive: Archive, box: Box, by: Provider, connecting: Connecting, c
         if given.ahead is not None and observations.news(before, after):
             observations.note(session, box.id, after, clock())
         newest = consents.get(session, box.id)
+    if not ours and newest is None:  # it was taken back meanwhile, and what has just come of it goes too
+        with suppress(Trouble):
+            at.revoke(given.tokens.refresh or given.tokens.access)
+        raise Refused("no consent", mailbox=box.name)
     if not ours and newest is not None and newest.access is not None:  # a person gave consent anew meanwhile
         return archive.key.decrypt_secret(newest.access)
     return given.tokens.access

@@ -1,33 +1,33 @@
-"""`postroom identity`: addresses mail goes out from, and `postroom send`: one round by hand."""
+"""`postroom identity`: addresses mail goes out from; `postroom canary`: whether their way is open; `postroom send`: one
+round by hand."""
 
 import sys
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from archive import sending
 from archive.events import log
-from archive.front import Front, as_json, json_option, now, pass_front, plain
-from archive.mail import authenticity, hops
+from archive.front import Front, as_json, json_option, now, pass_front, plain, when
+from archive.mail import authenticity
 from archive.mail import identity as mail_identity
-from archive.outgoing import composing, identities
-from archive.outgoing.composing import Person, Written
+from archive.outgoing import canaries, identities
+from archive.outgoing.canaries import Canary
 from archive.outgoing.identities import Identity, IdentityTrouble
-from archive.outgoing.outbox import SENT
 from archive.people import processes, users
 from archive.people.scopes import MACHINE
-from archive.post import bindings, messages, routes
+from archive.post import bindings, messages
 from archive.reading import Reading
-from archive.store.archive import Session
+from archive.store.archive import Archive, Session
 
-from . import app, credentials
+from . import app
 from .sender import BUSY
 
 _LONGEST_SIGNATURE = identities.LONGEST_SIGNATURE
 _LOOK_EVERY = 2.0  # seconds
+_SENT_WITHIN = 60.0  # seconds, while another program sends
 
 
 @click.group()
@@ -128,6 +128,7 @@ def _tell(session: Session, one: Identity, as_lines: bool) -> None:
                 "sent": one.sent_folder,
                 "languages": list(one.languages),
                 "tags": one.tags,
+                "canary": next((name for name, ms in canaries.EVERY.items() if ms == one.canary_every), None),
                 "permitted": identities.permitted(session, one.id),
             }
         )
@@ -209,22 +210,17 @@ def test(front: Front, address: str, wait: int, as_lines: bool) -> None:
       postroom identity test help@example.org
     """
     archive = front.archive()
-    with archive.reading() as session:
+    with archive.transaction() as session:
         one = _known(session, address)
-        box = bindings.mailbox_of(session, one.mailbox)
-        watched = [of for of in bindings.every(session) if of.mailbox.id == box.id and not of.rests]
-    message_id = composing.message_id(one.address, sending.secret(archive), now())
-    me = Person(one.name, one.address)
-    text = "This mail was sent to try out whether this address can send and receive. It wants no answer."
-    raw = composing.compose(Written(me, [me], [], f"Test of {one.address}", text, message_id, now(), markdown=False))
-    with credentials.open_outward(archive, box, app.configured().connecting, now) as line:
-        said = line.send(one.address, [one.address], raw)[one.address]
-    if said.state != SENT:
-        raise click.ClickException(f"It was not taken: {said.code or ''} {said.answer}".rstrip())
-    click.echo(f"Taken: {plain(said.answer)}", err=True)
-    found = _arrived(front, [of.id for of in watched], one.address, message_id, wait) if watched else None
+        watched = [of.id for of in bindings.every(session) if of.mailbox.id == one.mailbox and not of.rests]
+        asked = canaries.ask(session, archive, one, log.OPERATOR, now())
+    (tried,) = _send(front, [asked])
+    if tried.state(now()) == canaries.FAILED:
+        raise click.ClickException(f"It was not taken: {tried.trouble}")
+    click.echo(f"Taken: {plain(tried.answer)}", err=True)
+    found = _arrived(front, watched, asked, wait) if watched else None
     if as_lines:
-        as_json({"address": one.address, "taken": said.answer, "arrived": found is not None, **(found or {})})
+        as_json({"address": one.address, "taken": tried.answer, "arrived": found is not None, **(found or {})})
         return
     if found is None:
         click.echo("Nobody watches where it arrives." if not watched else f"It has not arrived in {wait} s.", err=True)
@@ -240,7 +236,15 @@ def test(front: Front, address: str, wait: int, as_lines: bool) -> None:
         click.echo(plain(result))
 
 
-def _arrived(front: Front, watched: list[int], address: str, message_id: str, wait: int) -> dict[str, Any] | None:
+def _send(front: Front, ids: Sequence[int]) -> list[Canary]:
+    """These canaries as they are once they were sent, by whichever program."""
+    try:
+        return app.canaries(front).send(ids, _SENT_WITHIN)
+    except BlockingIOError:
+        raise click.ClickException("Another program sends test mails, and is slow. Try again in a minute.") from None
+
+
+def _arrived(front: Front, watched: list[int], asked: int, wait: int) -> dict[str, Any] | None:
     """What arrived: as whom it says it is, what the receiving server says of SPF, DKIM and DMARC, and all that is said
     of them on the way."""
     archive, until = front.archive(), time.monotonic() + wait
@@ -250,14 +254,9 @@ def _arrived(front: Front, watched: list[int], address: str, message_id: str, wa
             for one in watched:
                 poller.poll(one)
             with archive.reading() as session:
-                newest = messages.newest(session, MACHINE, None, 500)
-                arrived = next((one for one in newest if one.message_id == message_id.strip("<>")), None)
-                if arrived is not None:
-                    traces = [
-                        mail_identity.trace_headers(messages.trace(archive, session, copy))
-                        for copy in messages.copies(session, arrived.id, MACHINE)
-                    ]
-                    return _told(arrived.from_address, address, traces, routes.trusted(session))
+                tried = canaries.get(session, asked)
+                if tried.message is not None:
+                    return _told(archive, session, tried, tried.message)
             if time.monotonic() >= until:
                 return None
             time.sleep(_LOOK_EVERY)
@@ -265,14 +264,17 @@ def _arrived(front: Front, watched: list[int], address: str, message_id: str, wa
         poller.close()
 
 
-def _told(sender: str, address: str, traces: Sequence[bytes], trusted: Collection[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"from": sender, "rewritten": sender.lower() != address.lower(), "results": []}
-    said: dict[str, set[str]] = {method: set() for method in authenticity.METHODS}
-    for trace in traces:
-        for method, results in authenticity.results(hops.own(trace), trusted).items():
-            said[method] |= results
-        found["results"] += _results(trace)
-    return found | {method: sorted(results) for method, results in said.items()}
+def _told(archive: Archive, session: Session, tried: Canary, message: int) -> dict[str, Any]:
+    traces = [
+        mail_identity.trace_headers(messages.trace(archive, session, copy))
+        for copy in messages.copies(session, message, MACHINE)
+    ]
+    return {
+        "from": tried.came_from,
+        "rewritten": tried.rewritten,
+        "results": [result for trace in traces for result in _results(trace)],
+        **{method: list(tried.results.get(method, ())) for method in authenticity.METHODS},
+    }
 
 
 def _results(trace: bytes) -> list[str]:
@@ -280,6 +282,121 @@ def _results(trace: bytes) -> list[str]:
     unfolded = trace.decode("utf-8", "replace").replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", " ")
     name = "authentication-results:"
     return [" ".join(line.split()) for line in unfolded.split("\n") if line.lower().startswith(name)]
+
+
+class _ByAddress(click.Group):
+    """Where no command is named, addresses are tried."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, with what is left out put before."""
+        return super().parse_args(ctx, ["send", *args] if args and ("@" in args[0] or args[0] == "--all") else args)
+
+
+@click.group(cls=_ByAddress)
+def canary() -> None:
+    """Test mails of addresses to themselves: whether the whole way out and in is open, and how long it takes.
+
+    `postroom canary ADDRESS` is short for `postroom canary send ADDRESS`.
+
+    \b
+    Example:
+      postroom canary help@example.org
+      postroom canary --all
+      postroom canary every help@example.org hourly
+    """
+
+
+@canary.command(name="send")
+@click.argument("address", required=False)
+@click.option("--all", "all_", is_flag=True, help="All addresses.")
+@json_option
+@pass_front
+def send_canary(front: Front, address: str | None, all_: bool, as_lines: bool) -> None:
+    """Send a test mail from an address to itself, at once; where it is taken in its arrival is written down.
+
+    Fails where a server did not take one. What has arrived says: postroom canary list
+
+    \b
+    Example:
+      postroom canary send help@example.org
+      postroom canary send --all --json
+    """
+    if (address is None) != all_:
+        raise click.UsageError("Name an address, or say --all.")
+    archive = front.archive()
+    with archive.transaction() as session:
+        some = identities.every(session) if address is None else [_known(session, address)]
+        asked = [canaries.ask(session, archive, one, log.OPERATOR, now()) for one in some]
+    sent = _send(front, asked)
+    for one in sent:
+        _tell_canary(one, as_lines)
+    if any(one.state(now()) == canaries.FAILED for one in sent):
+        raise click.exceptions.Exit(1)
+
+
+@canary.command(name="list")
+@click.argument("address", required=False)
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+@pass_front
+def list_canaries(front: Front, address: str | None, limit: int, as_lines: bool) -> None:
+    """List test mails, the newest first: when they were sent, how long they took, and how they arrived.
+
+    \b
+    Example:
+      postroom canary list help@example.org --json
+    """
+    with front.archive().reading() as session:
+        of = _known(session, address).id if address is not None else None
+        some = canaries.newest(session, limit, of)
+    for one in some:
+        _tell_canary(one, as_lines)
+
+
+def _tell_canary(one: Canary, as_lines: bool) -> None:
+    state = one.state(now())
+    if as_lines:
+        times = {"asked": one.asked_at, "sent": one.sent_at, "taken": one.taken_at, "arrived": one.arrived_at}
+        as_json(
+            {
+                "canary": one.id,
+                "address": one.address,
+                "by": one.asked_by,
+                "state": state,
+                **{f"{name}_at": when(at) if at is not None else None for name, at in times.items()},
+                "seconds": one.way / 1000 if one.way is not None else None,
+                "answer": one.answer or None,
+                "trouble": one.trouble or None,
+                "from": one.came_from or None,
+                "rewritten": one.rewritten if one.arrived_at is not None else None,
+                **{method: list(one.results.get(method, ())) for method in authenticity.METHODS},
+            }
+        )
+        return
+    said = f"{when(one.asked_at)}  {plain(one.address)}  {state}"
+    if one.way is not None:
+        checks = " ".join(f"{each}={','.join(one.results.get(each, ())) or '-'}" for each in authenticity.METHODS)
+        said += f" in {one.way / 1000:.1f} s  {checks}"
+        said += f"  as from {plain(one.came_from)}" if one.rewritten else ""
+    elif one.trouble or one.answer:
+        said += f": {plain(one.trouble or one.answer)}"
+    click.echo(said)
+
+
+@canary.command()
+@click.argument("address")
+@click.argument("often", type=click.Choice(list(canaries.EVERY)))
+@pass_front
+def every(front: Front, address: str, often: str) -> None:
+    """Say how often an address is tried by itself, by `serve` or `gateway`.
+
+    \b
+    Example:
+      postroom canary every help@example.org hourly
+      postroom canary every help@example.org never
+    """
+    with front.archive().transaction() as session:
+        canaries.choose_every(session, _known(session, address), canaries.EVERY[often], log.OPERATOR, now())
 
 
 @click.command()

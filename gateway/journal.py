@@ -88,6 +88,7 @@ class Journal:
         self._lines: list[str] = []
         self._session = 0
         self._began_at = 0
+        self._refused = False  # we were not let in
         self._wrote = False  # whether there is an entry of this pass already
         self.in_pass = False  # a pass says what came of it, so that closing the connection writes nothing
 
@@ -103,6 +104,10 @@ class Journal:
             return
         if len(self._lines) >= MOST or any(map(_CHANGES.match, lines)):
             self._write(self._entry(0, 0))
+
+    def let_in(self, well: bool) -> None:
+        """The server let us in, or did not."""
+        self._refused = not well
 
     def close(self) -> None:
         """The connection ends."""
@@ -129,7 +134,8 @@ class Journal:
 
     def _entry(self, archived: int, moved: int) -> Entry:
         now = self._clock()
-        return Entry(self._session, self._binding, self._began_at or now, now, 1, self._lines, archived, moved)
+        began = self._began_at or now
+        return Entry(self._session, self._binding, began, now, 1, self._lines, archived, moved, self._refused)
 
     def _write(self, entry: Entry) -> None:
         assert self._mailbox is not None
@@ -139,4 +145,4 @@ class Journal:
         self._wrote = True
 
     def _begin_anew(self) -> None:
-        self._lines, self._began_at, self._wrote = [], 0, False
+        self._lines, self._began_at, self._wrote, self._refused = [], 0, False, False

@@ -1,5 +1,6 @@
 """`postroom ledger`: what became of every mail seen in a watched folder, beside what its server holds now."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import click
@@ -13,6 +14,7 @@ from archive.post.ledger import Compared, Line
 from archive.store.archive import Archive
 
 from . import credentials
+from .comparing import beside
 from .mailbox import Connecting
 
 
@@ -24,7 +26,7 @@ from .mailbox import Connecting
 def ledger(front: Front, name: str, every: bool, as_lines: bool) -> None:
     """Say what became of every mail ever seen in a watched folder, and compare it with what the server holds now.
 
-    Exit 1 where they differ.
+    Exit 1 where they differ. Of a folder that was disconnected the ledger alone is read: nobody signs in there.
 
     \b
     Example:
@@ -34,7 +36,7 @@ def ledger(front: Front, name: str, every: bool, as_lines: bool) -> None:
 
     archive = front.archive()
     with archive.reading() as session:
-        one = next((each for each in bindings.every(session) if each.name == name), None)
+        one = next((each for each in bindings.every(session, ended=True) if each.name == name), None)
     if one is None:
         raise BindingTrouble(f"There is no binding {name}. See: postroom binding list")
     front.reader(
@@ -43,6 +45,9 @@ def ledger(front: Front, name: str, every: bool, as_lines: bool) -> None:
     if every:
         for line in _lines(archive, one):
             _tell(line, as_lines)
+    if one.ended_at is not None:
+        _tell_ended(archive, one, one.ended_at, as_lines)
+        return
     found = compared(archive, one, app.configured().connecting)
     if as_lines:
         as_json(
@@ -57,6 +62,7 @@ def ledger(front: Front, name: str, every: bool, as_lines: bool) -> None:
                 "back": found.back,
                 "missing": found.missing,
                 "agrees": found.agrees,
+                "ended": None,
             }
         )
     else:
@@ -66,13 +72,23 @@ def ledger(front: Front, name: str, every: bool, as_lines: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+def _tell_ended(archive: Archive, one: Binding, ended_at: int, as_lines: bool) -> None:
+    """The ledger of a folder that was disconnected, under whatever UIDVALIDITY; its server is not asked."""
+    with archive.reading() as session:
+        tallies = book.tallies(session, one.id)
+    counts, unmoved = sum((each.counts for each in tallies), Counter[str]()), sum(each.unmoved for each in tallies)
+    if as_lines:
+        found = {"outcomes": dict(counts), "unmoved": unmoved, "agrees": None, "ended": when(ended_at)}
+        as_json({"binding": one.name, **found})
+    else:
+        for sentence in book.sentences_of_ended(one.name, when(ended_at), counts, unmoved):
+            click.echo(plain(sentence))
+
+
 def compared(archive: Archive, one: Binding, connecting: Connecting) -> Compared:
     """The ledger of a binding beside its folder; Trouble where the server cannot be asked. Changes nothing there."""
     with credentials.open_mailbox(archive, one.mailbox, connecting, now) as mailbox:
-        uidvalidity = mailbox.select(one.folder, readonly=True).uidvalidity
-        there = mailbox.uids()
-    with archive.reading() as session:
-        return book.compare(book.lines(session, one.id, uidvalidity), uidvalidity, there)
+        return beside(archive, one, mailbox)
 
 
 def _lines(archive: Archive, one: Binding) -> Iterator[Line]:

@@ -106,6 +106,9 @@ class Listener(Protocol):
     def sent(self, data: bytes) -> None:
         """This is about to be sent; in whatever pieces it comes. What raises keeps it from being sent."""
 
+    def let_in(self, well: bool) -> None:
+        """The server let us in, or did not."""
+
     def close(self) -> None:
         """The connection has ended. Harmless to repeat."""
 
@@ -133,8 +136,10 @@ class Mailbox:
         except BaseException as error:
             if isinstance(error, Trouble):
                 error.signing_in = True
+            self._tell_entrance(False)
             self.close()
             raise
+        self._tell_entrance(True)
 
     def __enter__(self) -> Self:
         return self
@@ -293,6 +298,10 @@ class Mailbox:
         with suppress(Exception):
             self._client.shutdown()
         self._tell_end()
+
+    def _tell_entrance(self, well: bool) -> None:
+        if self.journal is not None:
+            self.journal.let_in(well)
 
     def _tell_end(self) -> None:
         if self.journal is not None:

@@ -74,7 +74,10 @@ class Outcome:
         if self.rests:
             return f"{self.binding}: paused or disconnected; nothing was looked at."
         if self.asked:
-            return f"{self.binding}: {self.seen} wait for the owner's yes: postroom binding accept {self.binding}"
+            return (
+                f"{self.binding}: {self.seen} wait for a yes: the owner's, at the page of the folder; or, where nobody"
+                f" owns it: postroom binding accept {self.binding}"
+            )
         if not self.seen and not self.known:
             return f"{self.binding}: nothing new."
         parts = [f"{self.archived} archived"]

@@ -13,7 +13,7 @@ from archive.post import bindings, consents, providers
 from archive.post.bindings import BindingTrouble
 from archive.post.providers import Endpoints, ProviderTrouble
 
-from . import accounts
+from . import accounts, credentials
 
 LONGEST_SECRET = 4096  # characters
 _DATE = click.DateTime(["%Y-%m-%d"])
@@ -40,6 +40,7 @@ def provider() -> None:
 @click.option("--authorize", metavar="URL", help="custom: the page for consent")
 @click.option("--token", metavar="URL", help="custom: where tokens are given")
 @click.option("--device", metavar="URL", help="custom: where codes for devices are given")
+@click.option("--revoke", metavar="URL", help="custom: where consent that was taken back is reported (RFC 7009)")
 @click.option("--scope", help="What to ask for; ready for microsoft and google.")
 @click.option("--client-scope", help="What to ask for as the application itself; ready for microsoft.")
 @json_option
@@ -56,6 +57,7 @@ def add(
     authorize: str | None,
     token: str | None,
     device: str | None,
+    revoke: str | None,
     scope: str | None,
     client_scope: str | None,
     as_lines: bool,
@@ -75,6 +77,7 @@ def add(
         device or (ready.device if ready else None),
         scope or (ready.scope if ready else ""),
         client_scope or (ready.client_scope if ready else None),
+        revoke or (ready.revoke if ready else None),
     )
     secret, archive = _read_secret() if secret_stdin else None, front.archive()
     with archive.transaction() as session:
@@ -152,7 +155,6 @@ def consent(front: Front, mailbox_name: str) -> None:
     """
     from . import app
     from .mailbox import Mailbox
-    from .tokens import Client
 
     archive, connecting = front.archive(), app.configured().connecting
     with archive.reading() as session:
@@ -163,7 +165,7 @@ def consent(front: Front, mailbox_name: str) -> None:
     if box.owner is not None:
         raise BindingTrouble(f"{mailbox_name} is private: its owner gives consent at the pages, and nobody else.")
     account = accounts.parse(box.imap, "imap", plaintext=box.plaintext)
-    client = Client(by, archive.key.decrypt_secret(by.secret) if by.secret is not None else None, connecting)
+    client = credentials.client(archive, by, connecting)
     device = client.begin_device()
     click.echo(f"Open {plain(device.url)} in any browser and type in: {plain(device.user_code)}")
     end = time.monotonic() + device.lasts

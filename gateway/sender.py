@@ -33,7 +33,7 @@ from archive.intake import ARCHIVE_FAULTS, Intake, Ours
 from archive.outgoing import auto_replies, marks, outbox
 from archive.outgoing.marks import Mark
 from archive.outgoing.outbox import SENT, Claimed, Result, Said, SentCopy, Unfiled
-from archive.post import bindings
+from archive.post import bindings, consents
 from archive.post.bindings import Mailbox as Box
 from archive.reading import Reading
 from archive.sending import UNREADABLE
@@ -226,11 +226,7 @@ class Sender:
     def _host(self, box: int) -> str:
         """The server through which a mailbox sends; nothing where its settings will not do."""
         with self._archive.reading() as session:
-            url = bindings.mailbox_of(session, box).smtp
-        try:
-            return accounts.parse(url or "", "smtp", plaintext=True, password="").host.lower()
-        except (Trouble, ValueError):
-            return ""
+            return accounts.host(bindings.mailbox_of(session, box).smtp)
 
     def _room(self, box: int, host: str) -> bool:
         """Whether its server bears one more connection; one that is kept for another mailbox makes room."""
@@ -286,11 +282,13 @@ class Sender:
         if self._lease is not None:
             self._lease.check(session)
 
-    def kept(self, box: Box) -> "_Kept | None":
-        """The connection that was kept for a mailbox, unless that has other settings by now."""
+    def kept(self, access: "_Access") -> "_Kept | None":
+        """The connection that was kept for a mailbox, unless that has other settings or another consent by now."""
         with self._guard:
-            one = self._kept.pop(box.id, None)
-        if one is not None and (one.box != box or not (time.monotonic() - one.since < _RESTED or one.line.rested())):
+            one = self._kept.pop(access.box.id, None)
+        if one is not None and (
+            one.access != access or not (time.monotonic() - one.since < _RESTED or one.line.rested())
+        ):
             one.line.close()
             return None
         return one
@@ -298,7 +296,7 @@ class Sender:
     def keep(self, one: "_Kept") -> None:
         """Keep a connection for mails that come soon."""
         with self._guard:
-            self._kept[one.box.id] = one
+            self._kept[one.access.box.id] = one
 
     def say(self, event: str, *, well: bool = True, **values: object) -> None:
         """Say what happened to whoever wants to know."""
@@ -341,11 +339,25 @@ class Pace:
             return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """With what a connection is opened: another one is needed where that is taken back or given anew."""
+
+    box: Box
+    given_at: int | None  # consent, UTC ms
+
+
+def _access(session: Session, box: int) -> _Access:
+    found = bindings.mailbox_of(session, box)
+    kept = consents.get(session, box) if found.grant == "consent" else None
+    return _Access(found, kept.given_at if kept is not None else None)
+
+
 @dataclass(slots=True)
 class _Kept:
     """A connection on which nothing is sent at the moment."""
 
-    box: Box
+    access: _Access
     host: str
     line: Outward
     used: int  # mails
@@ -359,7 +371,7 @@ class _Route:
         self._sender = sender
         self._archive, self._clock, self._stopping = sender._archive, sender._clock, sender._stopping
         with self._archive.reading() as session:
-            self._box = bindings.mailbox_of(session, box)
+            self._access = _access(session, box)
         self._host = host
         self._claim = secrets.token_bytes(16)
         self._claims = FIRST
@@ -368,6 +380,10 @@ class _Route:
         self._unwritten: list[Said] = []  # the oldest first
         self._unwritten_since = self._filed_at = time.monotonic()
         self._intake = Intake(self._archive, sender._reading)
+
+    @property
+    def _box(self) -> Box:
+        return self._access.box
 
     def work(self) -> None:
         """Send what is due, make messages of it, then put copies into Sent folders, and mark what was answered."""
@@ -399,13 +415,28 @@ class _Route:
                 self._sender.check(session)
                 outbox.settle(session, self._unwritten)
                 some = outbox.claim(session, self._box.id, self._claim, self._clock(), self._claims)
+                access = _access(session, self._box.id)
         except ARCHIVE_FAULTS:
             if not self._unwritten:
                 raise
             self._write_down()
             return self._next()
         self._written()
+        if access != self._access:
+            self._access = access
+            self._leave()
         return some
+
+    def _leave(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _looked_again(self) -> Box:
+        """The mailbox as it is now: signing in with what was taken back would be wrong however short that is ago."""
+        with self._archive.reading() as session:
+            self._access = _access(session, self._box.id)
+        return self._box
 
     def _send_all(self, some: Sequence[Claimed]) -> bool:
         """Of those that were claimed; False where the server is not to be had now, and all of them wait."""
@@ -469,20 +500,19 @@ class _Route:
             yield one, current
 
     def _reach(self) -> Outward:
-        if self._line is None and (kept := self._sender.kept(self._box)) is not None:
+        if self._line is None and (kept := self._sender.kept(self._access)) is not None:
             self._line, self._on_line = kept.line, kept.used
         if self._line is not None and (not self._line.alive or self._on_line >= ON_A_LINE):
-            self._line.close()
-            self._line = None
+            self._leave()
         if self._line is None:
             connecting, after = self._sender._connecting, self._sender._after_the_dot
-            self._line = credentials.open_outward(self._archive, self._box, connecting, self._clock, after)
+            self._line = credentials.open_outward(self._archive, self._looked_again(), connecting, self._clock, after)
             self._on_line = 0
         return self._line
 
     def _rest(self) -> None:
         if self._line is not None and self._line.alive:
-            self._sender.keep(_Kept(self._box, self._host, self._line, self._on_line, time.monotonic()))
+            self._sender.keep(_Kept(self._access, self._host, self._line, self._on_line, time.monotonic()))
 
     def _give_back(self, some: Collection[Claimed]) -> None:
         with self._archive.transaction() as session:
@@ -589,8 +619,9 @@ class _Route:
             some = [one for one in outbox.copies_due(session, self._clock()) if one.mailbox == self._box.id]
         if not some or self._stopping.is_set():
             return
+        box, connecting = self._looked_again(), self._sender._connecting
         try:
-            with credentials.open_mailbox(self._archive, self._box, self._sender._connecting, self._clock) as mailbox:
+            with credentials.open_mailbox(self._archive, box, connecting, self._clock) as mailbox:
                 for one in some:
                     folder = mailbox.find_folder(one.folder) or mailbox.create_folder(one.folder)
                     # It may be there: the server keeps copies itself, or we died when we had put it there.
@@ -626,10 +657,10 @@ class _Route:
                 self._mark_in(binding, list(together))
 
     def _mark_in(self, binding: int, left: list[Mark]) -> None:
-        connecting = self._sender._connecting
-        journal = Journal(self._archive, self._box.id, binding, self._clock, connecting.journal_days)
+        connecting, box = self._sender._connecting, self._looked_again()
+        journal = Journal(self._archive, box.id, binding, self._clock, connecting.journal_days)
         try:
-            with credentials.open_mailbox(self._archive, self._box, connecting, self._clock, journal) as mailbox:
+            with credentials.open_mailbox(self._archive, box, connecting, self._clock, journal) as mailbox:
                 while left:
                     outcome = None if left[0].moving else mark(mailbox, left[0])
                     with self._archive.transaction() as session:

@@ -14,6 +14,7 @@ import requests
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from requests.adapters import HTTPAdapter
+from urllib3 import exceptions as below
 
 from archive.post.consents import Tokens
 from archive.post.providers import Provider
@@ -119,6 +120,29 @@ class Client:
         except _NotYet:
             return None
 
+    def revoke(self, token: str) -> None:
+        """Tell the provider that consent was taken back (RFC 7009 2.1). Refused where it is not told, whatever for."""
+        at, name = self.provider.at, self.provider.name
+        if at.revoke is None:
+            raise Refused("not revoked", provider=name, answer="it has no address for that")
+        form = {"token": token, "token_type_hint": "refresh_token", "client_id": self.provider.client_id}
+        form |= {"client_secret": self.secret} if self.secret else {}
+        with self._session() as session:
+            try:
+                answer = session.post(
+                    at.revoke, data=form, withhold_token=True, allow_redirects=False, timeout=self._timeout
+                )
+                if answer.status_code == 200:
+                    return
+                said = answer.json() if answer.status_code == 400 else {}
+                if said.get("error") == "invalid_token":  # Google's way to say that it counts no more already
+                    return
+                error = str(said.get("error") or f"HTTP {answer.status_code}")
+                trouble = self._judged(error, str(said.get("error_description", "")), "", token)
+            except _FAMILIES as error:
+                trouble = self._unreachable(error)
+        raise Refused("not revoked", provider=name, answer=trouble.values["answer"])
+
     @property
     def _timeout(self) -> float:
         return min(self.connecting.timeout, LONGEST)
@@ -213,12 +237,17 @@ class _Bounded(HTTPAdapter):
         end = time.monotonic() + LONGEST
         answer = super().send(request, *arguments, **more)
         read = bytearray()
-        while part := answer.raw.read1(LARGEST, decode_content=False):
-            read += part
-            if len(read) > LARGEST:
-                raise ValueError("an answer without end")
-            if time.monotonic() > end:
-                raise TimeoutError
+        try:
+            while part := answer.raw.read1(LARGEST, decode_content=False):
+                read += part
+                if len(read) > LARGEST:
+                    raise ValueError("an answer without end")
+                if time.monotonic() > end:
+                    raise TimeoutError
+        except below.ReadTimeoutError as error:  # while an answer is read requests does not do this
+            raise requests.exceptions.ReadTimeout(error) from None
+        except below.HTTPError as error:
+            raise requests.exceptions.ConnectionError(error) from None
         answer._content, answer._content_consumed = bytes(read), True
         return answer
 

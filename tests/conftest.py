@@ -16,14 +16,17 @@ from .servers import ceph as ceph_server
 from .servers import courier as courier_server
 from .servers import cyrus as cyrus_server
 from .servers import imap
+from .servers import moto as moto_server
 from .servers import postfix as postfix_server
 from .servers import postgresql as postgresql_server
+from .servers.buckets import ENVIRONMENT, BucketServer
 from .servers.ceph import Ceph
 from .servers.certificates import Authority
 from .servers.courier import Courier
 from .servers.cyrus import Cyrus
 from .servers.dovecot import Dovecot
 from .servers.imap import PASSWORD, ImapServer
+from .servers.moto import Moto
 from .servers.postgresql import PostgreSQL
 from .servers.scripted import Scripted
 from .servers.smtp import Smtp
@@ -61,6 +64,7 @@ MEANS = {
     "courier": Means(courier_server.missing, must_be_had=True),
     "postfix": Means(postfix_server.missing, must_be_had=True),
     "ceph": Means(ceph_server.missing, must_be_had=True),
+    "buckets": Means(lambda: ceph_server.missing() and moto_server.missing()),
     "chromium": Means(_program("chromium", "chromium", "chromium-browser"), must_be_had=True),
     # Not every release has the package; where it has, tests/setup/packages installs it.
     "firefox": Means(_program("firefox-esr", "firefox-esr", "firefox")),
@@ -77,7 +81,7 @@ _FIXTURES_NEED = {
     "make_dovecot": "dovecot",
     "chromium": "chromium",
     "firefox": "firefox",
-    "ceph": "ceph",
+    "buckets": "buckets",
 }
 
 
@@ -232,19 +236,19 @@ def make_dovecot() -> Iterator[Callable[..., Dovecot]]:
 
 
 @pytest.fixture(scope="session")
-def shared_ceph() -> Iterator[Ceph]:
-    """One S3 server with a bucket `mail` for each pytest worker; take `ceph`, which brings its credentials along."""
-    with Ceph() as server:
+def shared_buckets() -> Iterator[BucketServer]:
+    """One S3 server with a bucket `mail` for each pytest worker; take `buckets`, which brings its credentials along."""
+    with Moto() if ceph_server.missing() else Ceph() as server:
         server.make_bucket("mail")
         yield server
 
 
 @pytest.fixture
-def ceph(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ceph:
-    """The shared S3 server; its credentials stand in the environment."""
-    for name, value in ceph_server.ENVIRONMENT.items():
+def buckets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> BucketServer:
+    """The shared S3 server, Ceph's or else moto's; its credentials stand in the environment."""
+    for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    server: Ceph = request.getfixturevalue("shared_ceph")
+    server: BucketServer = request.getfixturevalue("shared_buckets")
     return server
 
 

@@ -22,6 +22,7 @@ from config import settings
 
 from . import (
     absences,
+    addresses,
     assets,
     audit,
     bindings,
@@ -103,7 +104,7 @@ def create_app(
     writing.prepare(app)  # before anything looks into a form
     CSRFProtect(app)
     app.before_request(visit.recognise)
-    for part in (audit, language, headers, assets, errors, rail, previews, shortcuts, members, brakes):
+    for part in (audit, language, headers, assets, errors, rail, previews, shortcuts, members, brakes, addresses):
         part.prepare(app)
     for noun in (
         sign_in,
@@ -111,6 +112,7 @@ def create_app(
         first_run,
         cases,
         absences,
+        addresses,
         routing,
         working_hours,
         conversations,

@@ -5,6 +5,7 @@ Pages themselves are not packed: their length would tell of a form's token besid
 
 import gzip
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 from flask import Flask, Response, request, url_for
@@ -19,8 +20,13 @@ def prepare(app: Flask) -> None:
     marks = {name: hashlib.sha256(data).hexdigest()[:6] for name, data in files.items()}
     packed = {name: gzip.compress(data, mtime=0) for name, data in files.items() if name.endswith(_PACKED)}
 
-    def asset(name: str) -> str:
+    @lru_cache(1000)
+    def address(_root: str, name: str) -> str:
         return url_for("static", filename=name, v=marks[name])
+
+    def asset(name: str) -> str:
+        # A full list names hundreds; where the site begins is all that an address depends on.
+        return address(request.script_root, name)
 
     def pack(response: Response) -> Response:
         name = (request.view_args or {}).get("filename") if request.endpoint == "static" else None

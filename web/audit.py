@@ -12,7 +12,8 @@ from .visit import office, visitor_or_none
 # What shows no mail of others. Whatever is not named here counts as reading.
 _FREE = frozenset(
     {
-        "static", "live.news", "language_switch.choose", "drafts.keep", "processes.show", "mailboxes.show",
+        "static", "live.news", "language_switch.choose", "writing.keep",
+        "drafts.keep", "drafts.delete", "drafts.put_back", "processes.show", "mailboxes.show",
         "mailboxes.connect", "mailboxes.password", "mailboxes.consent", "mailboxes.back", "mailboxes.attempt",
     }
 )  # fmt: skip

@@ -1,8 +1,5 @@
 """A watched folder's own page: what is in it before anything is taken, its desks, and what was sent to its server."""
 
-import re
-from dataclasses import dataclass
-
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -10,14 +7,13 @@ from archive.people import processes, users
 from archive.people.processes import Process
 from archive.people.roles import Role
 from archive.people.scopes import process_scope
-from archive.post import bindings, decisions, journal
+from archive.post import bindings, decisions
 from archive.post.bindings import Binding, BindingTrouble
-from archive.post.journal import Entry
 from archive.store.archive import Session
 from archive.work import cases
 from archive.work.cases import Case
 
-from . import health
+from . import health, telling
 from .language import gettext, in_order
 from .rail import may_look_after
 from .visit import Visitor, office, visitor
@@ -25,9 +21,6 @@ from .visit import Visitor, office, visitor
 blueprint = Blueprint("bindings", __name__)
 
 _OFFERED = 100  # cases
-ENTRIES = 40  # of the journal on a page, or
-LINES = 1500  # commands, whichever is less
-_DAY_MS = 24 * 3600 * 1000
 
 
 def may_steer(who: Visitor, one: Binding) -> bool:
@@ -77,6 +70,7 @@ def show(id_: int) -> ResponseReturnValue:
         free=[each for each in _may_hand_to(who) if each.id not in taken] if may_have else [],
         free_cases=[(id_, name) for id_, name in references.items() if id_ not in filed] if may_have else [],
         paused_by=paused_by,
+        whole_box=bindings.may_sign_in(one.mailbox, who.user.id, admin=who.user.admin),
         trouble=health.trouble(one),
         looked_at=office().now(),
     )
@@ -132,6 +126,17 @@ def resume(id_: int) -> ResponseReturnValue:
     return _back(id_)
 
 
+@blueprint.post("/bindings/<number:id_>/answered")
+def mark_answered(id_: int) -> ResponseReturnValue:
+    """Whether originals of answered mails are marked so on their server, from now on (`how`: on, off)."""
+    on = {"on": True, "off": False}.get(request.form.get("how", ""))
+    with office().archive.transaction() as session:
+        one = _found(session, id_, steers=True)
+        if on is not None:
+            decisions.mark_answered(session, [one], on, visitor().viewer.actor, office().now())
+    return _back(id_)
+
+
 @blueprint.post("/bindings/<number:id_>/disconnect")
 def disconnect(id_: int) -> ResponseReturnValue:
     """Watch it no more."""
@@ -177,76 +182,12 @@ def _back(id_: int) -> ResponseReturnValue:
     return redirect(url_for("bindings.show", id_=id_), 303)
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A command in words, and as it was sent."""
-
-    says: str
-    original: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An entry of the journal, in words."""
-
-    entry: Entry
-    binding: Binding | None
-    sent: tuple[Sent, ...]
-
-
 @blueprint.get("/bindings/<number:id_>/journal")
 def sent(id_: int) -> ResponseReturnValue:
-    """Every command that was sent to the server for this folder, by session; in a private mailbox, for any."""
-    before = request.args.get("before", "")
-    start = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
+    """Every command that was sent to the server for this folder, by session."""
+    who = visitor()
     with office().archive.reading() as session:
         one = _found(session, id_, steers=True)
-        of = {each.id: each for each in bindings.of_mailboxes(session, [one.mailbox], ended=True)}
-        only = None if one.mailbox.owner is not None else [one.id]
-        found = journal.entries(session, one.mailbox.id, only, 0, start, ENTRIES + 1)
-    shown, lines = 0, 0
-    while shown < min(len(found), ENTRIES) and (shown == 0 or lines + len(found[shown][1].lines) <= LINES):
-        lines += len(found[shown][1].lines)
-        shown += 1
-    told = [
-        Told(entry, of.get(entry.binding or 0), tuple(Sent(in_words(line), line) for line in entry.lines))
-        for _, entry in found[:shown]
-    ]
-    older = found[shown - 1][0] if shown < len(found) else None
-    return render_template("bindings/journal.html", binding=one, told=told, older=older)
-
-
-def in_words(line: str) -> str:
-    """What a command does, for people."""
-    wanted = re.match(r"(?:UID )?[A-Z]+", line.upper())
-    verb = wanted[0] if wanted else ""
-    if verb == "UID FETCH":
-        if "BODY.PEEK[]" in line:
-            return gettext("Fetched mails, without marking them as read.")
-        if "HEADER.FIELDS" in line:
-            return gettext("Read sender and subject of the newest mails.")
-        return gettext("Asked how large mails are.")
-    return {
-        "CAPABILITY": gettext("Asked what the server can do."),
-        "STARTTLS": gettext("Asked for encryption."),
-        "LOGIN": gettext("Signed in."),
-        "AUTHENTICATE": gettext("Signed in."),
-        "NAMESPACE": gettext("Asked how folders are named here."),
-        "LIST": gettext("Looked whether a folder is there."),
-        "STATUS": gettext("Asked how a folder stands, without opening it."),
-        "SELECT": gettext("Opened a folder."),
-        "EXAMINE": gettext("Opened a folder, only to read."),
-        "UID SEARCH": gettext("Asked which mails are there."),
-        "UID MOVE": gettext("Moved archived mails to where they go afterwards."),
-        "UID COPY": gettext("Copied archived mails to where they go afterwards."),
-        "UID STORE": gettext("Marked originals whose copies are there."),
-        "UID EXPUNGE": gettext("Took away originals whose copies are there."),
-        "CREATE": gettext("Made a folder."),
-        "SUBSCRIBE": gettext("Let mail programs show that folder."),
-        "GETQUOTAROOT": gettext("Asked how full the mailbox is."),
-        "NOOP": gettext("Asked whether there is news."),
-        "IDLE": gettext("Began to wait for news."),
-        "DONE": gettext("Stopped waiting."),
-        "UNSELECT": gettext("Closed the folder."),
-        "LOGOUT": gettext("Signed out."),
-    }.get(verb, gettext("Something else; see the command itself."))
+        told = telling.page(session, one.mailbox, [one.id], request.args.get("before", ""))
+    whole_box = bindings.may_sign_in(one.mailbox, who.user.id, admin=who.user.admin)
+    return render_template("bindings/journal.html", binding=one, told=told, whole_box=whole_box)

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from archive.outgoing import identities
 from archive.people import processes, scopes, users
 from archive.post import messages
 from archive.store.archive import Session
@@ -103,10 +104,12 @@ def show(id_: int) -> ResponseReturnValue:
         filed = _named(session, who, cases.items(session, one))
         documents = case_story.documents(session, one)
         restricts = restricting.may_restrict_case(session, who.viewer, id_)
+        writes = bool(identities.usable(session, who.viewer))
     return render_template(
         "cases/show.html",
         case=one,
         restricts=restricts,
+        writes=writes,
         changes=who.viewer.belongs(one.scope),
         lines=lines,
         earlier=told[0].at if earlier else None,

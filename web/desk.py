@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 from sqlalchemy import select
 
+from archive.outgoing import auto_replies
 from archive.people import names, scopes
 from archive.people.processes import Process
 from archive.people.roles import Role
@@ -48,6 +49,8 @@ class Rows:
     drafts: Collection[int] = ()
     names: Mapping[int, str] = field(default_factory=dict)  # of users
     now: int = 0
+    watched: Collection[int] = ()  # by who looks
+    naming: Collection[int] = ()  # where a comment names who looks
 
 
 def rows(session: Session, who: Visitor, some: Sequence[Ticket], now: int) -> Rows:
@@ -66,7 +69,9 @@ def rows(session: Session, who: Visitor, some: Sequence[Ticket], now: int) -> Ro
     }
     users = {one.assignee for one in some if one.assignee} | {one.answered_by for one in some if one.answered_by}
     typed = drafts.of_tickets(session, who.user.id, ids)
-    return Rows(tags.of_tickets(session, ids), others, typed, _names(session, users), now)
+    watched = watching.among(session, who.user.id, ids)
+    naming = comments.naming(session, who.user.id, ids)
+    return Rows(tags.of_tickets(session, ids), others, typed, _names(session, users), now, watched, naming)
 
 
 def _names(session: Session, ids: Collection[int | None]) -> dict[int, str]:
@@ -246,8 +251,22 @@ def _html(text: str, nameable: Sequence[Named]) -> Markup:
     return made + linked(text[at:])
 
 
-def thread(mails: Sequence[Any], on: Desk, earlier: bool, later: bool) -> list[Item]:
-    """Mails in their order, and between them what people said and did, by time; of a page only what belongs there."""
+def not_answered(session: Session, found: Sequence[Ticket], mails: Sequence[int]) -> dict[int, Step]:
+    """Why mails of these tickets were not answered by themselves although a rule wanted it, by mail."""
+    some = auto_replies.withheld(session, mails, {one.scope for one in found})
+    return {one.message: Step(one.at, gettext("No automatic answer. %(why)s", why=no_answer(one.why))) for one in some}
+
+
+def no_answer(why: str) -> str:
+    """Why nothing went out by itself, as a sentence."""
+    return gettext(auto_replies.SENTENCES[why]) if why in auto_replies.SENTENCES else ""
+
+
+def thread(mails: Sequence[Any], on: Desk, earlier: bool, later: bool, beside: Mapping[int, Step]) -> list[Item]:
+    """Mails in their order, and between them what people said and did, by time; of a page only what belongs there.
+
+    `beside`: what is said of a mail stands behind that one.
+    """
     others: list[tuple[int, Item]] = [(one.comment.at, Item(said=one)) for one in on.comments]
     others += [(one.at, Item(step=one)) for one in on.steps]
     others.sort(key=lambda pair: pair[0])
@@ -258,4 +277,6 @@ def thread(mails: Sequence[Any], on: Desk, earlier: bool, later: bool) -> list[I
         while waiting and waiting[0][0] < one.letter.message.arrived_at:
             items.append(waiting.pop(0)[1])
         items.append(Item(mail=one))
+        if one.letter.message.id in beside:
+            items.append(Item(step=beside[one.letter.message.id]))
     return items if later else items + [item for _, item in waiting]

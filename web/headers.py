@@ -1,5 +1,7 @@
 """What each answer tells the browser not to do."""
 
+from collections.abc import Sequence
+
 from flask import Flask, Response, request
 
 from .visit import is_secure
@@ -18,6 +20,11 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
 }
 _YEAR = 365 * 24 * 3600
+
+
+def with_styles(hashes: Sequence[str]) -> str:
+    """A page's policy that allows these styles, too, in a frame that is part of the page."""
+    return PAGE.replace("style-src 'self'", f"style-src 'self' 'unsafe-hashes' {' '.join(hashes)}")
 
 
 def prepare(app: Flask) -> None:

@@ -1,13 +1,15 @@
 """How the bindings are: what works, what does not, since when, and what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from archive import intake
-from archive.post import bindings, messages, observations, timetable, troubles
+from archive.people.roles import Role
+from archive.people.scopes import process_scope
+from archive.post import bindings, messages, observations, routes, timetable, troubles
 from archive.post.bindings import Binding
 from archive.post.messages import Quarantined
 from archive.post.observations import Notice
@@ -66,15 +68,17 @@ def told(one: Notice) -> tuple[str, str]:
 @blueprint.get("/health")
 def show() -> ResponseReturnValue:
     """The bindings one looks after: those in need first, the others by name, and no more than one reads."""
-    who, named, start = visitor(), request.args.get("folder", "")[:200].strip(), _number("from")
+    who, named, start = visitor(), request.args.get("folder", "")[:200].strip(), number_of("from")
     with office().archive.reading() as session:
-        watched = _watched(session, who)
+        quarantined = messages.quarantined(session)
+        watched = _watched(session, who, quarantined)
+        folders = _folders(session, quarantined)
+        held = [one for one in quarantined if _tends(session, who, one, folders[one.binding])]
         boxes = {one.binding.mailbox.id: one.binding.mailbox for one in watched}
         known = observations.told(session, boxes.values(), office().now())
     notices = [one for each in known.values() for one in each]
     troubled = [one for one in watched if one.binding.trouble]
     found = sorted((one for one in watched if named.casefold() in one.binding.name.casefold()), key=_need)
-    held = [one for each in watched for one in each.quarantined if not each.private]
     return render_template(
         "health/show.html",
         watched=watched,
@@ -86,6 +90,7 @@ def show() -> ResponseReturnValue:
         more=start + ROWS if len(found) > start + ROWS else None,
         many=len(watched) > ROWS,
         held=held[:HELD],
+        ended={one.id for one in folders.values() if one.ended_at is not None},
         held_more=len(held[HELD:]),
         trouble=trouble,
         notices=notices,
@@ -96,7 +101,8 @@ def show() -> ResponseReturnValue:
     )
 
 
-def _number(name: str) -> int:
+def number_of(name: str) -> int:
+    """A small number in the address of a page; 0 where there is none."""
     given = request.args.get(name, "")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 7 else 0
 
@@ -108,10 +114,31 @@ def _need(one: Watched) -> int:
     return next((place for place, sign in enumerate(signs) if sign), len(signs))
 
 
-def _watched(session: Session, who: Visitor) -> list[Watched]:
+def _folders(session: Session, quarantined: Iterable[Quarantined]) -> Mapping[int, Binding]:
+    """Where these stand, disconnected or not."""
+    return {id_: bindings.get(session, id_) for id_ in {one.binding for one in quarantined}}
+
+
+def _tends(session: Session, who: Visitor, held: Quarantined, of: Binding) -> bool:
+    """Who is told of a quarantined mail and tries it again.
+
+    Who would see it, were it recorded, and who looks after its folder, unless that is another's own. Whose a mail is
+    that is routed by its address nobody knows before it is read: who manages the process of what nothing claims is told
+    of it, and does not see what it says.
+    """
+    if who.viewer.belongs(quarantine.scope(held)):
+        return True
+    if of.routed:
+        desk = routes.unrouted(session)
+        if desk is not None and who.viewer.may(Role.MANAGES, process_scope(desk.process)):
+            return True
+    return held.scope_user is None and may_look_after(who, of)
+
+
+def _watched(session: Session, who: Visitor, quarantined: Iterable[Quarantined]) -> list[Watched]:
     counts = bindings.counts(session)
     held: dict[int, list[Quarantined]] = {}
-    for one in messages.quarantined(session):
+    for one in quarantined:
         held.setdefault(one.binding, []).append(one)
     return [
         Watched(
@@ -132,9 +159,11 @@ def again(id_: int) -> ResponseReturnValue:
     who = visitor()
     with office().archive.transaction() as session:
         held = next((one for one in messages.quarantined(session) if one.id == id_), None)
-        if held is None or not may_look_after(who, bindings.get(session, held.binding)):
+        of = bindings.get(session, held.binding) if held is not None else None
+        if held is None or of is None or of.ended_at is not None or not _tends(session, who, held, of):
             abort(404)
         intake.try_again(session, id_, who.viewer.actor, office().now())
+        timetable.bring_forward(session, [held.binding], office().now())
     return redirect(url_for("health.show", _anchor=f"q{id_}"), 303)
 
 
@@ -150,6 +179,6 @@ def look_again(id_: int) -> ResponseReturnValue:
         if one.ended_at is not None or not may_look_after(who, one):
             abort(404)
         timetable.bring_forward(session, [id_], office().now())
-    on_its_page = request.form.get("back") == "folder"
-    back = url_for("bindings.show", id_=id_) if on_its_page else url_for("health.show", _anchor=f"t{id_}")
-    return redirect(back, 303)
+    pages = {"folder": "bindings.show", "ledger": "ledger.show"}
+    page = pages.get(request.form.get("back", ""))
+    return redirect(url_for(page, id_=id_) if page else url_for("health.show", _anchor=f"t{id_}"), 303)

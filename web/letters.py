@@ -145,6 +145,21 @@ def _read(raw: Raw, one: Message, limited: Mapping[str, str]) -> Letter:
     )
 
 
+def files(archive: Archive, session: Session, some: Sequence[Message]) -> dict[int, list[File]]:
+    """What is enclosed in messages, and nothing else of them; of one whose bytes are damaged nothing."""
+    places = contents.of(session, [one.id for one in some])
+    keys = archive.keys.get([blob for place in places.values() for blob in place.blobs])
+    found: dict[int, list[File]] = {}
+    for one in some:
+        try:
+            with _opened(contents.read(archive, keys, places[one.id]), places[one.id].size) as raw:
+                mail = understood(raw, one)
+                found[one.id] = _files(raw, mail, reader.html(raw, mail, Limits(body_bytes=2 * LARGEST_HTML)), {})
+        except (Damaged, LookupError):
+            found[one.id] = []
+    return found
+
+
 _FORWARDED = re.compile(r"\s*(?:fwd?|wg|pd|tr|rv|enc|i|vs|přeposláno|přeposlané|přep|пересл)\s*:", re.IGNORECASE)
 
 

@@ -14,7 +14,7 @@ from archive.work import comments, handing, tickets
 from archive.work import news as news_of
 from archive.work.tickets import Ticket
 
-from . import desk, presence
+from . import desk, meanwhile, presence
 from .conversations import number, place, worked_on
 from .language import gettext, ngettext
 from .visit import office, visitor
@@ -28,6 +28,7 @@ ROWS = 20  # of a list that are made anew at a time
 def news() -> ResponseReturnValue:
     """Sentences about a list (`in`, `since`) and an open conversation (`talk`, `talk_since`), and the log's position.
 
+    Who answers one (`talk`, `reply_since`) is told of what somebody else wrote there meanwhile.
     Whoever has a conversation before the eyes (`here`), or writes there (`writing`), is noted, and told who else does.
     204 where nothing at all has happened since position `at`, and who is there is known (`there`).
     """
@@ -38,7 +39,7 @@ def news() -> ResponseReturnValue:
         if position == number("at") and there == request.args.get("there", ""):
             return Response(status=204)
         where, since = place(who, request.args.get("in", "")), number("since")
-        talk, talk_since = number("talk"), number("talk_since")
+        talk, talk_since, reply_since = number("talk"), number("talk_since"), number("reply_since")
         active: set[int] = set()
         changed: dict[int, int] = {}
         if where is not None and since is not None:
@@ -48,6 +49,9 @@ def news() -> ResponseReturnValue:
         if talk is not None and talk_since is not None:
             _, found = worked_on(session, who.viewer, talk)
             wrote = _wrote(session, [one for one in found if one.last_at > talk_since])
+        if talk is not None and reply_since is not None:
+            now_in, _ = worked_on(session, who.viewer, talk)
+            wrote = "".join(one.says for one in meanwhile.since(session, who, now_in, reply_since)[-1:])
     count = len(active)
     return jsonify(
         at=position,

@@ -1,4 +1,4 @@
-"""Your mailboxes: where their owner, and nobody else, gives a password or consent.
+"""Your mailboxes: where their owner, and nobody else, gives a password or consent, and takes it back.
 
 These pages talk to no mail server. They leave what was entered for the gateway (`archive.post.attempts`), and show
 what comes of it.
@@ -14,7 +14,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 
 from archive import installation
-from archive.post import attempts, bindings, consents, observations, providers, troubles
+from archive.post import attempts, bindings, consents, decisions, observations, providers, troubles
 from archive.post.attempts import Attempt
 from archive.post.bindings import Mailbox
 from archive.post.consents import Consent
@@ -22,7 +22,7 @@ from archive.post.observations import Notice
 from archive.post.providers import Provider
 from archive.store.archive import Session
 
-from . import health
+from . import health, telling
 from .language import gettext
 from .visit import Visitor, cookie_name, office, visitor
 
@@ -51,6 +51,16 @@ class Own:
         """Whether nobody has given what it is signed in to with."""
         return self.box.prepared or (self.box.grant == "consent" and self.consent is None)
 
+    @property
+    def gave(self) -> bool:
+        """Whether somebody gave what can be taken back."""
+        return self.box.grant != "client" and not self.waits
+
+    @property
+    def paused(self) -> int:
+        """How many of its folders are paused."""
+        return sum(one.paused_at is not None for one in self.bound)
+
 
 @blueprint.get("/mailboxes")
 def show() -> ResponseReturnValue:
@@ -62,12 +72,16 @@ def show() -> ResponseReturnValue:
 
 
 def _own(session: Session, who: Visitor) -> list[Own]:
-    by_id, given = {one.id: one for one in providers.every(session)}, consents.every(session)
     mine = [
         one
         for one in bindings.mailboxes(session)
         if _may(who, one) and (one.owner is not None or one.provider is not None or one.prepared)
     ]
+    return _known(session, mine)
+
+
+def _known(session: Session, mine: Sequence[Mailbox]) -> list[Own]:
+    by_id, given = {one.id: one for one in providers.every(session)}, consents.every(session)
     bound, told = bindings.of_mailboxes(session, mine, ended=True), observations.told(session, mine, office().now())
     return [
         Own(
@@ -81,6 +95,87 @@ def _own(session: Session, who: Visitor) -> list[Own]:
         )
         for box in mine
     ]
+
+
+@blueprint.get("/mailboxes/<number:id_>")
+def whole(id_: int) -> ResponseReturnValue:
+    """A whole mailbox: its folders, what is kept of it, and how to stop."""
+    with office().archive.reading() as session:
+        (own,) = _known(session, [_box(session, id_)])
+        kept = decisions.remains(session, [*own.bound, *own.ended])
+    return render_template("mailboxes/whole.html", own=own, kept=kept, told=health.told)
+
+
+@blueprint.get("/mailboxes/<number:id_>/journal")
+def sent(id_: int) -> ResponseReturnValue:
+    """Every command that was sent to its server: for folders watched now or once, and by whoever tried to sign in."""
+    with office().archive.reading() as session:
+        box = _box(session, id_)
+        told = telling.page(session, box, None, request.args.get("before", ""))
+    return render_template("mailboxes/journal.html", box=box, told=told)
+
+
+@blueprint.post("/mailboxes/<number:id_>/pause")
+def pause(id_: int) -> ResponseReturnValue:
+    """Look at none of its folders until somebody says so."""
+    with office().archive.transaction() as session:
+        some = bindings.of_mailboxes(session, [_box(session, id_)])
+        decisions.pause(session, some, visitor().viewer.actor, office().now())
+    return _whole(id_)
+
+
+@blueprint.post("/mailboxes/<number:id_>/resume")
+def resume(id_: int) -> ResponseReturnValue:
+    """Go on in all of its folders, where there is something to sign in with."""
+    with office().archive.transaction() as session:
+        (own,) = _known(session, [_box(session, id_)])
+        if own.waits:
+            flash(gettext("Nothing to sign in with is kept here. Give that first."))
+        else:
+            decisions.resume(session, own.bound, visitor().viewer.actor, office().now())
+    return _whole(id_)
+
+
+@blueprint.post("/mailboxes/<number:id_>/disconnect")
+def disconnect(id_: int) -> ResponseReturnValue:
+    """Watch nothing in it any more, and forget what it is signed in to with."""
+    archive, now, actor = office().archive, office().now(), visitor().viewer.actor
+    with archive.transaction() as session:
+        (own,) = _known(session, [_box(session, id_)])
+        _, token = decisions.disconnect_mailbox(session, archive, own.box, actor, now)
+        return _tell_provider(session, own, token) or _whole(id_)
+
+
+@blueprint.post("/mailboxes/<number:id_>/take-back")
+def take_back(id_: int) -> ResponseReturnValue:
+    """Delete the password or the consent; its provider is told where it can be."""
+    archive, now, actor = office().archive, office().now(), visitor().viewer.actor
+    with archive.transaction() as session:
+        (own,) = _known(session, [_box(session, id_)])
+        if own.box.grant == "client":
+            abort(404)
+        token = decisions.take_back(session, archive, own.box, actor, now)
+        return _tell_provider(session, own, token) or _whole(id_)
+
+
+def _tell_provider(session: Session, own: Own, token: str) -> ResponseReturnValue | None:
+    """Leave it to the gateway, and show what comes of it; None where nobody can be told."""
+    if own.provider is None or not token:
+        return None
+    if own.provider.at.revoke is None:
+        says = gettext(
+            "%(provider)s cannot be told by Postroom. End the consent at its own pages as well.",
+            provider=own.provider.name,
+        )
+        flash(says)
+        return None
+    archive, now = office().archive, office().now()
+    made = attempts.ask(session, archive, visitor().user.id, "revoke", own.box.id, {"token": token}, now)
+    return redirect(url_for("mailboxes.attempt", id_=made), 303)
+
+
+def _whole(id_: int) -> ResponseReturnValue:
+    return redirect(url_for("mailboxes.whole", id_=id_), 303)
 
 
 def _may(who: Visitor, box: Mailbox) -> bool:
@@ -206,9 +301,12 @@ def attempt(id_: int) -> ResponseReturnValue:
         one = attempts.get(session, id_, visitor().user.id)
         if one is None:
             abort(404)
-        folders = bindings.of_mailboxes(session, [bindings.mailbox_of(session, one.mailbox)]) if one.mailbox else []
+        box = bindings.mailbox_of(session, one.mailbox) if one.mailbox else None
+        folders = bindings.of_mailboxes(session, [box]) if box else []
+        by = providers.get(session, box.provider) if box and box.provider is not None else None
     goes_on = one.state in ("waiting", "working") and one.until > office().now()
-    return render_template("mailboxes/attempt.html", attempt=one, goes_on=goes_on, trouble=_said(one), folders=folders)
+    page = "mailboxes/revoked.html" if one.kind == "revoke" else "mailboxes/attempt.html"
+    return render_template(page, attempt=one, goes_on=goes_on, trouble=_said(one), folders=folders, provider=by)
 
 
 def _said(one: Attempt) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from archive.store.archive import Session
 from archive.work import tickets
 
 from .language import gettext, zone_name
-from .rail import rail
+from .rail import Entry, Rail, rail
 from .visit import Visitor, office, visitor
 
 blueprint = Blueprint("palette", __name__)
@@ -66,7 +66,7 @@ def fitting(some: Iterable[Command], typed: str) -> list[Command]:
 
 def _places(who: Visitor) -> list[Command]:
     beside = rail()
-    found = [Command(one.name, one.url, "list") for one in (*beside.views, *beside.processes)] if beside else []
+    found = [Command(one.name, one.url, "list") for one in _lists(beside)] if beside else []
     for process in who.processes:
         if beside and any(one.key == process.slug for one in beside.processes):
             label = gettext("How %(process)s is doing", process=process.name)
@@ -86,9 +86,14 @@ def _places(who: Visitor) -> list[Command]:
             Command(gettext("Organisation"), url_for("first_run.show"), "globe"),
             Command(gettext("Working hours"), url_for("working_hours.show"), "clock"),
             Command(gettext("Where mail goes"), url_for("routing.show"), "split", gettext("addresses, unclaimed mail")),
+            Command(gettext("Addresses mail goes out from"), url_for("addresses.show"), "send", gettext("test mails")),
             Command(gettext("What comes next"), url_for("first_run.next_steps"), "right"),
         ]
     return found
+
+
+def _lists(beside: Rail) -> tuple[Entry, ...]:
+    return (*beside.views, *(one for one, _, _ in beside.states), *beside.processes)
 
 
 def _looks(who: Visitor) -> list[Command]:

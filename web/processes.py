@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
+from archive.outgoing import identities
 from archive.people import members, processes
 from archive.people.members import Assumed
 from archive.people.processes import Process
 from archive.post import bindings
 from archive.post.bindings import Binding
 
+from . import addresses
 from .members import may_manage
 from .rail import may_look_after
 from .visit import office, visitor
@@ -41,6 +43,7 @@ def show() -> ResponseReturnValue:
         told = members.assumed(session, [one.id for one in every], office().now())
         watched = [one for one in bindings.every(session) if may_look_after(who, one)]
         boxes = [one for one in bindings.mailboxes(session) if who.user.admin or one.owner == who.user.id]
+        sends = any(addresses.shown_to(who, one) for one in identities.every(session))
     mine = {one.id for one in who.processes}
     shown = [
         Shown(
@@ -57,4 +60,4 @@ def show() -> ResponseReturnValue:
     own = [one for one in watched if one.user == who.user.id]
     bound = {one.mailbox.id for one in watched}
     unbound = [one for one in boxes if one.id not in bound]
-    return render_template("processes/show.html", shown=shown, own=own, unbound=unbound)
+    return render_template("processes/show.html", shown=shown, own=own, unbound=unbound, sends=sends)

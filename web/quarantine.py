@@ -7,7 +7,7 @@ from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
 from archive.people.scopes import process_scope, user_scope
-from archive.post import messages
+from archive.post import bindings, messages
 from archive.post.messages import Quarantined
 from archive.store.archive import Session
 from archive.store.packs import Damaged
@@ -49,8 +49,11 @@ def show(id_: int) -> ResponseReturnValue:
                     break
         except (Damaged, LookupError):
             abort(404)
+        ended = bindings.get(session, held.binding).ended_at is not None
     text = readable(begins[:SOURCE_SHOWN])
-    return render_template("quarantine/show.html", why=why, held=held, text=text, cut=held.size > SOURCE_SHOWN)
+    return render_template(
+        "quarantine/show.html", why=why, held=held, text=text, cut=held.size > SOURCE_SHOWN, ended=ended
+    )
 
 
 @blueprint.get("/quarantine/<number:id_>/mail.eml")

@@ -68,8 +68,9 @@ def rail() -> Rail | None:
     )
     mine = Entry("mine", gettext("My mail"), url_for("conversations.mine"), len(unread.get(visitor.own_scope, ())), 0)
     sent = Entry("outbox", gettext("Outbox"), url_for("writing.show_outbox"), 0, 0)
+    begun = Entry("drafts", gettext("Drafts"), url_for("drafts.show"), 0, 0)
     return Rail(
-        (everything, mine, sent),
+        (everything, mine, sent, begun),
         tuple(
             Entry(
                 one.slug,
@@ -96,6 +97,8 @@ def may_write_rules(visitor: Visitor) -> bool:
 _STATES = {
     View.UNASSIGNED: "unassigned",
     View.MINE: "person",
+    View.WATCHING: "eye",
+    View.MENTIONS: "comment",
     View.WAITING: "clock",
     View.DONE: "done",
     View.SNOOZED: "snooze",
@@ -107,6 +110,8 @@ def _states(counted: Mapping[View, int]) -> tuple[tuple[Entry, str, str], ...]:
     called = {
         View.UNASSIGNED: gettext("Unassigned"),
         View.MINE: gettext("Assigned to you"),
+        View.WATCHING: gettext("Watching"),
+        View.MENTIONS: gettext("Mentions"),
         View.WAITING: gettext("Waiting"),
         View.DONE: gettext("Done"),
         View.SNOOZED: gettext("Snoozed"),

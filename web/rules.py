@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -11,7 +11,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from archive import rehearsal
-from archive.outgoing import identities, templates
+from archive.outgoing import auto_replies, identities, templates
+from archive.outgoing.auto_replies import Count
 from archive.people import processes, scopes
 from archive.people.roles import Role
 from archive.post import bindings, routes
@@ -24,6 +25,7 @@ from archive.work.patterns import Flaw, say
 from archive.work.rulebook import Kept
 from archive.work.rules import Action, Condition, Rule
 
+from .desk import no_answer
 from .language import gettext, in_order
 from .rail import may_write_rules
 from .visit import Visitor, office, visitor
@@ -51,6 +53,7 @@ class Choices:
     everywhere: bool  # also rules for all folders
     templates: Mapping[int, str]
     addresses: Mapping[int, str]
+    managed: Collection[int] = ()  # processes in whose name one may let mail go out
 
 
 def _choices(session: Session, who: Visitor) -> Choices:
@@ -73,9 +76,15 @@ def _choices(session: Session, who: Visitor) -> Choices:
         .where(membership.c.process.in_(sorted(open_to)), membership.c.role.in_(working), user.c.disabled_at.is_(None))
     )
     people = {row.id: row.name for row in session.execute(query.distinct())}
-    texts = {one.id: f"{open_to[one.process]}: {one.name}" for one in templates.every(session, list(open_to))}
-    from_ = {one.id: one.shown for one in identities.every(session) if one.process in open_to}
-    return Choices(theirs, open_to, people, who.user.admin, texts, from_)
+    # What is said in a process's name is for those to decide who manage it.
+    managed = {id_: name for id_, name in open_to.items() if _manages(who, id_)}
+    texts = {one.id: f"{managed[one.process]}: {one.name}" for one in templates.every(session, list(managed))}
+    from_ = {one.id: one.shown for one in identities.every(session) if one.process in managed}
+    return Choices(theirs, open_to, people, who.user.admin, texts, from_, frozenset(managed))
+
+
+def _manages(who: Visitor, process: int) -> bool:
+    return who.user.admin or who.viewer.may(Role.MANAGES, scopes.process_scope(process))
 
 
 def _may_edit(one: Kept, given: Choices) -> bool:
@@ -114,6 +123,10 @@ class Form:
     focus: str = ""  # the field that is typed in next
     found: Rehearsed | None = None
     saved_name: str = ""
+    replies: Count | None = None  # what became of the mails it wanted answered
+
+
+_COUNTED = 30 * 86_400_000  # ms
 
 
 @blueprint.get("/rules")
@@ -152,6 +165,9 @@ def _form(page: Page, id_: int) -> Form:
 
 
 def _shown(page: Page, form: Form, code: int = 200) -> ResponseReturnValue:
+    if form.id is not None:
+        with office().archive.reading() as session:
+            form.replies = auto_replies.count(session, form.id, office().now() - _COUNTED)
     shown = render_template("rules/show.html", page=page, form=form, **_words())
     # The shorter way shows nothing of an answer that says no.
     return shown, 200 if "HX-Request" in request.headers else code
@@ -272,10 +288,13 @@ def _flaws(of: Rule, given: Choices) -> Iterator[tuple[str, Flaw]]:
         yield "bindings", Flaw(say("Choose the folders whose mail it is for."))
     if not of.bindings <= set(given.bindings):
         yield "bindings", Flaw(say("One of these folders is not yours to decide about."))
+    speaks = any(one.do in ("reply", "from", "signature", "header") for one in of.actions)
     for number, one in enumerate(of.actions):
         chosen = int(one.value) if re.fullmatch("[0-9]{1,18}", one.value) else None
         if one.do in ("route", "also") and chosen is not None and chosen not in given.processes:
             yield f"a{number}", Flaw(say("Choose a process."))
+        elif one.do in ("route", "also") and speaks and chosen is not None and chosen not in given.managed:
+            yield f"a{number}", Flaw(say("What is answered for a process is decided by who manages it."))
         if one.do == "assign" and chosen is not None and chosen not in given.people:
             yield f"a{number}", Flaw(say("Choose a person, or how one is found."))
         if one.do in ("reply", "signature") and chosen is not None and chosen not in given.templates:
@@ -353,6 +372,7 @@ def _words() -> dict[str, object]:
         "least": rules.LEAST,
         "says": says,
         "because": because,
+        "no_answer": no_answer,
         "in_order": in_order,
     }  # fmt: skip
 
@@ -414,7 +434,7 @@ def _does() -> dict[str, str]:
         "assign": gettext("Assign to"),
         "tag": gettext("Tag with"),
         "priority": gettext("Set the priority to"),
-        "due": gettext("Due in hours"),
+        "due": gettext("Due in business hours"),
         "case": gettext("File under the case"),
         "spam": gettext("Mark as spam"),
         "silently": gettext("Archive silently"),

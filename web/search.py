@@ -1,8 +1,8 @@
 """Finding mail again: what was typed, as it was understood, the messages that have it, and where they are."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
@@ -12,6 +12,7 @@ from archive.post.messages import Message
 from archive.search import highlights, hits, query
 from archive.search.highlights import Piece
 from archive.search.hits import Count, Counts
+from archive.store.archive import Session
 
 from .conversations import number
 from .language import gettext, zone_name
@@ -70,6 +71,7 @@ def find() -> ResponseReturnValue:
         else:
             ids = hits.find(session, wanted, who.viewer, before, PAGE + 1, now=now, zone=zone)
         found = messages.of_ids(session, ids[:PAGE], who.viewer)
+        shown = _hits(session, [found[id_] for id_ in ids[:PAGE] if id_ in found], wanted)
         counts = hits.count(session, wanted, who.viewer, now=now, zone=zone) if found else hits.Counts()
     return render_template(
         "search/find.html",
@@ -77,7 +79,7 @@ def find() -> ResponseReturnValue:
         asked=wanted.wanted,
         chips=chips(typed),
         notes=[gettext(note.text, **note.values) for note in planned.notes],
-        found=[_hit(found[id_], wanted) for id_ in ids[:PAGE] if id_ in found],
+        found=shown,
         total=counts.total,
         parts=parts(typed, counts, who),
         shown=SHOWN,
@@ -96,9 +98,20 @@ def typed_in(args: Mapping[str, str]) -> str:
     return typed[: query.LONGEST]
 
 
-def _hit(message: Message, wanted: query.Query) -> Hit:
-    subject = highlights.pieces(message.subject, wanted, "subject")
-    return Hit(message, subject, highlights.pieces(message.snippet, wanted, "body"))
+def _hits(session: Session, some: Sequence[Message], wanted: query.Query) -> list[Hit]:
+    """Each with the words that were looked for where they stand: in its subject, its first lines or further down."""
+    rows = [
+        Hit(
+            one,
+            highlights.pieces(one.subject, wanted, "subject"),
+            highlights.passage(one.snippet, wanted) or (Piece(one.snippet),),
+        )
+        for one in some
+    ]
+    elsewhere = [row.message.id for row in rows if not any(piece.hit for piece in (*row.subject, *row.snippet))]
+    of_texts = any(term.field in ("", "body") for term in wanted.terms)
+    further = highlights.passages(office().archive, session, elsewhere, wanted) if of_texts else {}
+    return [replace(row, snippet=further.get(row.message.id, row.snippet)) for row in rows]
 
 
 def parts(typed: str, counts: Counts, who: Visitor) -> list[tuple[str, list[Part]]]:

@@ -40,6 +40,8 @@ KEYS = {
 PLACES = {
     "u": "view-unassigned",
     "i": "view-mine",
+    "v": "view-watching",
+    "n": "view-mentions",
     "w": "view-waiting",
     "e": "view-done",
     "a": "all",
@@ -114,6 +116,8 @@ class Shortcuts:
                     (gettext("This sheet"), [keys["help"]]),
                     (gettext("Unassigned"), [go, "u"]),
                     (gettext("Assigned to you"), [go, "i"]),
+                    (gettext("Watching"), [go, "v"]),
+                    (gettext("Mentions"), [go, "n"]),
                     (gettext("Waiting"), [go, "w"]),
                     (gettext("Done"), [go, "e"]),
                     (gettext("All mail"), [go, "a"]),

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from itsdangerous import BadData, URLSafeTimedSerializer
 
 from archive.people import users
 from archive.people.roles import Role
@@ -37,6 +38,7 @@ from .visit import Visitor, office, visitor
 blueprint = Blueprint("tickets", __name__)
 
 AT_ONCE = 100  # tickets of one form; a list shows fewer
+_UNDONE_S = 24 * 3600  # in which a split is put back by its button
 Field = tuple[str, str]
 
 
@@ -570,9 +572,8 @@ def split(id_: int) -> ResponseReturnValue:
             abort(404)
         try:
             if into is not None:
-                if not any(
-                    who.viewer.may(Role.WORKS, one.scope) for one in tickets.of_conversation(session, who.viewer, into)
-                ):
+                there = tickets.of_conversation(session, who.viewer, into)
+                if not _was_split(id_, into) or not any(who.viewer.may(Role.WORKS, one.scope) for one in there):
                     abort(404)
                 splitting.put_back(session, id_, into, who.viewer.actor, office().now())
                 new = into
@@ -584,11 +585,24 @@ def split(id_: int) -> ResponseReturnValue:
     if into is not None:
         flash(gettext("One conversation again."))
     else:
-        undo = [("into", str(id_)), ("back", _back())]
+        undo = [("into", str(id_)), ("proof", _pairs().dumps([new, id_])), ("back", _back())]
         said = {"says": gettext("Split off."), "undo": undo, "at": url_for("tickets.split", id_=new)}
         flash(json.dumps(said), "did")
     more: dict[str, Any] = {"in": _list_of(who)}
     return redirect(url_for("conversations.show", id_=new, **more), 303)
+
+
+def _pairs() -> URLSafeTimedSerializer:
+    """What says that a conversation was split off another: without it an undo could join any two."""
+    return URLSafeTimedSerializer(office().secret, salt="postroom split")
+
+
+def _was_split(new: int, from_: int) -> bool:
+    try:
+        said: object = _pairs().loads(request.form.get("proof", ""), max_age=_UNDONE_S)
+    except BadData:
+        return False
+    return said == [new, from_]
 
 
 def _list_of(who: Visitor) -> str | None:

@@ -1,21 +1,24 @@
 """Writing mail: answers, mail passed on, new mail; and the outbox, where it waits and says what became of it."""
 
+import hashlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from dataclasses import fields as parts_of
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import nh3
 from flask import Blueprint, Flask, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from markupsafe import Markup
 
 from archive import cautions, draft_files, installation, sending
+from archive.draft_files import DraftFile
 from archive.mail import addresses, reader, reports
 from archive.outgoing import composing, guards, identities, outbox, reply_settings, returns
-from archive.outgoing.composing import Attachment, Unwritable, Written
+from archive.outgoing.composing import Attachment, Unwritable
 from archive.outgoing.guards import Caution
 from archive.outgoing.identities import Identity
 from archive.outgoing.outbox import Outgoing
@@ -26,12 +29,14 @@ from archive.post import answers, messages
 from archive.post.answers import Answered
 from archive.post.messages import Message
 from archive.store.archive import Session
+from archive.store.keys import KeyTrouble
 from archive.store.packs import Damaged
-from archive.work import drafts, tickets
+from archive.work import cases, drafts, tickets
 
-from . import language, letters, texts_to_begin_with
+from . import composed, enclosing, language, letters, meanwhile, moments, texts_to_begin_with
+from .composed import Composed
 from .conversations import number
-from .drafts import attached
+from .drafts import attached, discarded
 from .language import gettext
 from .visit import Visitor, office, visitor
 
@@ -48,11 +53,11 @@ QUOTED = 20_000  # characters of a mail that are quoted
 LATELY = 5 * 60_000  # ms in which somebody who typed is still at it
 SHOWN = 50  # mails of the outbox on a page
 _NO_TIME = _say("This is no date and time.")
+_FILE_GONE = _say(
+    "A file that was to go along is not there any more; it was sent or deleted elsewhere. Look at what is left."
+)
+_FILE_LOST = _say("The kept bytes of a file that was to go along are gone or were altered; the mail can go without it.")
 _FIELDS = ("to", "cc", "bcc", "subject", "text", "quote")
-_OWN_TAGS = {
-    *("p", "br", "strong", "em", "s", "a", "ul", "ol", "li", "blockquote", "code", "pre", "hr"),
-    *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
-}
 
 
 def prepare(app: Flask) -> None:
@@ -62,7 +67,7 @@ def prepare(app: Flask) -> None:
 
 
 def _make_room() -> None:
-    if request.endpoint in ("writing.send", "drafts.keep"):
+    if request.endpoint in ("writing.send", "writing.keep", "drafts.keep"):
         request.max_content_length = LARGEST
         request.max_form_memory_size = 4 << 20
 
@@ -87,11 +92,30 @@ class Form:
     quoting: bool = True
     drafted: tuple[int, ...] = ()  # files of drafts that go along
     warned: tuple[str, ...] = ()  # what was shown already
+    number: str = ""  # drawn for this form: what is posted twice goes once
+    enclosed: tuple[str, ...] = ()  # in mails, and goes along: 123/2.1
+    case: int | None = None  # for which a new mail is written
+
+    @property
+    def of_ticket(self) -> int | None:
+        """The ticket whose draft it is; None for a mail whose draft is one of its own (`archive.work.drafts`)."""
+        return self.ticket if self.kind == outbox.REPLY else None
+
+    @property
+    def draft(self) -> int:
+        """The number of that draft."""
+        return drafts.number_of(self.number)
 
     @property
     def drafts_of(self) -> int:
-        """The ticket whose draft it is."""
-        return self.ticket or draft_files.NEW
+        """As files of the draft are kept."""
+        return self.of_ticket or -self.draft
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything stands in it."""
+        typed = any(self.fields[name].strip() for name in _FIELDS if name != "quote")
+        return typed or bool(self.drafted or self.enclosed)
 
 
 def _by(session: Session) -> Viewer:
@@ -108,9 +132,12 @@ def compose() -> ResponseReturnValue:
     with office().archive.reading() as session:
         usable = identities.usable(session, visitor().viewer)
         chosen = identities.choose(usable, [], visitor().own_scope)
+        case = cases.get(session, asked, visitor().viewer) if (asked := number("case")) is not None else None
+        if asked is not None and case is None:
+            abort(404)
         fields = dict.fromkeys(_FIELDS, "") | {"to": request.args.get("to", "")}
-        kept = tuple(one.id for one in draft_files.of(session, draft_files.NEW, visitor().user.id))
-        form = Form(outbox.NEW, chosen.id if chosen else None, fields, opened_at=office().now(), drafted=kept)
+        fields["subject"] = case.reference if case else ""  # by which it is filed there itself
+        form = Form(outbox.NEW, chosen.id if chosen else None, fields, opened_at=office().now(), case=asked)
         return _page(session, form)
 
 
@@ -143,10 +170,12 @@ def _begin(id_: int, kind: str) -> ResponseReturnValue:
         )  # fmt: skip
         kept = drafts.get(session, who.user.id, works[0].id, "reply") if kind == outbox.REPLY else None
         writes, typed = who.user.id, kept.text if kept else ""
+        along = drafts.get(session, writes, works[0].id, drafts.FILES) if kind == outbox.REPLY else None
         if kind == outbox.REPLY and (other := number("draft")) is not None:  # to go on with what somebody else began
             theirs = {one.user: one for one in drafts.shared(session, who.viewer, works[0].id)}
             if other in theirs:
                 writes, typed = other, theirs[other].text
+                along = drafts.get(session, other, works[0].id, drafts.FILES)
         drafted = draft_files.of(session, works[0].id, who.user.id) if kind == outbox.REPLY else []
         fields = {
             "to": begun.to, "cc": begun.cc, "bcc": "", "subject": begun.subject, "text": typed,
@@ -164,6 +193,7 @@ def _begin(id_: int, kind: str) -> ResponseReturnValue:
             kind, chosen.id if chosen else None, fields, answers=id_, scope=scope, ticket=works[0].id,
             opened_at=office().now(), kept=files,
             drafted=tuple(one.id for one in drafted if one.user in (writes, who.user.id)),
+            enclosed=tuple(along.text.split("\n")) if along else (),
         )  # fmt: skip
         return _page(session, form)
 
@@ -202,42 +232,48 @@ def _page(
     session: Session,
     form: Form,
     trouble: str = "",
-    newer: Sequence[Any] = (),
-    preview: Markup | None = None,
+    newer: Sequence[meanwhile.Written] = (),
+    preview: Composed | None = None,
     cautions: Sequence[Caution] = (),
     *,
     stops: bool = False,
 ) -> ResponseReturnValue:
     who = visitor()
+    form = replace(form, number=form.number or secrets.token_hex(16))
     usable = identities.usable(session, who.viewer)
     answered = messages.get(session, form.answers, who.viewer) if form.answers else None
     there: list[tuple[str, str]] = []
     if form.kind == outbox.FORWARD and answered:
         there = [(one.path, one.name) for one in _files(session, answered)]
     if form.again is not None and (before := outbox.get(session, form.again, who.viewer)):
-        raw = sending.whole(office().archive, session, before)
-        there = [(str(at), one.name) for at, one in enumerate(sending.enclosed(raw))]
+        with suppress(*sending.UNREADABLE):  # sending it says so
+            raw = sending.whole(office().archive, session, before)
+            there = [(str(at), one.name) for at, one in enumerate(sending.enclosed(raw))]
     first: Answered | None = None
+    waiting: list[meanwhile.Waiting] = []
     if answered and form.kind == outbox.REPLY:
         first = answers.of(session, [answered.id], who.viewer).get(answered.id)
-    draft = (
-        drafts.get(session, who.user.id, form.ticket, "reply") if form.ticket and form.kind == outbox.REPLY else None
-    )
+        waiting = meanwhile.waiting(session, who, answered.conversation, office().now())
+    draft = drafts.mail(session, who.user.id, form.draft)
+    if form.of_ticket:
+        draft = drafts.get(session, who.user.id, form.of_ticket, "reply")
     chosen = next((one for one in usable if one.id == form.identity), None)
     shown = render_template(
         "writing/form.html", form=form, usable=usable, answered=answered, first=first, files=there, newer=newer,
+        waiting=[one for one in waiting if (one.name, one.at) not in {(each.name, each.at) for each in newer}],
         trouble=trouble, preview=preview, draft=draft, cautions=[(one.key, _caution(one)) for one in cautions],
-        drafted=[
-            one for one in draft_files.of(session, form.drafts_of, who.user.id)
-            if form.kind != outbox.FORWARD or one.id in form.drafted  # those of an answer are not its own
-        ],
-        theirs=drafts.shared(session, who.viewer, form.ticket) if form.ticket and form.kind == outbox.REPLY else [],
+        drafted=_drafted(session, who, form),
+        theirs=drafts.shared(session, who.viewer, form.of_ticket) if form.of_ticket else [],
         lately=office().now() - LATELY,
         signature=identities.signature(session, chosen, who.user.id) if chosen else "",
         undeliverable=_undeliverable(session, form), stops=stops,
         offered=texts_to_begin_with.offered(session, who, form.scope, answered, _text, chosen),
+        along=enclosing.offered(
+            session, who, answered, form.case, form.enclosed,
+            but=answered if form.kind == outbox.FORWARD and form.again is None else None,
+        ),
     )  # fmt: skip
-    return (shown, 422) if trouble or newer or stops or cautions else shown
+    return (shown, 422) if trouble or newer or stops or cautions else composed.page(shown, preview)
 
 
 def _undeliverable(session: Session, form: Form) -> dict[str, int]:
@@ -280,47 +316,123 @@ def send() -> ResponseReturnValue:
                 form = _with_template(session, who, form)
             return _again(form)
         with archive.reading() as session:
+            before = sending.queued_before(archive, session, who.viewer, form.identity or 0, _once(form))
+            if before is not None and do != "preview":
+                return _sent(session, before, bool(form.later))
             letter = _letter(session, form)
-            preview = _preview(session, letter) if do == "preview" else None
-            anyway = preview is not None or "anyway" in request.form
-            newer = [] if anyway else _newer(session, who, form)
+        if do == "preview":
+            return _again(form, preview=_preview(letter))
+        with archive.reading() as session:
+            looked_at, newer = office().now(), _newer(session, who, form)
+            if newer:  # that is shown now: only what comes after it stops the mail again
+                form = replace(form, opened_at=looked_at)
             lost = _undeliverable(session, form)
-            some = [] if preview is not None else cautions.of(session, who.viewer, letter)
+            some = cautions.of(session, who.viewer, letter)
             told = {one.lower() for one in lost}
             known = form.again is not None  # one comes from where that stands
             some = [one for one in some if one.kind != guards.BOUNCED or not (known or one.about in told)]
-        stops = bool(lost) and not anyway
-        if preview is not None or newer or stops or cautions.unseen(some, form.warned):
-            return _again(form, newer=newer, preview=preview, cautions=some, stops=stops)
-        queued = sending.send(archive, _by, letter, office().now())
+        stops = bool(lost) and "anyway" not in request.form
+        if newer or stops or cautions.unseen(some, form.warned):
+            return _again(form, newer=newer, cautions=some, stops=stops)
+        queued = sending.send(archive, _by, letter, office().now(), lambda session: _look_again(session, who, form))
+    except _Meanwhile as error:
+        return _again(replace(form, opened_at=office().now()), newer=error.newer)
     except Unwritable as error:
         return _again(form, trouble=gettext(error.says, **error.values))
     except LookupError:
         abort(404)
     with archive.transaction() as session:
-        if form.ticket is not None:
-            drafts.remove(session, who.user.id, form.ticket, "reply")
-        one = outbox.get(session, queued, _by(session))
-        conversation = one.conversation if one else None
-    only = form.drafted if form.kind == outbox.FORWARD else None
-    draft_files.remove(archive, who.user.id, form.drafts_of, office().now(), only)
-    flash(json.dumps({"id": str(queued), "later": bool(letter.not_before)}), "queued")
-    if conversation is not None:
-        return redirect(url_for("conversations.show", id_=conversation), 303)
+        drafts.remove_mail(session, who.user.id, form.draft)
+        if form.of_ticket is not None:
+            drafts.remove(session, who.user.id, form.of_ticket, "reply")
+            drafts.remove(session, who.user.id, form.of_ticket, drafts.FILES)
+        if form.again is not None:
+            _conclude(session, who, form.again)
+    draft_files.remove(archive, who.user.id, form.drafts_of, office().now())
+    with archive.reading() as session:
+        return _sent(session, queued, bool(letter.not_before))
+
+
+def _sent(session: Session, id_: int, later: bool) -> ResponseReturnValue:
+    """To where a mail that was queued just now is seen; also for whoever sends it twice."""
+    one = outbox.get(session, id_, _by(session))
+    flash(json.dumps({"id": str(id_), "later": later}), "queued")
+    if one is not None and one.conversation is not None:
+        return redirect(url_for("conversations.show", id_=one.conversation), 303)
     return redirect(url_for("writing.show_outbox"), 303)
 
 
 def _again(form: Form, **shown: Any) -> ResponseReturnValue:
     """The form once more. The files that came with it are kept, for browsers send them only once."""
-    who, archive = visitor(), office().archive
+    form = _kept(form) if any(one.filename for one in request.files.getlist("files")) else form
+    with office().archive.reading() as session:
+        return _page(session, form, **shown)
+
+
+def _kept(form: Form) -> Form:
+    """The form with the files that came with it, which are kept; of a mail that is no answer the form is, too."""
+    who, archive, now = visitor(), office().archive, office().now()
+    form = replace(form, number=form.number or secrets.token_hex(16))
     if files := attached():
         with archive.reading() as session:
-            fine = form.ticket is None or drafts.may_keep(session, who.viewer, form.ticket)
+            fine = form.of_ticket is None or drafts.may_keep(session, who.viewer, form.of_ticket)
         if fine:
-            made = draft_files.add(archive, who.user.id, form.drafts_of, files, office().now())
+            made = draft_files.add(archive, who.user.id, form.drafts_of, files, now)
             form = replace(form, drafted=(*form.drafted, *made))
-    with archive.reading() as session:
-        return _page(session, form, **shown)
+    if form.of_ticket is None:
+        with archive.transaction() as session:
+            if form.begun:
+                drafts.put_mail(session, who.user.id, form.draft, _written_down(form), now)
+            else:
+                drafts.remove_mail(session, who.user.id, form.draft)
+    return form
+
+
+def _written_down(form: Form) -> str:
+    """As it is kept; what is longer than anybody types is kept so far."""
+    short = {name: form.fields[name][: drafts.LONGEST] for name in _FIELDS}
+    return json.dumps(asdict(replace(form, fields=short, warned=())))
+
+
+def _read_again(text: str) -> Form:
+    """What was kept."""
+    there = {one.name for one in parts_of(Form)}  # another version may know others
+    said: dict[str, Any] = {name: one for name, one in json.loads(text).items() if name in there}
+    said |= {name: tuple(one) for name, one in said.items() if isinstance(one, list)}
+    return Form(**said)
+
+
+@blueprint.post("/drafts")
+def keep() -> ResponseReturnValue:
+    """Keep a mail that is no answer, as it was typed so far; the script asks for nothing to be shown (`quiet`)."""
+    form = _typed()
+    if form.of_ticket is not None or not form.number:
+        abort(404)
+    if "discard" in request.form:
+        return discarded("mail", form.draft)
+    form = _kept(form)
+    if "quiet" in request.form:
+        return "", 204
+    if not form.begun:
+        draft_files.remove(office().archive, visitor().user.id, form.drafts_of, office().now())
+        flash(gettext("The draft is discarded."))
+        return redirect(url_for("writing.compose"), 303)
+    flash(gettext("The draft is kept."))
+    return redirect(url_for("writing.go_on", id_=form.draft), 303)
+
+
+@blueprint.get("/drafts/<number:id_>")
+def go_on(id_: int) -> ResponseReturnValue:
+    """A mail somebody has begun, with all that stood in it; what it answers only where they may still see that."""
+    who = visitor()
+    with office().archive.reading() as session:
+        found = drafts.mail(session, who.user.id, id_)
+        if found is None:
+            abort(404)
+        form = _read_again(found.text)
+        if form.answers and messages.get(session, form.answers, who.viewer) is None:
+            form = replace(form, fields={**form.fields, "quote": ""})
+        return _page(session, form)
 
 
 def _with_template(session: Session, who: Visitor, form: Form) -> Form:
@@ -358,14 +470,26 @@ def _typed() -> Form:
         "quoting" in typed,
         tuple(int(one) for one in typed.getlist("drafted") if one.isascii() and one.isdigit() and len(one) < 19),
         tuple(typed.getlist("warned")),
+        typed.get("number", "")[:64],
+        tuple(typed.getlist("enclosed")[: draft_files.MOST + 1]),
+        number("case"),
     )
+
+
+def _once(form: Form) -> str:
+    """What is the same for a form that is posted twice, and no other: its number, whose it is, and what stands in it.
+
+    Whoever goes back to a form that was sent and writes something else there sends another mail.
+    """
+    if not form.number:
+        return ""
+    said = {**asdict(form), "opened_at": 0, "warned": (), "user": visitor().user.id}
+    said["files"] = [(one.name, hashlib.sha256(one.data).hexdigest()) for one in attached()]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _letter(session: Session, form: Form) -> sending.Letter:
     who = visitor()
-    files = attached()
-    for one in request.files.getlist("files"):
-        one.stream.seek(0)  # they may be asked for again, to be kept
     return sending.Letter(
         identity=form.identity or 0,
         kind=form.kind,
@@ -376,12 +500,13 @@ def _letter(session: Session, form: Form) -> sending.Letter:
         text=form.fields["text"],
         quote=form.fields["quote"] if form.quoting else "",
         markdown=form.markdown,
-        attachments=[*_at_hand(session, who, form), *files],
+        attachments=[*_readable(session, who, form), *attached()],
         answers=form.answers,
         scope=form.scope,
         not_before=_later(form.later, who),
         unless_answered=form.unless_answered and bool(form.later),
         undo=outbox.UNDO if who.user.undo is None else who.user.undo * 1000,
+        once=_once(form),
     )
 
 
@@ -391,18 +516,36 @@ def _later(typed: str, who: Visitor) -> int | None:
         return None
     try:
         local = datetime.fromisoformat(typed).replace(tzinfo=ZoneInfo(language.zone_name()))
-    except ValueError:
+        return int(local.astimezone(UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise Unwritable(_NO_TIME) from None
-    return int(local.astimezone(UTC).timestamp() * 1000)
+
+
+def _readable(session: Session, who: Visitor, form: Form) -> list[Attachment]:
+    try:
+        return _at_hand(session, who, form)
+    except (Damaged, KeyTrouble, OSError):
+        raise Unwritable(_FILE_LOST) from None
+
+
+def _drafted(session: Session, who: Visitor, form: Form) -> list[DraftFile]:
+    """The files of drafts that may go along; those of colleagues where they are shared with the writer."""
+    if form.of_ticket is None:
+        return draft_files.of(session, form.drafts_of, who.user.id)
+    if not drafts.may_keep(session, who.viewer, form.of_ticket):
+        return []
+    shared = drafts.may_share(session, who.viewer, form.of_ticket)
+    return [one for one in draft_files.of(session, form.drafts_of, who.user.id) if shared or one.user == who.user.id]
 
 
 def _at_hand(session: Session, who: Visitor, form: Form) -> list[Attachment]:
-    """Files of the mail that is passed on, or of one that was taken back."""
+    """Files of the mail that is passed on, of one that was taken back, of drafts, and what is enclosed in others."""
     found: list[Attachment] = []
     archive = office().archive
-    if form.drafted and (not form.ticket or drafts.may_keep(session, who.viewer, form.ticket)):
-        mine = {one.id for one in draft_files.of(session, form.drafts_of, who.user.id)}
-        found += draft_files.read(archive, session, mine & set(form.drafted))
+    if form.drafted:
+        if set(form.drafted) - {one.id for one in _drafted(session, who, form)}:
+            raise Unwritable(_FILE_GONE)
+        found += draft_files.read(archive, session, form.drafted)
     if form.again is not None:
         before = outbox.get(session, form.again, who.viewer)
         if before is None:
@@ -421,38 +564,40 @@ def _at_hand(session: Session, who: Visitor, form: Form) -> list[Attachment]:
                 if leaf.path in form.kept and not leaf.mail:
                     data = reader.content(raw, leaf)
                     found.append(Attachment(leaf.name or gettext("attachment"), leaf.content_type, data))
-    return found
+    return found + enclosing.read(session, who.viewer, form.enclosed)
 
 
-def _preview(session: Session, letter: sending.Letter) -> Markup:
-    """The mail as others see it; our own HTML, and cleaned all the same."""
-    one = next((each for each in identities.usable(session, visitor().viewer) if each.id == letter.identity), None)
-    if one is None:
-        raise LookupError(letter.identity)
-    sending.parsed(letter)
-    me = composing.Person(one.name, one.address)
-    signature = identities.signature(session, one, visitor().user.id)
-    written = Written(me, [], [], "", letter.text, "<preview@localhost>", 0, letter.quote, signature)
-    if not letter.markdown:
-        return Markup("<pre>{}</pre>").format(composing.as_text(written))
-    html, _ = composing.as_html(written, lambda _: "")
-    return Markup(nh3.clean(html, tags=_OWN_TAGS, attributes={"a": {"href"}}))  # noqa: S704  cleaned just now
+def _preview(letter: sending.Letter) -> Composed:
+    """The mail as others will see it, and nothing of it is kept; fails as sending it would."""
+    raw = sending.preview(office().archive, _by, letter, office().now())
+    return composed.read(raw, [(one.name, one.address) for kind, one in sending.parsed(letter) if kind == outbox.BCC])
 
 
-def _newer(session: Session, who: Visitor, form: Form) -> list[tuple[str, int]]:
-    """What others have written there since the form was opened: who, and when."""
+class _Meanwhile(Exception):
+    """Somebody has written there while this was being sent."""
+
+    def __init__(self, newer: Sequence[meanwhile.Written]) -> None:
+        super().__init__("somebody has written there")
+        self.newer = newer
+
+
+def _look_again(session: Session, who: Visitor, form: Form) -> None:
+    """In the transaction that queues the answer, so that two of them do not pass each other; raises _Meanwhile."""
+    if newer := _newer(session, who, form):
+        raise _Meanwhile(newer)
+
+
+def _conclude(session: Session, who: Visitor, id_: int) -> None:
+    """What was given back to this visitor, and has a successor now, waits no more."""
+    one = outbox.get(session, id_, who.viewer)
+    if one is not None and one.state == outbox.RETURNED and one.author == who.viewer.actor:
+        outbox.cancel(session, id_, who.viewer.actor, office().now())
+
+
+def _newer(session: Session, who: Visitor, form: Form) -> list[meanwhile.Written]:
+    """What others have written there since the form was opened, or since that was shown last."""
     answered = messages.get(session, form.answers, who.viewer) if form.answers and form.kind == outbox.REPLY else None
-    if answered is None:
-        return []
-    came = messages.of_conversation(session, answered.conversation, who.viewer, None, 20)
-    found = [(one.from_name or one.from_address, one.arrived_at) for one in came if one.arrived_at > form.opened_at]
-    waiting = outbox.of_conversation(session, who.viewer, answered.conversation)
-    found += [
-        (one.author_name, one.queued_at)
-        for one in waiting
-        if one.queued_at > form.opened_at and one.author != who.viewer.actor
-    ]
-    return found
+    return meanwhile.since(session, who, answered.conversation, form.opened_at) if answered else []
 
 
 # --- the outbox -----------------------------------------------------------------------------------------------
@@ -507,14 +652,40 @@ def take_back(id_: int) -> ResponseReturnValue:
     return _back(one)
 
 
+def _of_a_colleague(session: Session, id_: int) -> Outgoing:
+    """A mail of somebody else that one may let go."""
+    who = visitor()
+    one = outbox.get(session, id_, who.viewer)
+    if one is None or not who.viewer.may(Role.SENDS, one.scope) or one.author == who.viewer.actor:
+        abort(404)
+    return one
+
+
+def _blind(one: Outgoing) -> composed.People:
+    """Who gets it and is not named in it."""
+    return [(of.name, of.address) for of in one.recipients if of.kind == outbox.BCC]
+
+
+@blueprint.get("/outbox/<number:id_>/look")
+def show_before(id_: int) -> ResponseReturnValue:
+    """What waits for a second person, as whoever gets it will see it: from its bytes, which never change."""
+    archive, shown = office().archive, None
+    with archive.reading() as session:
+        one = _of_a_colleague(session, id_)
+        if one.state != outbox.REVIEW:
+            flash(gettext("It does not wait for anybody any more."))
+            return _back(one)
+        with suppress(*sending.UNREADABLE):
+            shown = composed.read(sending.whole(archive, session, one), _blind(one))
+    return composed.page(render_template("writing/look.html", one=one, shown=shown), shown)
+
+
 @blueprint.post("/outbox/<number:id_>/look")
 def look(id_: int) -> ResponseReturnValue:
     """Let somebody else's mail go (`do=go`), or give it back to its author with a note."""
     who, now = visitor(), office().now()
     with office().archive.transaction() as session:
-        one = outbox.get(session, id_, who.viewer)
-        if one is None or not who.viewer.may(Role.SENDS, one.scope) or one.author == who.viewer.actor:
-            abort(404)
+        one = _of_a_colleague(session, id_)
         if request.form.get("do") == "go":
             done, says = outbox.let_go(session, id_, who.viewer.actor, now), gettext("It goes out now.")
         else:
@@ -536,7 +707,7 @@ def retry(id_: int) -> ResponseReturnValue:
 
 
 def _back(one: Outgoing) -> ResponseReturnValue:
-    if one.conversation is not None and "outbox" not in request.form:
+    if one.conversation is not None and "outbox" not in request.values:
         return redirect(url_for("conversations.show", id_=one.conversation), 303)
     return redirect(url_for("writing.show_outbox"), 303)
 
@@ -557,6 +728,8 @@ def again(id_: int) -> ResponseReturnValue:
         form = Form(
             one.kind, one.identity, fields, bool(written.get("markdown", True)), one.answers,
             one.scope if one.answers else None, None, office().now(), again=id_,
+            later=moments.as_typed(one.not_before) if one.not_before - one.queued_at > outbox.LONGEST_UNDO else "",
+            unless_answered=one.unless_answered,
             kept=tuple(str(at) for at in range(len(names))),
         )  # fmt: skip
         return _page(session, form)

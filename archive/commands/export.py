@@ -7,7 +7,10 @@ import click
 
 from .. import export as exporting
 from ..front import Front, as_json, as_option, json_option, pass_front, plain, progress
-from ..search import query
+from ..people.scopes import Viewer
+from ..search import hits, query
+from ..search.query import Query
+from ..store.archive import Session
 
 
 @click.command()
@@ -49,7 +52,7 @@ def export(
     viewer = front.reader(as_email, "export", arguments | ({"query": typed} if typed is not None else {}))
     archive = front.archive()
     with archive.reading() as session:
-        only = None if typed is None else exporting.matching(session, query.parse(typed), viewer)
+        only = None if typed is None else _matching(session, query.parse(typed), viewer)
         total = exporting.expected(session, viewer) if only is None else None
     with progress("exporting", total) as bar:
         done = exporting.write(archive, folder, viewer, bar.to, form, only)
@@ -70,3 +73,15 @@ def export(
         click.echo(f"{done.copies} copies{more}, {done.bytes:,} bytes in {folder}", err=True)
     if done.damaged:
         context.exit(1)
+
+
+def _matching(session: Session, asked: Query, viewer: Viewer) -> set[int]:
+    """What a query finds; what was not understood of it is said before anything is written."""
+    notes = hits.understand(session, asked, viewer).notes
+    for note in notes:
+        click.echo(plain(str(note)), err=True)
+    if hits.UNFINISHED in notes:
+        raise click.ClickException(
+            "Such an export would not be complete. Wait until `postroom reindex` is done, or export without --query."
+        )
+    return exporting.matching(session, asked, viewer)

@@ -8,6 +8,7 @@ from ..outgoing import outbox as post
 from ..outgoing.outbox import Outgoing
 from ..people.scopes import MACHINE
 from ..post import troubles
+from ..store.archive import Session
 
 _PAGE = 200
 
@@ -135,10 +136,14 @@ def cancel(front: Front, id_: int) -> None:
     Example:
       postroom outbox cancel 12
     """
-    with front.archive().transaction() as session:
+
+    def work(session: Session) -> tuple[bool, bool, Outgoing | None]:
         taken_back = post.cancel(session, id_, log.OPERATOR, now())
         given_up = not taken_back and post.give_up(session, id_, log.OPERATOR, now())
-        found = post.get(session, id_, MACHINE)
+        return taken_back, given_up, post.get(session, id_, MACHINE)
+
+    # Whoever makes a message of it has its ticket first, and we the mail: one of us begins anew.
+    taken_back, given_up, found = front.archive().recording(work)
     if found is None:
         raise click.ClickException(f"There is no mail {id_} in the outbox.")
     if not (taken_back or given_up):

@@ -13,7 +13,7 @@ from ..work import assigning, history, states, tags, tickets, views
 from ..work.tickets import Ticket
 from ..work.views import View
 
-_VIEWS = [one.value for one in View if one not in (View.MINE, View.SNOOZED)]
+_VIEWS = [one.value for one in View if one not in (View.MINE, View.WATCHING, View.MENTIONS, View.SNOOZED)]
 
 
 @click.group()

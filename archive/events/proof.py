@@ -77,6 +77,9 @@ _ON_ITS_WAY = frozenset(
     }
 )  # fmt: skip
 
+# How often it was tried is true of the moment; what became of it is not.
+_UNDER_WAY = frozenset({"tries", "sent_at"})
+
 PROVED: Mapping[str, Proved] = {
     "user": Proved(schema.user, "id", without=_DISPLAY),
     "process": Proved(schema.process, "id"),
@@ -126,6 +129,7 @@ PROVED: Mapping[str, Proved] = {
     "reply_setting": Proved(schema.reply_setting, "ticket", ("name",)),
     "auto_reply": Proved(schema.auto_reply, "id"),
     "brake": Proved(schema.brake, "id"),
+    "canary": Proved(schema.canary, "id", without=_UNDER_WAY),
     "outgoing": Proved(schema.outgoing, "id", without=_ON_ITS_WAY),
     "outgoing_recipient": Proved(schema.outgoing_recipient, "outgoing", ("address",)),
 }

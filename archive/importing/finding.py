@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from ..post import sources, taking_part
+from ..post import conversations, sources, taking_part
 from . import mbox
 
 INDEX = "index.jsonl"
@@ -44,6 +44,8 @@ class Item:
     sha256: str | None = None  # as an export tells
     wanted_id: int | None = None  # of its message, as an export tells
     stray: tuple[int, str] | None = None  # the message that it names and is apart from, and why, as an export tells
+    beside: int | None = None  # a message of its conversation, as an export tells
+    joined_by: str | None = None  # why it was in that conversation, as an export tells
 
     @property
     def shown(self) -> str:
@@ -352,7 +354,12 @@ def _listed(entry: dict[str, Any], path: str, member: str | None, length: int) -
     if apart is not None and apart["reason"] not in taking_part.REASONS:
         raise ValueError
     stray = (_number(int(apart["near"])), apart["reason"]) if apart is not None else None
+    joined_by = entry.get("joined_by")
+    if joined_by is not None and joined_by not in conversations.REASONS:
+        raise ValueError
+    beside = _number(int(entry["beside"])) if "beside" in entry else None
     told = {"received_at": milliseconds, "sha256": sha256, "wanted_id": wanted, "stray": stray}
+    told |= {"beside": beside, "joined_by": joined_by}
     return Item(path, 0, length, kind, _clean(name), _clean(place), member, **told)  # type: ignore[arg-type]
 
 

@@ -125,7 +125,15 @@ def take(
     now = clock()
     origin = Imported(scope, {one.number: (one.source, one.item.place) for one in fresh}, now)
     arrivals = [
-        Arrival(one.number, one.raw, arrived_at(one.raw, one.item, now), one.item.wanted_id, one.item.stray)
+        Arrival(
+            one.number,
+            one.raw,
+            arrived_at(one.raw, one.item, now),
+            one.item.wanted_id,
+            one.item.stray,
+            one.item.beside,
+            one.item.joined_by,
+        )
         for one in fresh
     ]
     taken = intake.take_files(origin, arrivals, clock, read=not batch.fatal, turn=turn)

@@ -13,18 +13,20 @@ watched folder, and of the whole installation.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, or_, select, update
 
 from .. import installation
 from ..events import log, proof
 from ..people.scopes import MACHINE, Viewer, visible
+from ..post import conversations
 from ..store.archive import Session
-from ..store.dialects import insert_missing
+from ..store.dialects import among, insert_missing
 from ..store.schema import auto_reply, brake, message
+from . import humans
 
 DUE, QUEUED, REFUSED, STOPPED = "due", "queued", "refused", "stopped"
 DAY = 86_400_000  # ms
@@ -43,6 +45,37 @@ BUDGETS: Mapping[str, tuple[int, int]] = {
     INSTALLATION: (500, DAY),
 }
 _EVIDENCE = 20  # of what was sent last
+
+
+def _say(text: str) -> str:
+    """Marks a sentence for the catalogues."""
+    return text
+
+
+# Why there is no answer, for people.
+SENTENCES: Mapping[str, str] = {
+    humans.AUTO: _say("A machine wrote the mail, as it says itself."),
+    humans.NULL: _say("The mail wants nothing back: its return path is empty."),
+    humans.LIST: _say("The sender looks like a mailing list."),
+    humans.ROBOT: _say("The mail asks for no automatic answer, or is one."),
+    humans.MARKED: _say("The mail is an automatic answer of Postroom itself."),
+    humans.REPORT: _say("The mail is a report about another mail."),
+    humans.NOBODY: _say("The sender’s address looks like one where nobody reads answers."),
+    humans.OURS: _say("The sender’s address is one of ours."),
+    humans.NOT_TO_US: _say("None of our addresses stands in To or Cc, or very many do."),
+    humans.ELSEWHERE: _say("The mail was sent from another address than it names."),
+    humans.FORGED: _say("The mail is not from whom it says it is (DMARC)."),
+    AMBIGUOUS: _say("The two readers do not agree about the mail."),
+    TEMPLATE: _say("The rule’s template is gone, or cannot go out by itself."),
+    NO_ADDRESS: _say("The process has no address to answer from."),
+    TODAY: _say("The sender was answered by itself within the last day."),
+    LATE: _say("It was too late: the mail was more than a day old."),
+    UNREADABLE: _say("The mail could not be read again."),
+    CORRESPONDENT: _say("Too much went to this sender by itself: a brake is on."),
+    CONVERSATION: _say("Too much went into this conversation by itself: a brake is on."),
+    BINDING: _say("Too much went out because of this folder: a brake is on."),
+    INSTALLATION: _say("Too much went out by itself: a brake is on."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +125,7 @@ class Brake:
 
     id: int
     kind: str
-    subject: str
+    subject: str  # of a conversation the one that it is part of by now
     stopped_at: int
     most: int
     evidence: tuple[Sent, ...]
@@ -150,9 +183,55 @@ def end(
 
 
 def today(session: Session, one: Due, now: int) -> bool:
-    """Whether this sender was answered by itself within a day, for this process."""
-    here = (auto_reply.c.sender == one.sender) & (auto_reply.c.scope == one.scope) & (auto_reply.c.state == QUEUED)
-    return session.scalar(select(auto_reply.c.id).where(here, auto_reply.c.ended_at > now - DAY).limit(1)) is not None
+    """Whether this sender was answered by itself within a day, for this process, or this mail for any."""
+    here = (auto_reply.c.sender == one.sender) & (auto_reply.c.scope == one.scope)
+    recent = (auto_reply.c.state == QUEUED) & (auto_reply.c.ended_at > now - DAY)
+    queries = [select(auto_reply.c.id).where(each, recent) for each in (here, auto_reply.c.message == one.message)]
+    return any(session.scalar(query.limit(1)) is not None for query in queries)
+
+
+# --- what became of them --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A mail that was not answered although a rule wanted it."""
+
+    message: int
+    why: str  # of SENTENCES
+    at: int  # when that was decided, UTC ms
+
+
+def withheld(session: Session, messages: Sequence[int], scopes: Collection[str]) -> list[Withheld]:
+    """Of these mails those that were not answered on behalf of one of these scopes, and why."""
+    here = among(auto_reply.c.message, messages, session) & auto_reply.c.scope.in_(sorted(scopes))
+    query = select(auto_reply).where(here, auto_reply.c.state.in_((REFUSED, STOPPED))).order_by(auto_reply.c.id)
+    return [Withheld(row.message, row.reason or "", row.ended_at or row.at) for row in session.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What became of the mails that a rule wanted answered."""
+
+    answered: int
+    waiting: int  # for the second reader, or for their turn
+    withheld: Mapping[str, int]  # by why, the commonest first
+
+
+def count(session: Session, rule: int, since: int) -> Count:
+    """Of the mails that came after that (UTC ms)."""
+    query = select(auto_reply.c.state, auto_reply.c.reason, func.count().label("n"))
+    # What is not older ended no earlier: that has an index.
+    recent = or_(auto_reply.c.ended_at > since, auto_reply.c.ended_at.is_(None)) & (auto_reply.c.at > since)
+    rows = session.execute(
+        query.where(auto_reply.c.rule == rule, recent).group_by(auto_reply.c.state, auto_reply.c.reason)
+    ).all()
+    why = {row.reason or "": int(row.n) for row in rows if row.state in (REFUSED, STOPPED)}
+    return Count(
+        sum(row.n for row in rows if row.state == QUEUED),
+        sum(row.n for row in rows if row.state == DUE),
+        dict(sorted(why.items(), key=lambda one: (-one[1], one[0]))),
+    )
 
 
 # --- brakes ---------------------------------------------------------------------------------------------------
@@ -180,6 +259,9 @@ def braked(session: Session, one: Due, now: int) -> str | None:
     }
     for kind, subject in subjects.items():
         here = (brake.c.kind == kind) & (brake.c.subject == subject)
+        if kind == CONVERSATION:  # a brake goes with its conversation into another
+            parts = [str(id_) for id_ in conversations.parts(session, one.conversation)]
+            here = (brake.c.kind == kind) & brake.c.subject.in_(parts)
         if session.scalar(select(brake.c.id).where(here, brake.c.released_at.is_(None)).limit(1)) is not None:
             return kind
         released = session.scalar(select(func.max(brake.c.released_at)).where(here)) or 0
@@ -222,7 +304,10 @@ def brakes(session: Session, viewer: Viewer = MACHINE) -> list[Brake]:
 
 def _brake(session: Session, row: Row[Any], viewer: Viewer) -> Brake:
     sent = _sent(session, auto_reply.c.id.in_(json.loads(row.evidence)))
-    here = (auto_reply.c.state == STOPPED) & (auto_reply.c.reason == row.kind) & _among(row.kind, row.subject)
+    about: str = row.subject
+    if row.kind == CONVERSATION:
+        about = str(conversations.now_in(session, int(about)) or about)
+    here = (auto_reply.c.state == STOPPED) & (auto_reply.c.reason == row.kind) & _among(row.kind, about)
     held = select(func.count()).select_from(auto_reply).join(message, message.c.id == auto_reply.c.message)
     of = select(message.c.id).where(message.c.id.in_([one.message for one in sent]), visible(message.c.id, viewer))
     may = set(session.scalars(of))
@@ -230,7 +315,7 @@ def _brake(session: Session, row: Row[Any], viewer: Viewer) -> Brake:
         Sent(one.id, one.scope, one.sender, one.conversation, one.ended_at, one.message in may) for one in sent
     )
     return Brake(
-        row.id, row.kind, row.subject, row.stopped_at, budget(session, row.kind), evidence,
+        row.id, row.kind, about, row.stopped_at, budget(session, row.kind), evidence,
         session.scalar(held.where(here, auto_reply.c.ended_at >= row.stopped_at)) or 0,
     )  # fmt: skip
 

@@ -98,9 +98,13 @@ class Written:
     headers: Sequence[tuple[str, str]] = ()  # further ones, of names that we chose
 
 
-def message_id(address: str, secret: bytes, now: int) -> str:
-    """A Message-ID that nobody else can make: its last part is keyed, so that ours are known when they come back."""
-    one = f"{now:x}.{secrets.token_hex(8)}"
+def message_id(address: str, secret: bytes, now: int, once: str = "") -> str:
+    """A Message-ID that nobody else can make: its last part is keyed, so that ours are known when they come back.
+
+    The same one at any time for the same `once`, if there is one: so that what is asked for twice is queued once.
+    """
+    drawn = blake2b(b"once" + once.encode(), digest_size=16, key=secret).hexdigest() if once else secrets.token_hex(8)
+    one = f"once.{drawn}" if once else f"{now:x}.{drawn}"
     return f"<{one}.{_token(one, secret)}@{ascii_domain(address.rpartition('@')[2])}>"
 
 
@@ -370,7 +374,9 @@ def _file_part(file: Attachment, content_id: str = "") -> bytes:
     if kind.startswith("multipart/"):
         kind = "application/octet-stream"
     if kind.startswith("message/") and not _goes_as_it_is(file.data):
-        kind = "application/octet-stream"  # no encoding is allowed for a mail in a mail (RFC 2046 5.2.1)
+        # No encoding is allowed for a mail in a mail (RFC 2046 5.2.1), and whether a server takes eight bits is not
+        # known when the bytes are fixed (`docs/decisions/086-outbox.md`): as a file it comes as it is, everywhere.
+        kind = "application/octet-stream"
     whole = kind.startswith("message/")
     head = f"Content-Type: {kind}{_type_name(file.name)}\r\n"
     head += f"Content-Transfer-Encoding: {'7bit' if whole else 'base64'}\r\n"

@@ -36,6 +36,7 @@ class Identity:
     languages: tuple[str, ...]
     removed_at: int | None
     tags: bool = False  # answers come to an address with a tag, by which their conversation is known
+    canary_every: int | None = None  # ms between test mails to itself (`canaries`); None: none by themselves
 
     @property
     def scope(self) -> str:
@@ -88,7 +89,7 @@ def add(
         "address": address, "name": composing.clean(name)[:200], "signature": signature.strip() or None,
         "mailbox": box.id, "sent_folder": sent_folder or None, "process": process, "user": user,
         "languages": json.dumps(list(languages)) if languages else None, "created_at": now, "removed_at": None,
-        "tags": True if tags else None,
+        "tags": True if tags else None, "canary_every": None,
     }  # fmt: skip
     if there is not None:
         session.execute(update(identity).where(identity.c.id == there.id).values(**row))
@@ -217,5 +218,5 @@ def _identity(row: Row[Any]) -> Identity:
     return Identity(
         row.id, row.address, row.name, row.signature or "", row.mailbox, row.sent_folder, row.process, row.user,
         tuple(json.loads(row.languages)) if row.languages else (), row.removed_at,
-        bool(row.tags),
+        bool(row.tags), row.canary_every,
     )  # fmt: skip

@@ -23,13 +23,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, Table, and_, bindparam, case, exists, func, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    union,
+    update,
+)
 
 from .. import installation
 from ..events import log, proof
 from ..mail import reports
 from ..people.scopes import Viewer, visible_ticket
-from ..post import answers, sources
+from ..post import answers, sources, taking_part
 from ..store.archive import Session
 from ..store.dialects import among, hold, insert_missing, insert_rows
 from ..store.packs import Place, Sealed
@@ -46,7 +62,7 @@ from ..store.schema import (
     ticket,
     user,
 )
-from ..work import changes, tickets
+from ..work import assigning, changes, tickets
 from . import marks, retries
 from .composing import Person
 from .identities import Identity
@@ -124,7 +140,7 @@ class Outgoing:
     scope: str
     kind: str
     answers: int | None
-    conversation: int | None
+    conversation: int | None  # where it stands by now
     message_id: str
     subject: str
     blob: int
@@ -225,6 +241,12 @@ def queue(session: Session, mail: Mail, raw: bytes, kept: Sealed, now: int) -> i
     details = {"from": mail.identity.address, "message_id": mail.message_id, "recipients": len(people)}
     log.write(session, [log.Event("outgoing.queued", mail.author, f"outgoing:{made}", details, rows)], now)
     return made
+
+
+def by_message_id(session: Session, message_id: str) -> tuple[int, str] | None:
+    """The number and the state of the mail under a Message-ID of ours. Rights are the caller's."""
+    row = session.execute(select(outgoing.c.id, outgoing.c.state).where(outgoing.c.message_id == message_id)).first()
+    return (row.id, row.state) if row else None
 
 
 def _blob_row(place: Place) -> dict[str, Any]:
@@ -389,6 +411,7 @@ def _answered(session: Session, row: Row[Any]) -> bool:
         return False
     theirs = select(func.lower(outgoing_recipient.c.address)).where(outgoing_recipient.c.outgoing == row.id)
     came = (message.c.conversation == conversation) & (message.c.arrived_at > row.queued_at)
+    came &= message.c.joined_by != taking_part.REPORT  # that somebody is away is no answer
     return bool(session.scalar(select(exists().where(came, func.lower(message.c.from_address).in_(theirs)))))
 
 
@@ -512,6 +535,7 @@ def _call_back(session: Session, row: Row[Any], now: int) -> None:
     if found is not None:
         values = {"last_at": now, "state": tickets.OPEN}
         changes.change(session, found.id, "answer_failed", "gateway", values, now, details={"outgoing": row.id})
+        assigning.let_go_of(session, [found.id], "gateway", now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -659,13 +683,33 @@ def get(session: Session, id_: int, visible_to: Viewer) -> Outgoing | None:
 
 
 def of_conversation(session: Session, visible_to: Viewer, conversation: int) -> list[Outgoing]:
-    """Mails of a conversation that are not in it yet, or that somebody did not get, the oldest first."""
-    here = outgoing.c.conversation == conversation
+    """Mails of a conversation that are not in it yet, or that somebody did not get, the oldest first.
+
+    Those of conversations that became part of it, too, and none that went elsewhere with what it answers.
+    """
+    here = outgoing.c.id.in_(_beside(conversation))
     lost = outgoing_recipient.c.returned.in_((reports.FAILED, reports.DELAYED, reports.COMPLAINED))
     trouble = or_(outgoing_recipient.c.state == FAILED, lost)
     failed = exists().where(outgoing_recipient.c.outgoing == outgoing.c.id, trouble)
     apart = or_(outgoing.c.state.in_(WAITS), outgoing.c.file_at.is_not(None), failed)
     return _found(session, visible_to, here & apart, 100)[::-1]
+
+
+def since(session: Session, visible_to: Viewer, conversation: int, at: int) -> list[Outgoing]:
+    """Mails that were written into a conversation after `at` (UTC ms) and not taken back, the oldest first."""
+    here = outgoing.c.id.in_(_beside(conversation)) & (outgoing.c.queued_at > at)
+    return _found(session, visible_to, here & outgoing.c.state.not_in((CANCELLED, RETURNED)), 20)[::-1]
+
+
+def _beside(conversation_: int) -> CompoundSelect[int]:
+    """The numbers of mails that stand in a conversation by now, as `_conversation` says of one."""
+    ours, beside = outgoing.alias(), message.alias()
+    query = select(ours.c.id).where(beside.c.conversation == conversation_)
+    # By its Message-ID, which has an index. It proves nothing, so the message has to be that one, too.
+    own = (ours.c.message_id == "<" + beside.c.message_id + ">") & (ours.c.message == beside.c.id)
+    return union(
+        query.join(beside, beside.c.id == ours.c.answers), query.join(beside, own).where(ours.c.answers.is_(None))
+    )
 
 
 def page(
@@ -692,9 +736,12 @@ def visible_outgoing(visible_to: Viewer) -> ColumnElement[bool]:
 
 
 def _found(session: Session, visible_to: Viewer, condition: ColumnElement[bool], limit: int) -> list[Outgoing]:
+    beside = message.alias()
+    stands_in = func.coalesce(beside.c.conversation, outgoing.c.conversation).label("stands_in")
     query = (
-        select(outgoing, identity.c.address.label("from_address"))
+        select(outgoing, identity.c.address.label("from_address"), stands_in)
         .join(identity, identity.c.id == outgoing.c.identity)
+        .outerjoin(beside, beside.c.id == func.coalesce(outgoing.c.answers, outgoing.c.message))
         .where(condition)
         .order_by(outgoing.c.id.desc())
         .limit(limit)
@@ -726,7 +773,7 @@ def _names(session: Session, actors: Iterable[str]) -> dict[str, str]:
 def _outgoing(row: Row[Any], recipients: tuple[Recipient, ...], author_name: str) -> Outgoing:
     return Outgoing(
         row.id, row.identity, row.from_address, row.author, author_name, row.scope, row.kind, row.answers,
-        row.conversation, row.message_id, row.subject, row.blob, row.size, json.loads(row.written), row.queued_at,
+        row.stands_in, row.message_id, row.subject, row.blob, row.size, json.loads(row.written), row.queued_at,
         row.not_before, bool(row.unless_answered), row.state, row.ended_at, row.message, row.next_at, row.began_at,
         row.tries, row.claimed_until, row.trouble_kind, json.loads(row.trouble_values) if row.trouble_values else {},
         row.sent_copy, bool(row.automatic), row.note or "", row.looked_at_by, recipients,

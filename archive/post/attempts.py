@@ -1,4 +1,4 @@
-"""What somebody asked for at a page and the gateway does at once: to sign in with a password or a consent.
+"""What somebody asked for at a page and the gateway does at once: to sign in, or to say that consent is over.
 
 The pages talk to no mail server and no provider. They leave a row; what is secret lies encrypted in it until there is
 an answer, and is wiped then.
@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import Row, delete, func, insert, or_, select, update
 
 from ..store.archive import Archive, Session
+from ..store.dialects import hold
 from ..store.schema import attempt
 
 LIVES_MS = 2 * 60 * 1000  # how long the gateway may take it up
@@ -21,8 +22,9 @@ KEPT_MS = 24 * 3600 * 1000
 MOST = 20  # of one person
 MOST_WITHIN_MS = 15 * 60 * 1000
 
-Kind = Literal["password", "consent", "new"]
+Kind = Literal["password", "consent", "new", "revoke"]
 State = Literal["asked", "waiting", "working", "done", "failed"]
+OPEN: tuple[State, ...] = ("asked", "waiting", "working")
 
 
 class TooMany(Exception):
@@ -62,9 +64,12 @@ def ask(
     *,
     mark: str | None = None,
 ) -> int:
-    """Leave a try for the gateway; with a `mark` it waits until a provider brings that back. TooMany in a row."""
+    """Leave a try for the gateway; with a `mark` it waits until a provider brings that back.
+
+    TooMany in a row; but whatever was tried, consent is taken back.
+    """
     recent = (attempt.c.user == user) & (attempt.c.created_at > now - MOST_WITHIN_MS)
-    if (session.scalar(select(func.count()).select_from(attempt).where(recent)) or 0) >= MOST:
+    if kind != "revoke" and (session.scalar(select(func.count()).select_from(attempt).where(recent)) or 0) >= MOST:
         raise TooMany
     row = {
         "user": user, "mailbox": mailbox, "kind": kind, "secret": _hidden(archive, given), "created_at": now,
@@ -119,6 +124,26 @@ def answer(
     if mailbox is not None:
         said["mailbox"] = mailbox
     session.execute(update(attempt).where(attempt.c.id == id_).values(**said))
+
+
+def call_off(session: Session, mailbox: int, owner: int | None) -> None:
+    """What was entered for a mailbox and has no answer yet is wiped, and kept no more if it works.
+
+    Also what its owner entered for one that is to be new: it may turn out to be this one. Waits for what `goes_on`
+    holds; to be called before anything else of the mailbox is written.
+    """
+    concerned = attempt.c.mailbox == mailbox
+    if owner is not None:
+        concerned |= (attempt.c.kind == "new") & attempt.c.mailbox.is_(None) & (attempt.c.user == owner)
+    open_ones = concerned & attempt.c.state.in_(OPEN) & (attempt.c.kind != "revoke")
+    wiped = {"state": "failed", "secret": None, "mark": None, "outcome_kind": "called off"}
+    session.execute(update(attempt).where(open_ones).values(**wiped))
+
+
+def goes_on(session: Session, id_: int) -> bool:
+    """Whether one that was taken up still waits for its answer; so it stays until this transaction ends."""
+    hold(session, attempt, [id_])
+    return session.scalar(select(attempt.c.state).where(attempt.c.id == id_)) == "working"
 
 
 def get(session: Session, id_: int, user: int) -> Attempt | None:

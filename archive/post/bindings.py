@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, insert, select, update
 from ..events import log, proof
 from ..people.scopes import process_scope, user_scope
 from ..store.archive import Archive, Session
-from ..store.schema import binding, mailbox, quarantine, receipt
+from ..store.schema import binding, identity, mailbox, outgoing, quarantine, receipt
 from . import routes
 
 NAME = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
@@ -155,11 +155,20 @@ def add_mailbox(
 def set_password(
     session: Session, archive: Archive, box: Mailbox, password: str, now: int, *, actor: str = log.OPERATOR
 ) -> None:
-    """Another password for a mailbox; its bindings are due at once."""
+    """Another password for a mailbox; what waits for it is due at once."""
     session.execute(update(mailbox).where(mailbox.c.id == box.id).values(secret=archive.key.encrypt_secret(password)))
-    session.execute(update(binding).where(binding.c.mailbox == box.id).values(next_at=now))
+    due_at_once(session, box, now)
     rows = proof.of_ids(session, "mailbox", [box.id])
     log.write(session, [log.Event("mailbox.password_set", actor, f"mailbox:{box.id}", rows=rows)], now)
+
+
+def due_at_once(session: Session, box: Mailbox, now: int) -> None:
+    """Its bindings, and mail that could not go out because its server was not to be had or did not let us in."""
+    session.execute(update(binding).where(binding.c.mailbox == box.id).values(next_at=now))
+    ours = outgoing.c.identity.in_(select(identity.c.id).where(identity.c.mailbox == box.id))
+    # One that has not been tried keeps its time, and so does one that its server had something to say of.
+    waits = (outgoing.c.next_at > now) & outgoing.c.trouble_kind.is_not(None)
+    session.execute(update(outgoing).where(ours, waits).values(next_at=now))
 
 
 def mailboxes(session: Session) -> list[Mailbox]:

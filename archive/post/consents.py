@@ -7,8 +7,8 @@ from sqlalchemy import Row, delete, insert, select, update
 
 from ..events import log
 from ..store.archive import Archive, Session
-from ..store.schema import binding, consent
-from .bindings import Mailbox
+from ..store.schema import consent
+from .bindings import Mailbox, due_at_once
 from .providers import Provider
 
 DAY_MS = 24 * 3600 * 1000
@@ -59,10 +59,10 @@ def _consent(row: Row[Any]) -> Consent:
 
 
 def give(session: Session, archive: Archive, box: Mailbox, by: Provider, tokens: Tokens, now: int, actor: str) -> None:
-    """Keep what a person's consent brought, in place of any before; the mailbox's bindings are due at once."""
+    """Keep what a person's consent brought, in place of any before; what waits for it is due at once."""
     until = _until(by, tokens, now, now)
     _put(session, archive, box.id, tokens, now, now, until)
-    session.execute(update(binding).where(binding.c.mailbox == box.id).values(next_at=now))
+    due_at_once(session, box, now)
     log.write(session, [log.Event("mailbox.consent_given", actor, f"mailbox:{box.id}", {"provider": by.name})], now)
 
 
@@ -80,14 +80,18 @@ def renew(
     values: dict[str, Any] = {"number": before.number + 1, "until": until, **_access(archive, tokens, now)}
     if tokens.refresh is not None:
         values["refresh"] = archive.key.encrypt_secret(tokens.refresh)
-    unchanged = (consent.c.mailbox == box.id) & (consent.c.number == before.number)
-    return bool(session.execute(update(consent).where(unchanged).values(**values)).rowcount)
+    return bool(session.execute(update(consent).where(_still(before)).values(**values)).rowcount)
 
 
 def forget_access(session: Session, before: Consent) -> None:
     """The access token is taken no more: the next sign-in renews it."""
-    unchanged = (consent.c.mailbox == before.mailbox) & (consent.c.number == before.number)
-    session.execute(update(consent).where(unchanged).values(access=None, number=before.number + 1))
+    session.execute(update(consent).where(_still(before)).values(access=None, number=before.number + 1))
+
+
+def _still(before: Consent) -> Any:
+    """That it is this one still: numbers begin anew where consent was taken back and is given again."""
+    same = (consent.c.mailbox == before.mailbox) & (consent.c.given_at == before.given_at)
+    return same & (consent.c.number == before.number)
 
 
 def _put(

@@ -28,6 +28,7 @@ GHOST = "ghost"  # others had referred to it before it came
 REPEATED = "repeated"  # another message carries the same Message-ID
 SPLIT = "split"  # a person put it there
 TOKEN = "token"  # noqa: S105 (it names what only we can have made)
+REASONS = (FIRST, PARENT, GHOST, REPEATED, SPLIT, TOKEN, taking_part.REPORT)
 
 # Why a claim is not let in by this name (None: by what it answers for certain); None: it is.
 Admits = Callable[["Claim", bytes | None, "_Lead"], str | None]
@@ -54,6 +55,7 @@ class Claim:
     answers: int | None = None  # a message that it belongs to, for certain
     report: bool = False  # what it says of the mail that its first reference names; it belongs there or nowhere
     stray: Stray | None = None  # it was apart where it was exported from
+    joined_by: str | None = None  # why it was in its conversation there
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,10 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
     admits = _door(session, claims, leads, places, joined)
     for one in claims:
         into = _conversation_of(session, one.answers, places) if one.answers is not None else None
-        if one.stray is not None:
-            found = Place(one.message, FIRST, one.stray)
+        into = joined.get(into, into) if into is not None else None
+        told = one.joined_by is not None or one.stray is not None
+        if told:
+            found = _as_it_was(one, into, leads)
         elif into is not None:
             why = admits(one, None, _Lead(into, one.answers))
             found = Place(into, PARENT) if why is None else Place(one.message, FIRST, Stray(one.answers or into, why))
@@ -124,7 +128,8 @@ def place(session: Session, claims: Sequence[Claim], actor: str, now: int) -> tu
             lead = leads.setdefault(one.own, _Lead(found.conversation, one.message))
             if lead.message is None:  # a ghost has come to life
                 apart = lead.conversation != found.conversation
-                wanted = apart and admits(one, one.own, lead) is None
+                certain = told and (into is not None or found.stray is not None or found.joined_by == SPLIT)
+                wanted = apart and not certain and admits(one, one.own, lead) is None
                 leads[one.own] = _Lead(lead.conversation if wanted else found.conversation, one.message)
                 if wanted:
                     _join(lead.conversation, found.conversation, joined, leads, places)
@@ -182,6 +187,12 @@ def now_in(session: Session, gone: int) -> int | None:
     )
     into: int | None = session.scalar(query)
     return into
+
+
+def parts(session: Session, id_: int) -> list[int]:
+    """This conversation, and those that are part of it by now (`now_in`)."""
+    query = select(conversation.c.id).join(message, message.c.id == conversation.c.id)
+    return sorted({id_, *session.scalars(query.where(message.c.conversation == id_))})
 
 
 def split(session: Session, some: Sequence[int], actor: str, now: int) -> int:
@@ -270,6 +281,20 @@ def _decide(claim: Claim, leads: Mapping[bytes, _Lead], admits: Admits = _taken_
             return Place(lead.conversation, GHOST if lead.message is None else REPEATED)
         stray = stray or Stray(lead.message or lead.conversation, why)
     return Place(claim.message, FIRST, stray)
+
+
+def _as_it_was(claim: Claim, into: int | None, leads: Mapping[bytes, _Lead]) -> Place:
+    """Pure: where an exported message belongs, in the conversation `into` where that came here before it.
+
+    What began a conversation may find the rest of it here; what a person split off or nobody let in does not.
+    """
+    why = claim.joined_by or FIRST
+    if into is not None:
+        return Place(into, why, claim.stray)
+    if claim.stray is not None or why == SPLIT:
+        return Place(claim.message, why, claim.stray)
+    found = _decide(claim, leads)
+    return replace(found, joined_by=why) if found.conversation == claim.message or why == taking_part.REPORT else found
 
 
 def _leads(session: Session, names: Iterable[bytes]) -> dict[bytes, _Lead]:

@@ -12,8 +12,9 @@ from ..events import log, proof
 from ..people import processes
 from ..people.processes import Process
 from ..store.archive import Archive, Session
+from ..store.keys import KeyTrouble
 from ..store.schema import binding, consent, mailbox, preview, quarantine, receipt
-from . import bindings
+from . import attempts, bindings, consents
 from .bindings import Binding, BindingTrouble, Mailbox
 
 SHOWN = 12  # mails of a preview that are told apart
@@ -126,36 +127,43 @@ class Remains:
     """What stays in the archive of a folder that is disconnected."""
 
     copies: int
-    messages: int
     quarantined: int
     unmoved: int  # archived, and their originals are still in the watched folder
 
 
 def remains(session: Session, some: Collection[Binding]) -> Remains:
-    """What is archived from these."""
+    """What is archived from these. It looks at every receipt of theirs: nothing for a transaction that writes."""
     ids = [one.id for one in some]
     ours = receipt.c.binding.in_(ids)
-    copies, messages = session.execute(
-        select(func.count(), func.count(receipt.c.message.distinct())).select_from(receipt).where(ours)
-    ).one()
+    copies = session.scalar(select(func.count()).select_from(receipt).where(ours)) or 0
     held = quarantine.c.binding.in_(ids) & quarantine.c.resolved_at.is_(None)
     quarantined = session.scalar(select(func.count()).select_from(quarantine).where(held)) or 0
     open_ones = ours & receipt.c.settled_at.is_(None)
     unmoved = session.scalar(select(func.count()).select_from(receipt).where(open_ones)) or 0
-    return Remains(copies, messages, quarantined, unmoved)
+    return Remains(copies, quarantined, unmoved)
 
 
-def disconnect(session: Session, some: Collection[Binding], actor: str, now: int) -> Remains:
-    """Watch these no more, and their desks neither. Nothing on the server is touched; archive and ledger remain."""
+def messages_of(session: Session, some: Collection[Binding]) -> int:
+    """How many messages that is, each counted once."""
+    ours = receipt.c.binding.in_([one.id for one in some])
+    return session.scalar(select(func.count(receipt.c.message.distinct())).where(ours)) or 0
+
+
+def disconnect(session: Session, some: Collection[Binding], actor: str, now: int) -> list[Binding]:
+    """Watch these no more, and their desks neither; returns all of them.
+
+    Nothing on the server is touched; archive and ledger remain.
+    """
     ids = {one.id for one in some}
     desks = [one for one in bindings.every(session) if one.desk_of in ids and one.id not in ids]
-    for one in (*some, *desks):
+    ended = [*some, *desks]
+    for one in ended:
         values = {"ended_at": now, "asked_at": None, "paused_at": None, "paused_by": None, **_AT_REST}
         session.execute(delete(preview).where(preview.c.binding == one.id))
         where = (binding.c.id == one.id) & binding.c.ended_at.is_(None)
         if session.execute(update(binding).where(where).values(**values)).rowcount:
             _tell(session, "binding.disconnected", one, actor, now)
-    return remains(session, [*some, *desks])
+    return ended
 
 
 def connect_again(session: Session, of: Binding, actor: str, now: int) -> None:
@@ -176,12 +184,40 @@ def connect_again(session: Session, of: Binding, actor: str, now: int) -> None:
         bindings.add(session, of.mailbox, of.folder, of.processed, now, **more)  # type: ignore[arg-type]
 
 
-def forget_secret(session: Session, box: Mailbox, actor: str, now: int) -> None:
-    """A mailbox in which nothing is watched any more needs no password and no tokens here."""
+def disconnect_mailbox(
+    session: Session, archive: Archive, box: Mailbox, actor: str, now: int
+) -> tuple[list[Binding], str]:
+    """Watch nothing in it any more, and forget what it is signed in to with.
+
+    What was watched till now, and the token as `take_back` has it.
+    """
+    attempts.call_off(session, box.id, box.owner)
+    found = disconnect(session, bindings.of_mailboxes(session, [box]), actor, now)
+    return found, _forget_secret(session, archive, box, "mailbox.disconnected", actor, now)
+
+
+def take_back(session: Session, archive: Archive, box: Mailbox, actor: str, now: int) -> str:
+    """Forget the password or the consent of a mailbox; its folders are paused, so that nobody signs in.
+
+    Also what somebody has just entered and the gateway has not tried yet, or is trying.
+    The token that its provider may be told of, for that alone; empty where there is none.
+    """
+    attempts.call_off(session, box.id, box.owner)
+    pause(session, bindings.of_mailboxes(session, [box]), actor, now)
+    return _forget_secret(session, archive, box, "mailbox.secret_taken_back", actor, now)
+
+
+def _forget_secret(session: Session, archive: Archive, box: Mailbox, kind: str, actor: str, now: int) -> str:
+    given = consents.get(session, box.id) if box.grant == "consent" else None
+    token = (given.refresh or given.access) if given is not None else None
     session.execute(delete(consent).where(consent.c.mailbox == box.id))
     session.execute(update(mailbox).where(mailbox.c.id == box.id).values(secret=None))
     rows = proof.of_ids(session, "mailbox", [box.id])
-    log.write(session, [log.Event("mailbox.disconnected", actor, f"mailbox:{box.id}", rows=rows)], now)
+    log.write(session, [log.Event(kind, actor, f"mailbox:{box.id}", rows=rows)], now)
+    try:
+        return archive.key.decrypt_secret(token) if token is not None else ""
+    except KeyTrouble:  # under another key it is of no use to anybody here
+        return ""
 
 
 # --- desks --------------------------------------------------------------------------------------------------------

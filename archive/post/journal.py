@@ -17,6 +17,7 @@ from ..store.schema import binding, journal
 from .bindings import Binding
 
 _DAY_MS = 24 * 3600 * 1000
+_COUNTED = 10**17  # above every entry's number: what is only counted yet is the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,20 @@ class Entry:
     lines: Sequence[str]  # without tags, secrets and literals masked
     archived: int
     moved: int
+    refused: bool = False  # we were not let in
 
 
 def add(session: Session, mailbox: int, entry: Entry, keep_days: int) -> None:
     """Write an entry, after what was counted before it; entries that are older than `keep_days` go."""
     if entry.binding is not None:
         _fold(session, mailbox, entry.binding)
-    _write(session, mailbox, entry, _packed(entry.lines))
+    _write(session, mailbox, entry, _packed(entry))
     session.execute(delete(journal).where(journal.c.ended_at < entry.ended_at - keep_days * _DAY_MS))
 
 
 def looked(session: Session, of: Binding, entry: Entry) -> None:
     """A pass that found nothing: where it sent what the last one sent, only the binding's row is written."""
-    lines = _packed(entry.lines)
+    lines = _packed(entry)
     again = update(binding).where(binding.c.id == of.id, binding.c.looks > 0, binding.c.looks_like == lines)
     if session.execute(again.values(looks=binding.c.looks + 1)).rowcount:
         return
@@ -64,8 +66,8 @@ def _fold(session: Session, mailbox: int, of: int) -> None:
 
 def _counted(row: Row[Any]) -> Entry:
     since, last = row.looks_since, row.checked_at or row.looks_since
-    lines = _unpacked(row.looks_like)
-    return Entry(0, row.id, since, max(since, last), row.looks, lines, 0, 0)
+    lines, refused = _unpacked(row.looks_like)
+    return Entry(0, row.id, since, max(since, last), row.looks, lines, 0, 0, refused)
 
 
 def _write(session: Session, mailbox: int, entry: Entry, lines: bytes) -> None:
@@ -81,7 +83,7 @@ def entries(
     """What was sent to a mailbox's server since then (UTC ms), the newest first, each with its number, before a number.
 
     With `bindings` only what was sent for these; without, also what tried the mailbox out. What is only counted yet
-    has the number 0, and stands on the first page.
+    comes first.
     """
     query = select(journal).where(journal.c.mailbox == mailbox, journal.c.ended_at >= since)
     counted = select(binding).where(binding.c.mailbox == mailbox, binding.c.looks > 0)
@@ -90,24 +92,25 @@ def entries(
         counted = counted.where(binding.c.id.in_(list(bindings)))
     if before is not None:
         query = query.where(journal.c.id < before)
-    found = [
-        (
-            row.id,
-            Entry(
-                row.session, row.binding, row.began_at, row.ended_at, row.times, _unpacked(row.lines), row.archived,
-                row.moved,
-            ),
-        )
-        for row in session.execute(query.order_by(journal.c.id.desc()).limit(limit))
-    ]  # fmt: skip
-    if before is None:
-        found = [(0, _counted(row)) for row in session.execute(counted.order_by(binding.c.id))] + found
+        counted = counted.where(binding.c.id < before - _COUNTED)
+    counted = counted.order_by(binding.c.id.desc()).limit(limit)
+    found = [(_COUNTED + row.id, _counted(row)) for row in session.execute(counted)]
+    for row in session.execute(query.order_by(journal.c.id.desc()).limit(limit - len(found))):
+        lines, refused = _unpacked(row.lines)
+        entry = Entry(
+            row.session, row.binding, row.began_at, row.ended_at, row.times, lines, row.archived, row.moved, refused
+        )  # fmt: skip
+        found.append((row.id, entry))
     return found
 
 
-def _packed(lines: Sequence[str]) -> bytes:
-    return zlib.compress(json.dumps(list(lines), ensure_ascii=False).encode(), 6)
+def _packed(entry: Entry) -> bytes:
+    lines: object = list(entry.lines)
+    return zlib.compress(json.dumps({"refused": lines} if entry.refused else lines, ensure_ascii=False).encode(), 6)
 
 
-def _unpacked(lines: bytes) -> list[str]:
-    return [str(one) for one in json.loads(zlib.decompress(lines))]
+def _unpacked(packed: bytes) -> tuple[list[str], bool]:
+    """The commands, and whether we were not let in."""
+    said = json.loads(zlib.decompress(packed))
+    refused = isinstance(said, dict)
+    return [str(one) for one in (said["refused"] if refused else said)], refused

@@ -334,11 +334,21 @@ def compare(some: Iterable[Line], uidvalidity: int, there: Iterable[int]) -> Com
     return found
 
 
+def lasting(before: Compared, after: Compared) -> Compared:
+    """Pure: of two comparisons, one soon after the other, the later one, with what differs in both.
+
+    What differs in one of them alone, somebody was just about to take, to move or to note.
+    """
+    if before.uidvalidity != after.uidvalidity:
+        return after
+    kinds = ("unseen", "to_move", "back", "missing", "open")
+    both: dict[str, Any] = {kind: sorted({*getattr(before, kind)} & {*getattr(after, kind)}) for kind in kinds}
+    return replace(after, **both)
+
+
 def sentences(name: str, found: Compared) -> list[str]:
     """The comparison for people."""
-    seen = found.counts.total()
-    parts = [f"{number} {outcome}" for outcome, number in found.counts.most_common()]
-    said = [f"{name}: {seen} mails seen" + (f": {', '.join(parts)}." if parts else ".")]
+    said = [_seen(name, found.counts)]
     said[0] += f" The folder holds {found.there} now."
     if found.agrees:
         return [*said, "The ledger and the folder agree."]
@@ -350,6 +360,17 @@ def sentences(name: str, found: Compared) -> list[str]:
         (found.missing, "not taken, and no longer in the folder; the next pass notes it"),
     )
     return said + [f"{len(uids)} {what} ({_named(uids)})." for uids, what in differences if uids]
+
+
+def sentences_of_ended(name: str, ended: str, counts: Counter[str], unmoved: int) -> list[str]:
+    """As `sentences`, of a folder that was disconnected (`ended`: when) and is compared with nothing any more."""
+    said = [_seen(name, counts), f"It was disconnected {ended}; its server is not asked."]
+    return [*said, f"{unmoved} archived and not moved before that."] if unmoved else said
+
+
+def _seen(name: str, counts: Counter[str]) -> str:
+    parts = [f"{number} {outcome}" for outcome, number in counts.most_common()]
+    return f"{name}: {counts.total()} mails seen" + (f": {', '.join(parts)}." if parts else ".")
 
 
 def _named(uids: Sequence[int]) -> str:

@@ -18,6 +18,9 @@ GRANTS: Mapping[str, str] = {
     "client": "the application asks for itself",
 }
 
+# Not kept with a provider: there were some before there was anything to tell them. Microsoft has no such address.
+_REVOKE: Mapping[str, str] = {"google": "https://oauth2.googleapis.com/revoke"}
+
 
 class ProviderTrouble(Exception):
     """What was asked for a provider cannot be; the sentence says why."""
@@ -32,6 +35,7 @@ class Endpoints:
     device: str | None  # RFC 8628; None: it has no such flow for mail
     scope: str
     client_scope: str | None  # of a client that asks for itself; None: it has no such flow for mail
+    revoke: str | None = None  # RFC 7009; None: it cannot be told that consent is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +79,14 @@ def preset(kind: str, tenant: str = "common") -> Endpoints:
             None,
             "https://mail.google.com/",
             None,
+            _REVOKE["google"],
         )
     raise ProviderTrouble(f'There are no ready endpoints of a kind "{kind}".')
 
 
 def check(at: Endpoints) -> None:
     """ProviderTrouble where an address will not do: secrets travel there, so it has to be https."""
-    for url in (at.authorize, at.token, at.device):
+    for url in (at.authorize, at.token, at.device, at.revoke):
         if url is None:
             continue
         parts = urlsplit(url)
@@ -117,6 +122,7 @@ def add(
         "secret": archive.key.encrypt_secret(secret) if secret else None, "consent_days": consent_days,
         "authorize": at.authorize, "token": at.token, "device": at.device, "scope": at.scope,
         "client_scope": at.client_scope, "created_at": now,
+        "revoke": at.revoke if at.revoke != _REVOKE.get(kind) else None,
     }  # fmt: skip
     made = cast(int, session.scalar(insert(provider).values(**row).returning(provider.c.id)))
     details = {"name": name, "token": at.token}
@@ -155,7 +161,8 @@ def by_name(session: Session, name: str) -> Provider | None:
 
 
 def _provider(row: Row[Any]) -> Provider:
-    at = Endpoints(row.authorize, row.token, row.device, row.scope, row.client_scope)
+    revoke = row.revoke or _REVOKE.get(row.kind)
+    at = Endpoints(row.authorize, row.token, row.device, row.scope, row.client_scope, revoke)
     return Provider(row.id, row.name, row.kind, row.client_id, row.secret, row.secret_until, row.consent_days, at)
 
 

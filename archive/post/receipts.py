@@ -45,6 +45,17 @@ def known(session: Session, binding: int, uidvalidity: int, uids: Iterable[int])
     return found
 
 
+def messages(session: Session, binding: int, uidvalidity: int, uids: Iterable[int]) -> dict[int, int]:
+    """The message of each of these UIDs that has a receipt."""
+    found: dict[int, int] = {}
+    for some in chunks(uids):
+        query = select(receipt.c.uid, receipt.c.message).where(
+            receipt.c.binding == binding, receipt.c.uidvalidity == uidvalidity, receipt.c.uid.in_(some)
+        )
+        found.update((row.uid, row.message) for row in session.execute(query))
+    return found
+
+
 def met_again(session: Session, binding: int, uidvalidity: int, uids: Iterable[int]) -> set[int]:
     """Which of these UIDs, all of them in the watched folder, have a receipt that says they are not."""
     found: set[int] = set()

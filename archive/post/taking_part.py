@@ -27,6 +27,7 @@ REPORT = "report"  # why a mail is there: it says what became of one of ours. Wh
 _CHUNK = 500
 _NEWEST = 200  # mails of a conversation that are looked at for who takes part
 _MOST = 1000  # recipients of mails of ours in a conversation
+_FORWARD = "forward"  # `archive.outgoing.outbox`, which stands above
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +154,20 @@ def _users(session: Session, addresses: Collection[str]) -> dict[str, _User]:
 
 def _talk(session: Session, conversation: Collection[int]) -> _Talk:
     found = _Talk()
-    query = select(message.c.from_address, message.c.recipients).where(message.c.conversation.in_(conversation))
-    query = query.where(message.c.joined_by != REPORT)
-    for row in session.execute(query.order_by(message.c.id.desc()).limit(_NEWEST)):
+    query = select(message.c.id, message.c.message_id, message.c.from_address, message.c.recipients)
+    query = query.where(message.c.conversation.in_(conversation), message.c.joined_by != REPORT)
+    rows = session.execute(query.order_by(message.c.id.desc()).limit(_NEWEST)).all()
+    for row in rows:
         found.people |= people(row.from_address, row.recipients)
         found.authors.add(fold(row.from_address))
-    # Whoever got one of ours, in Bcc, too.
+    # Whoever got one of ours, in Bcc, too: where it stands by now, not where it was written. By its Message-ID, which
+    # has an index and proves nothing. What was passed on has a conversation of its own and belongs to both.
+    ids = [row.id for row in rows]
+    own = outgoing.c.message_id.in_([f"<{row.message_id}>" for row in rows]) & outgoing.c.message.in_(ids)
+    passed_on = outgoing.c.answers.in_(ids) & outgoing.c.message.is_not(None) & (outgoing.c.kind == _FORWARD)
     got = select(outgoing_recipient.c.address).join(outgoing, outgoing.c.id == outgoing_recipient.c.outgoing)
-    got = got.where(outgoing.c.conversation.in_(conversation), outgoing.c.message.is_not(None)).limit(_MOST)
-    found.people |= {fold(one) for one in session.scalars(got)}
+    for ours in (own, passed_on):
+        found.people |= {fold(one) for one in session.scalars(got.where(ours).limit(_MOST))}
     found.people.discard("")
     found.authors.discard("")
     return found

@@ -100,6 +100,13 @@ KINDS: Mapping[str, Kind] = {
         _say("%(provider)s refuses: %(answer)s."),
         _say("Whoever looks after Postroom has to compare how it is registered there."),
     ),
+    "not revoked": Kind(
+        _say("%(provider)s could not be told that consent is taken back: %(answer)s."),
+        _say("End it at its own pages, where the programs stand that may use your account."),
+    ),
+    "called off": Kind(
+        _say("It was taken back before Postroom had tried it."), _say("Enter it again if it is to be kept.")
+    ),
     "token": Kind(
         _say("%(server)s does not let %(user)s in by consent: %(answer)s."),
         _say("Was consent given by the right person, and may this mailbox be used by IMAP?"),
@@ -184,6 +191,11 @@ KINDS: Mapping[str, Kind] = {
     # sending
     "own fault": Kind(_say("The mail cannot be read here: %(answer)s."), _KEEPER),
     "smtp": Kind(_say("%(server)s takes no mail: %(answer)s."), _PATIENCE),
+    "canary refused": Kind(
+        _say("%(server)s did not take the test mail: %(answer)s."),
+        _say("Ask whoever looks after that server whether %(address)s may send through it."),
+    ),
+    "canary given up": Kind(_say("The test mail could not be sent: %(answer)s."), _KEEPER),
     "smtp unable": Kind(_say("%(server)s cannot do what was asked: %(answer)s."), _ASK),
 }
 

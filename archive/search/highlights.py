@@ -13,8 +13,8 @@ from .query import Query, Term
 
 LOOKED_AT = 200_000  # characters of a text
 LENGTH = 240  # characters of a passage
-_BEFORE = 60  # characters ahead of the first hit
-_LARGEST = 4 << 20  # bytes of a message that is opened to show a passage of it
+_BEFORE = 24  # characters ahead of the first hit: on a narrow row it still shows
+_LARGEST = 1 << 20  # bytes of a message that is opened to show a passage of it
 
 
 @dataclass(frozen=True, slots=True)

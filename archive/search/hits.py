@@ -47,7 +47,7 @@ def understand(session: Session, query: Query, visible_to: Viewer, now: int | No
     state = session.execute(text(_STATE)).one()
     planned = plan(session, query, visible_to, time.time_ns() // 1_000_000 if now is None else now, zone, state.ready)
     planned = replace(planned, unsure=bool(state.unsure))
-    return replace(planned, notes=(*planned.notes, _UNFINISHED)) if state.below != "0" else planned
+    return replace(planned, notes=(*planned.notes, UNFINISHED)) if state.below != "0" else planned
 
 
 # Whether all rows have stems and beginnings; whether there is one that may say otherwise than the table who may see its
@@ -57,7 +57,7 @@ _STATE = """
            EXISTS (SELECT 1 FROM indexed WHERE waiting) AS unsure,
            coalesce((SELECT value FROM installation WHERE name = 'search_below'), '0') AS below
 """
-_UNFINISHED = Note("The search index is being made anew; older mail may still be missing.")
+UNFINISHED = Note("The search index is being made anew; older mail may still be missing.")
 
 
 # --- best match -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -319,7 +320,8 @@ class S3Packs:
         """A sentence for people; what the library says after the first line is for its makers."""
         if isinstance(error, StoreTrouble):
             return error
-        code = _first_line(error).partition("<Code>")[2].partition("</Code>")[0][:60]
+        told = _CODE.search(str(error))  # Amazon breaks the line before it
+        code = told[1] if told else ""
         if code == "NoSuchBucket":
             return StoreTrouble(f"There is no bucket for {self.at.name}. Make it, or mend blobs.url.")
         if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
@@ -449,6 +451,9 @@ def _opened(at: Bucket) -> "S3Store":
 
 def _name(pack: int, start: int, end: int | None = None) -> str:
     return f"{pack:06}/{start:010x}" if end is None else f"{pack:06}/{start:010x}-{end:010x}"
+
+
+_CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,60})</Code>")
 
 
 def _first_line(error: Exception) -> str:

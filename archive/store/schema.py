@@ -162,6 +162,7 @@ provider = Table(
     Column("scope", Text, nullable=False),
     Column("client_scope", Text),  # of a client that asks for itself
     Column("created_at", Time, nullable=False),
+    Column("revoke", Text),  # URL; null: none, or that of its kind
 )
 
 mailbox = Table(
@@ -214,7 +215,7 @@ attempt = Table(
     Column("id", Id, primary_key=True),
     Column("user", Id, ForeignKey("user.id"), nullable=False),
     Column("mailbox", Id, ForeignKey("mailbox.id")),  # null: one that is not there yet
-    Column("kind", String(16), nullable=False),  # password, consent, new
+    Column("kind", String(16), nullable=False),  # password, consent, new, revoke
     Column("state", String(16), nullable=False, index=True),  # asked, waiting, working, done, failed
     Column("mark", LargeBinary(32), unique=True),  # SHA-256 of what a provider has to bring back, with the browser's
     Column("secret", LargeBinary),  # Fernet token of what is needed; wiped as soon as there is an answer
@@ -286,6 +287,20 @@ preview = Table(
     Column("oldest", Time),
     Column("newest", Time),
     Column("some", LargeBinary, nullable=False),  # Fernet token of JSON: date, sender and subject of a few
+)
+
+# A binding's ledger beside what its folder held when somebody last asked (`archive.post.comparisons`).
+comparison = Table(
+    "comparison",
+    metadata,
+    Column("binding", Id, ForeignKey("binding.id"), primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False, index=True),  # waiting, asking, again, done, failed
+    Column("until", Time, nullable=False),  # nobody takes it up, or is at it, after that
+    Column("at", Time),  # when they were last compared; null: never
+    Column("found", Text),  # JSON: what differed then
+    Column("trouble_kind", String(32)),  # of `archive.post.troubles`; null: the last try went well
+    Column("trouble_values", Text),  # JSON: what stands in its sentences
+    sqlite_with_rowid=False,
 )
 
 # The commands that were sent to a mail server, by session: for the owner of the mailbox, and for a set time.
@@ -645,6 +660,15 @@ comment = Table(
     Column("removed_at", Time),  # the text is empty since then
 )
 
+# Whom comments name, as it follows from them: what leads somebody to the few tickets where that is so.
+mention = Table(
+    "mention",
+    metadata,
+    Column("user", Id, ForeignKey("user.id"), primary_key=True),
+    Column("ticket", Id, primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+
 watcher = Table(
     "watcher",
     metadata,
@@ -706,13 +730,14 @@ presence = Table(
     sqlite_with_rowid=False,
 )
 
-# What somebody has typed and not said yet; nobody else's business.
+# What somebody has typed and not said yet; nobody else's business. A mail that is no answer has minus its number where
+# others have their ticket, here and in `draft_file`.
 draft = Table(
     "draft",
     metadata,
     Column("user", Id, ForeignKey("user.id"), primary_key=True),
     Column("ticket", Id, primary_key=True),
-    Column("kind", String(16), primary_key=True),  # comment, hand over
+    Column("kind", String(16), primary_key=True),  # `archive.work.drafts`
     Column("text", Text, nullable=False),
     Column("at", Time, nullable=False),
     sqlite_with_rowid=False,
@@ -896,6 +921,7 @@ identity = Table(
     Column("created_at", Time, nullable=False),
     Column("removed_at", Time),
     Column("tags", Boolean),  # Reply-To has a tag by which the conversation is known
+    Column("canary_every", BigInteger),  # ms between test mails; null: only where somebody asks for one
 )
 
 # Who else may send from an address, person by person.
@@ -1079,6 +1105,37 @@ answered_mark = Table(
     Column("outcome", String(16)),  # marked, gone, not kept, given up
     Index("ix_answered_mark_next", "next_at", sqlite_where=text("next_at IS NOT NULL"),
           postgresql_where=text("next_at IS NOT NULL")),
+)  # fmt: skip
+
+# Test mails of an address to itself (`archive.outgoing.canaries`).
+canary = Table(
+    "canary",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("identity", Id, ForeignKey("identity.id"), nullable=False),
+    Column("message_id", String(320), nullable=False, unique=True),  # with its brackets
+    Column("asked_at", Time, nullable=False),
+    Column("asked_by", String(32), nullable=False),  # as events name who asks; schedule
+    Column("tries", Integer, nullable=False),  # so many times it may have been given to a server
+    Column("sent_at", Time),  # when it was last begun to give it to a server
+    Column("taken_at", Time),
+    Column("code", Integer),
+    Column("answer", Text),  # the server's
+    Column("failed_at", Time),
+    Column("trouble_kind", String(32)),  # of `archive.post.troubles`
+    Column("trouble_values", Text),  # JSON: what stands in its sentences
+    Column("late_at", Time),  # when it was said that it has not arrived
+    Column("arrived_at", Time),  # when it was taken in
+    Column("binding", Id),  # through which
+    Column("message", Id),  # as which
+    Column("came_from", String(320)),  # as its From says by then
+    Column("rewritten", Boolean),  # that is another than it was sent with
+    Column("spf", String(64)),  # what the receiving server says, with commas; null: nothing
+    Column("dkim", String(64)),
+    Column("dmarc", String(64)),
+    Index(None, "identity", "id"),
+    Index("ix_canary_open", "id", sqlite_where=text("arrived_at IS NULL AND failed_at IS NULL"),
+          postgresql_where=text("arrived_at IS NULL AND failed_at IS NULL")),
 )  # fmt: skip
 
 # --- search -----------------------------------------------------------------------------------------------------

@@ -76,10 +76,12 @@ def _taking_part(session: Session, scope: str) -> list[int]:
 def able(session: Session, id_: int) -> list[int]:
     """The users who may work on this ticket, by id: of a restricted one, those whom the restriction names, too."""
     found = session.execute(select(ticket.c.scope, ticket.c.restriction).where(ticket.c.id == id_)).first()
-    if found is None:
-        return []
-    some = may_work(session, found.scope)
-    return some if found.restriction is None else may_work(session, f"restricted:{found.restriction}")
+    return [] if found is None else may_work(session, _who(found.scope, found.restriction))
+
+
+def _who(scope: str, restriction: int | None) -> str:
+    """The scope that says who may work on a ticket."""
+    return scope if restriction is None else f"restricted:{restriction}"
 
 
 def assign(
@@ -113,7 +115,8 @@ def assign(
 def let_go(session: Session, who: int, actor: str, now: int) -> list[int]:
     """What somebody may work on no more goes to the substitute while that one is away, else to nobody. UTC ms.
 
-    The ids of those tickets. What is done stays as it is: it tells who did it. Whoever takes the right away calls this.
+    The ids of those tickets. What is done stays as it is: it tells who did it. Whoever takes the right away calls this,
+    and `let_go_of` whoever opens again what was done.
     """
     return _let_go(session, ticket.c.assignee == who, actor, now)
 
@@ -126,9 +129,12 @@ def let_go_of(session: Session, ids: Iterable[int], actor: str, now: int) -> lis
 
 
 def _let_go(session: Session, such: ColumnElement[bool], actor: str, now: int) -> list[int]:
-    theirs = select(ticket.c.id, ticket.c.assignee).where(such, ticket.c.assignee.is_not(None), ticket.c.state != DONE)
+    theirs = select(ticket.c.id, ticket.c.assignee, ticket.c.scope, ticket.c.restriction).where(
+        such, ticket.c.assignee.is_not(None), ticket.c.state != DONE
+    )
     rows = session.execute(theirs.order_by(ticket.c.id)).all()
-    lost = {row.id: row.assignee for row in rows if row.assignee not in able(session, row.id)}
+    fit = {who: may_work(session, who) for who in {_who(row.scope, row.restriction) for row in rows}}
+    lost = {row.id: row.assignee for row in rows if row.assignee not in fit[_who(row.scope, row.restriction)]}
     for id_, who in lost.items():
         stands_in = absences.standing_in(session, who, now, able(session, id_))
         assign(session, id_, None if stands_in == who else stands_in, actor, now, substitute=False)

@@ -3,14 +3,15 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
 
 from ..events import log, proof
 from ..store.archive import Session
-from ..store.schema import comment, membership, restriction_member, ticket, user
+from ..store.dialects import insert_missing
+from ..store.schema import comment, membership, mention, restriction_member, ticket, user
 from . import assigning, watching
 from .changes import change
 
@@ -45,6 +46,7 @@ def add(session: Session, of: int, author: int, text: str, now: int) -> int:
     mentioned = mentions(text, may_be_named(session, of))
     row = {"ticket": of, "author": author, "at": now, "text": text, "mentions": _json(mentioned)}
     made: int = session.scalar(insert(comment).values(**row).returning(comment.c.id)) or 0
+    note_mentions(session, of)
     rows = proof.joined(proof.of_ids(session, "comment", [made]), watching.add(session, of, {author, *mentioned}, now))
     details = {"comment": made, "mentions": sorted(mentioned)}
     log.write(session, [log.Event("comment.added", f"user:{author}", f"ticket:{of}", details, rows)], now)
@@ -62,6 +64,7 @@ def edit(session: Session, id_: int, author: int, text: str, now: int) -> bool:
     session.execute(
         update(comment).where(comment.c.id == id_).values(text=text, mentions=_json(mentioned), edited_at=now)
     )
+    note_mentions(session, found.ticket)
     watched = watching.add(session, found.ticket, mentioned, now)
     rows = proof.joined(proof.of_ids(session, "comment", [id_]), watched)
     details = {"comment": id_, "mentions": sorted(mentioned)}
@@ -75,6 +78,7 @@ def remove(session: Session, id_: int, author: int, now: int) -> bool:
     if found.removed_at is not None:
         return False
     session.execute(update(comment).where(comment.c.id == id_).values(text="", mentions=None, removed_at=now))
+    note_mentions(session, found.ticket)
     rows, details = proof.of_ids(session, "comment", [id_]), {"comment": id_}
     log.write(session, [log.Event("comment.removed", f"user:{author}", f"ticket:{found.ticket}", details, rows)], now)
     _count(session, found.ticket, f"user:{author}", now)
@@ -103,6 +107,27 @@ def tidy(text: str) -> str:
 def _json(mentioned: Iterable[int]) -> str | None:
     some = sorted(set(mentioned))
     return json.dumps(some) if some else None
+
+
+def note_mentions(session: Session, of: int) -> None:
+    """Bring whom the comments on a ticket name to what stands in them; those keep it however long they watch."""
+    said = session.scalars(select(comment.c.mentions).where(comment.c.ticket == of, comment.c.mentions.is_not(None)))
+    named = {one for some in said for one in json.loads(some or "[]")}
+    there = set(session.scalars(select(mention.c.user).where(mention.c.ticket == of)))
+    if off := sorted(there - named):
+        session.execute(mention.delete().where(mention.c.ticket == of, mention.c.user.in_(off)))
+    insert_missing(session, mention, [{"user": one, "ticket": of} for one in sorted(named - there)])
+
+
+def joined(who: int) -> ColumnElement[bool]:
+    """What joins tickets with where a comment names this user: those few lead to their tickets."""
+    return and_(mention.c.ticket == ticket.c.id, mention.c.user == who)
+
+
+def naming(session: Session, who: int, tickets: Collection[int]) -> set[int]:
+    """Which of these tickets have a comment that names this user."""
+    here = (mention.c.user == who) & mention.c.ticket.in_(list(tickets))
+    return set(session.scalars(select(mention.c.ticket).where(here)))
 
 
 def ticket_of(session: Session, id_: int) -> int | None:

@@ -1,10 +1,11 @@
-"""Drafts: what somebody has typed about a ticket and not said yet. It is no event.
+"""Drafts: what somebody has typed and not said yet, about a ticket, or a mail that is no answer. It is no event.
 
 Nobody else sees it, but for drafts of answers: they are shared with those who work on the ticket.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from sqlalchemy import ColumnElement, and_, select, update
 
@@ -12,10 +13,14 @@ from ..people.roles import Role
 from ..people.scopes import Viewer, visible_ticket
 from ..store.archive import Session
 from ..store.dialects import insert_missing
-from ..store.schema import draft, ticket, user
+from ..store.schema import draft, draft_file, ticket, user
 
-KINDS = ("comment", "hand over", "reply")
+FILES = "reply files"  # of mails, that are to go along with an answer: one a line, 123/2.1
+KINDS = ("comment", "hand over", "reply", FILES)
+MAIL = "mail"  # one that is no answer: its whole form, under minus its number instead of a ticket
+BACK = 24 * 3_600_000  # ms in which what was deleted can be put back
 LONGEST = 100_000  # characters; what is longer is kept so far
+_GONE = {"reply": "reply gone", FILES: "files gone", MAIL: "mail gone"}  # as it is called once it is deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,15 @@ def put(session: Session, viewer: Viewer, ticket_id: int, kind: str, text: str, 
     if not text.strip():
         remove(session, viewer.user, ticket_id, kind)
         return True
-    values = {"text": text[:LONGEST], "at": now}
-    row = {"user": viewer.user, "ticket": ticket_id, "kind": kind, **values}
-    if not insert_missing(session, draft, [row]):
-        session.execute(update(draft).where(_one(viewer.user, ticket_id, kind)).values(**values))
+    _write(session, viewer.user, ticket_id, kind, text[:LONGEST], now)
     return True
+
+
+def _write(session: Session, person: int, ticket_id: int, kind: str, text: str, now: int) -> None:
+    values = {"text": text, "at": now}
+    row = {"user": person, "ticket": ticket_id, "kind": kind, **values}
+    if not insert_missing(session, draft, [row]):
+        session.execute(update(draft).where(_one(person, ticket_id, kind)).values(**values))
 
 
 def _seen(session: Session, viewer: Viewer, ticket_id: int) -> bool:
@@ -70,15 +79,20 @@ class Theirs:
 
 def shared(session: Session, viewer: Viewer, ticket_id: int) -> list[Theirs]:
     """Answers that others have begun, the latest first; for those who work on the ticket."""
-    scope = session.scalar(select(ticket.c.scope).where(ticket.c.id == ticket_id))
-    if scope is None or viewer.user is None or not viewer.may(Role.WORKS, scope):
-        return []
-    if not _seen(session, viewer, ticket_id):
+    if not may_share(session, viewer, ticket_id):
         return []
     query = select(draft, user.c.name).join(user, user.c.id == draft.c.user)
     here = (draft.c.ticket == ticket_id) & (draft.c.kind == "reply") & (draft.c.user != viewer.user)
     rows = session.execute(query.where(here).order_by(draft.c.at.desc(), draft.c.user))
     return [Theirs(row.user, row.name, row.text, row.at) for row in rows]
+
+
+def may_share(session: Session, viewer: Viewer, ticket_id: int) -> bool:
+    """Whether this viewer works on such a ticket, and so sees what others have begun there."""
+    scope = session.scalar(select(ticket.c.scope).where(ticket.c.id == ticket_id))
+    if scope is None or viewer.user is None or not viewer.may(Role.WORKS, scope):
+        return False
+    return _seen(session, viewer, ticket_id)
 
 
 def may_keep(session: Session, viewer: Viewer, ticket_id: int) -> bool:
@@ -93,8 +107,129 @@ def remove(session: Session, person: int, ticket_id: int, kind: str) -> None:
 
 def of_tickets(session: Session, person: int, ids: Iterable[int]) -> set[int]:
     """Those of these tickets about which this user has typed something that is not said yet."""
-    return set(session.scalars(select(draft.c.ticket).where(draft.c.user == person, draft.c.ticket.in_(list(ids)))))
+    query = select(draft.c.ticket).where(draft.c.user == person, draft.c.kind.not_in(_GONE.values()))
+    return set(session.scalars(query.where(draft.c.ticket.in_(list(ids)))))
 
 
 def _one(person: int, ticket_id: int, kind: str) -> ColumnElement[bool]:
     return and_(draft.c.user == person, draft.c.ticket == ticket_id, draft.c.kind == kind)
+
+
+# --- mails that are no answers --------------------------------------------------------------------------------
+
+
+def number_of(token: str) -> int:
+    """The number of a form's draft: the same for as long as the form goes round with what was drawn for it."""
+    return int.from_bytes(blake2b(token.encode(), digest_size=7).digest()) or 1
+
+
+def put_mail(session: Session, person: int, number: int, form: str, now: int) -> None:
+    """Keep the form of a mail, instead of what was kept of it before; it is the caller's how long that is."""
+    remove(session, person, -number, _GONE[MAIL])  # it lives, and so do its files
+    _write(session, person, -number, MAIL, form, now)
+
+
+def mail(session: Session, person: int, number: int) -> Draft | None:
+    """The form of a mail that this user has begun."""
+    return get(session, person, -number, MAIL)
+
+
+def remove_mail(session: Session, person: int, number: int) -> None:
+    """It was sent, or nothing stands in it any more."""
+    remove(session, person, -number, MAIL)
+
+
+# --- all of one's own -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A mail somebody has begun; of an answer what was typed, of another mail its form."""
+
+    kind: str  # reply, mail
+    number: int  # of the ticket, or of the mail
+    text: str
+    at: int
+    subject: str  # of the ticket
+    conversation: int | None
+
+
+def own(session: Session, viewer: Viewer) -> list[Own]:
+    """The mails this viewer has begun and not sent, the latest change first; answers where the ticket may be seen."""
+    rows = session.execute(
+        select(draft, ticket.c.subject, ticket.c.conversation, ticket.c.scope, ticket.c.restriction)
+        .outerjoin(ticket, and_(ticket.c.id == draft.c.ticket, visible_ticket(viewer)))
+        .where(draft.c.user == viewer.user, draft.c.kind.in_(("reply", FILES, MAIL)))
+        .order_by(draft.c.at.desc(), draft.c.ticket)
+    )
+    found: dict[int, Own] = {}
+    for row in rows:
+        if row.kind == MAIL:
+            found[row.ticket] = Own(MAIL, -row.ticket, row.text, row.at, "", None)
+        elif row.scope is not None and (viewer.sees(row.scope) or row.restriction in viewer.restrictions):
+            before = found.get(row.ticket)
+            text = row.text if row.kind == "reply" else before.text if before else ""
+            at = max(row.at, before.at if before else 0)
+            found[row.ticket] = Own("reply", row.ticket, text, at, row.subject, row.conversation)
+    return sorted(found.values(), key=lambda one: -one.at)
+
+
+def there(session: Session, person: int, kind: str, number: int) -> bool:
+    """Whether such a draft lives."""
+    at = number if kind == "reply" else -number
+    some = select(draft.c.kind).where(draft.c.user == person, draft.c.ticket == at, draft.c.kind.in_(_kinds(kind)))
+    return session.scalar(some.limit(1)) is not None
+
+
+def _kinds(kind: str) -> Sequence[str]:
+    return ("reply", FILES) if kind == "reply" else (MAIL,)
+
+
+def delete(session: Session, person: int, kind: str, number: int, now: int) -> bool:
+    """Delete a draft (`reply`, of this ticket, or `mail`); for BACK it can be put back. False where there is none.
+
+    Of an answer that was deleted before nothing may be left: `there`, and its files first (`draft_files.remove`).
+    """
+    if there(session, person, kind, number):
+        for each in _kinds(kind):
+            remove(session, person, number if kind == "reply" else -number, _GONE[each])
+    return _rename(session, person, kind, number, {each: _GONE[each] for each in _kinds(kind)}, now)
+
+
+def put_back(session: Session, person: int, kind: str, number: int, now: int) -> bool:
+    """What was deleted is there again; False where it is gone, or another was begun in its place."""
+    if there(session, person, kind, number):
+        return False
+    return _rename(session, person, kind, number, {_GONE[each]: each for each in _kinds(kind)}, now)
+
+
+def _rename(session: Session, person: int, kind: str, number: int, names: dict[str, str], now: int) -> bool:
+    """And the files of it lie under minus the ticket for as long as it is deleted, where nobody looks."""
+    at, found = number if kind == "reply" else -number, False
+    for old, new in names.items():
+        if get(session, person, at, old) is None:
+            continue
+        remove(session, person, at, new)
+        session.execute(update(draft).where(_one(person, at, old)).values(kind=new, at=now))
+        found = True
+    if found and kind == "reply":
+        gone = "reply" in names
+        here = (draft_file.c.user == person) & (draft_file.c.ticket == (at if gone else -at))
+        session.execute(update(draft_file).where(here).values(ticket=-at if gone else at))
+    return found
+
+
+def _old(now: int) -> ColumnElement[bool]:
+    return and_(draft.c.kind.in_(_GONE.values()), draft.c.at < now - BACK)
+
+
+def any_old(session: Session, now: int) -> bool:
+    """Whether there is something to `forget`."""
+    return session.scalar(select(draft.c.user).where(_old(now)).limit(1)) is not None
+
+
+def forget(session: Session, now: int) -> list[tuple[int, int]]:
+    """What was deleted longer than BACK ago is gone for good; whose it was, and as which ticket its files are kept."""
+    rows = session.execute(select(draft.c.user, draft.c.ticket).where(_old(now))).all()
+    session.execute(draft.delete().where(_old(now)))
+    return sorted({(row.user, -abs(row.ticket)) for row in rows})

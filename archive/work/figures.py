@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from ..people.scopes import Viewer, visible_ticket
 from ..store.archive import Session
 from ..store.schema import ticket
+from .tickets import NOT_DONE
 
 LISTED = 20  # tickets that wait
 COUNTED = 10_000  # up to so many, what is left is counted
-_NOT_DONE = text("ticket.state <> 'done'")  # word for word as its index has it, or SQLite does not take that
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def waiting(session: Session, visible_to: Viewer, scope: str, limit: int = LISTE
     since = func.coalesce(ticket.c.incoming_at, ticket.c.last_at)
     query = (
         select(ticket, since.label("since"))
-        .where(_counted(visible_to, scope), _NOT_DONE, ticket.c.state == "open", unanswered)
+        .where(_counted(visible_to, scope), NOT_DONE, ticket.c.state == "open", unanswered)
         .order_by(ticket.c.last_at, ticket.c.id)
         .limit(limit)
     )
@@ -126,7 +126,7 @@ def _left(session: Session, visible_to: Viewer, scope: str, now: int) -> tuple[i
     """How many are not done, how many of these are nobody's, and how many are late."""
     some = (
         select(ticket.c.assignee, ticket.c.due_at)
-        .where(_counted(visible_to, scope), _NOT_DONE)
+        .where(_counted(visible_to, scope), NOT_DONE)
         .limit(COUNTED)
         .subquery()
     )

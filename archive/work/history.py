@@ -67,6 +67,8 @@ SENTENCES: Mapping[str, str] = {
     "ticket.handed_over": _say("%(who)s handed this over."),
     "ticket.hand_over_ended": _say("%(who)s took back what had been handed over."),
     "ticket.answered": _say("This was answered."),
+    "ticket.answer_failed": _say("An answer did not reach everybody: open again."),
+    "ticket.replies_set": _say("A rule set how this is answered."),
     "ticket.restricted": _say("%(who)s restricted this."),
     "ticket.unrestricted": _say("%(who)s ended the restriction."),
     "comment.removed": _say("%(who)s removed a comment."),

@@ -3,6 +3,7 @@
 Hours are counted as clocks show them: on the day the clock is put back, from 9 to 17 is eight hours as on any other.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +108,22 @@ def get(session: Session, zone: str | None = None) -> Hours:
         return Hours(zone, days, frozenset(date.fromisoformat(one) for one in found.get("holidays", ())))
     except (ValueError, TypeError, AttributeError, LookupError):
         return Hours(zone, USUAL)
+
+
+def kept(session: Session) -> Hours | None:
+    """The organisation's, where somebody said when it works; None where nobody did."""
+    return get(session) if session.scalar(select(installation.c.value).where(installation.c.name == NAME)) else None
+
+
+def due_at(hours: Hours | None, begin: int, count: int) -> int:
+    """Pure: when so many hours after `begin` (UTC ms) are over: working hours, or any where none are kept.
+
+    UTC ms. Where nobody ever works, or not so long in ten years, any hours count, too: a deadline is not lost.
+    """
+    if hours is not None:
+        with contextlib.suppress(ValueError):
+            return due_in(hours, begin, count * 60)
+    return begin + count * 3_600_000
 
 
 def _settings() -> Select[tuple[str, str]]:

@@ -12,6 +12,7 @@ from ..store.schema import (
     comment,
     draft,
     draft_file,
+    mention,
     presence,
     reminder,
     reply_setting,
@@ -68,6 +69,7 @@ def move(session: Session, gone: Row[Any], kept: Row[Any]) -> proof.Digests:
         session.execute(update(table).where(table.c.id.in_(ids)).values(ticket=kept.id))
         if ids:
             found = proof.joined(found, proof.of_ids(session, table.name, ids))
+    _carry(session, mention, mention.c.ticket, gone.id, kept.id)
     found = proof.joined(found, _carry(session, watcher, watcher.c.ticket, gone.id, kept.id))
     found = proof.joined(found, _carry(session, ticket_tag, ticket_tag.c.ticket, gone.id, kept.id))
     found = proof.joined(found, _carry(session, reply_setting, reply_setting.c.ticket, gone.id, kept.id))

@@ -20,7 +20,8 @@ from ..mail.hops import Own
 from ..outgoing import reply_settings
 from ..people.scopes import process_scope
 from ..search.query import read_size
-from . import patterns
+from . import hours, patterns
+from .hours import Hours
 from .patterns import Flaw, Flawed, Pattern, say
 
 LONGEST_NAME = 80  # characters
@@ -65,7 +66,6 @@ _FILLED = ("tag", "case")  # whose text may hold captured values
 _CALLS = ("assign", "due", "reply")  # of mail that was there before, nobody is called for, and nothing is sent
 _NUMBERED = ("reply", "from", "signature")
 _LONGEST_DUE = 24 * 366  # hours
-_HOUR = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,18 +498,23 @@ def decide(letter: Letter, some: Sequence[Ready], first: Sequence[Handed], *, im
     return Decision(tuple(there.values()), tuple(deeds), tuple(matched), failed)
 
 
-def values(deeds: Iterable[Deed], handed: Handed, now: int) -> Mapping[str, tuple[int, Any]]:
-    """What deeds set in a ticket: by column, the rule and the value. The first rule to say so decides; UTC ms."""
+def values(
+    deeds: Iterable[Deed], handed: Handed, now: int, working: Hours | None = None
+) -> Mapping[str, tuple[int, Any]]:
+    """What deeds set in a ticket: by column, the rule and the value. The first rule to say so decides; UTC ms.
+
+    What is due in so many hours is so in `working` ones, where there are any.
+    """
     found: dict[str, tuple[int, Any]] = {}
     for deed in () if handed.also else deeds:
         if deed.do == "priority":
             found.setdefault("priority", (deed.rule, PRIORITIES[deed.value] or None))
         elif deed.do == "due":
-            found.setdefault("due_at", (deed.rule, now + int(deed.value) * _HOUR))
+            found.setdefault("due_at", (deed.rule, hours.due_at(working, now, int(deed.value))))
         elif deed.do == "spam":
             found.setdefault("spam", (deed.rule, True))
     if handed.due_hours is not None:
-        found.setdefault("due_at", (0, now + handed.due_hours * _HOUR))
+        found.setdefault("due_at", (0, hours.due_at(working, now, handed.due_hours)))
     return found
 
 

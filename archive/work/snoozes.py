@@ -26,16 +26,22 @@ def end(session: Session, user: int, tickets: Collection[int]) -> None:
     session.execute(snooze.delete().where(snooze.c.user == user, snooze.c.ticket.in_(list(tickets))))
 
 
-def asleep(user: int, now: int) -> ColumnElement[bool]:
-    """The condition that a ticket is out of this user's way: nothing has come to it since, and it is not yet time."""
-    return exists(
-        select(snooze.c.ticket).where(
-            snooze.c.ticket == ticket.c.id,
-            snooze.c.user == user,
-            snooze.c.until > now,
-            snooze.c.at >= ticket.c.last_at,
-        )
+def joined(user: int, now: int) -> ColumnElement[bool]:
+    """What joins tickets with what puts them out of this user's way: nothing has come since, and it is not yet time.
+
+    At most one row a ticket; the few that are asleep lead to their tickets, not every ticket to the few.
+    """
+    return and_(
+        snooze.c.ticket == ticket.c.id,
+        snooze.c.user == user,
+        snooze.c.until > now,
+        snooze.c.at >= ticket.c.last_at,
     )
+
+
+def asleep(user: int, now: int) -> ColumnElement[bool]:
+    """The condition that a ticket is out of this user's way."""
+    return exists(select(snooze.c.ticket).where(joined(user, now)).correlate(ticket))
 
 
 def of_tickets(session: Session, user: int, tickets: Collection[int], now: int) -> Mapping[int, int]:

@@ -102,7 +102,17 @@ def _summary(session: Session, scope: str, of: int) -> dict[str, Any] | None:
 
 
 def put_back(session: Session, new: int, into: int, actor: str, now: int) -> None:
-    """Undo `split`: the two are one conversation again, and each process's tickets on them one. Rights as there."""
+    """Undo `split`: the two are one conversation again, and each process's tickets on them one. Rights as there.
+
+    That it was split off that one is the caller's to know. CannotSplit where it was never split off any, and where
+    only some may see one of them by now.
+    """
+    first = select(message.c.joined_by).where(message.c.conversation == new).order_by(message.c.id)
+    if session.scalar(first.limit(1)) != conversations.SPLIT:
+        raise CannotSplit("none")
+    shut = select(ticket.c.id).where(ticket.c.conversation.in_((new, into)), ticket.c.restriction.is_not(None))
+    if session.scalar(shut.limit(1)) is not None:
+        raise CannotSplit("restricted")
     conversations.put_together(session, new, into, actor, now)
     filed = cases.filed_apart(session, {new: into})
     rows = tickets.join(session, {new: into})

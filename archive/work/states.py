@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, select
 
 from ..store.archive import Session
 from ..store.schema import ticket
+from . import assigning
 from .changes import change
 from .tickets import DONE, OPEN, WAITING
 
@@ -31,8 +32,11 @@ def finish(session: Session, id_: int, actor: str, now: int, *, revision: int | 
 
 
 def open_again(session: Session, id_: int, actor: str, now: int, *, revision: int | None = None) -> bool:
-    """Open; True where it was not."""
-    return change(session, id_, "opened", actor, {"state": OPEN, **_UNDONE, **_AWAKE}, now, revision=revision)
+    """Open; True where it was not. Whoever had it and may not work on it any more has it no more."""
+    opened = change(session, id_, "opened", actor, {"state": OPEN, **_UNDONE, **_AWAKE}, now, revision=revision)
+    if opened:
+        assigning.let_go_of(session, [id_], actor, now)
+    return opened
 
 
 def wait(
@@ -63,11 +67,14 @@ def mark_spam(session: Session, id_: int, actor: str, now: int, *, revision: int
 
 
 def mark_not_spam(session: Session, id_: int, actor: str, now: int, *, revision: int | None = None) -> bool:
-    """It is none, and to be worked on."""
+    """It is none, and to be worked on, as what is opened again."""
     if session.scalar(select(ticket.c.spam).where(ticket.c.id == id_)) is not True:
         return False
     values = {"state": OPEN, **_UNDONE, **_AWAKE}
-    return change(session, id_, "not_spam", actor, values, now, revision=revision)
+    opened = change(session, id_, "not_spam", actor, values, now, revision=revision)
+    if opened:
+        assigning.let_go_of(session, [id_], actor, now)
+    return opened
 
 
 def _is(session: Session, id_: int, state: str) -> bool:

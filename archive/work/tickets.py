@@ -4,7 +4,7 @@ Private mail has such a row too, in the scope of its owner. What a list shows st
 messages that this scope may see.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +13,21 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    FromClause,
     Row,
     Select,
+    String,
     and_,
     bindparam,
     case,
+    cast,
     exists,
     func,
+    literal,
     null,
     or_,
     select,
+    text,
     tuple_,
     update,
 )
@@ -31,10 +36,13 @@ from ..events import log, proof
 from ..people.scopes import Viewer, restriction_of, visible_ticket
 from ..store.archive import Session
 from ..store.dialects import insert_counted, insert_missing
-from ..store.schema import seen, ticket
+from ..store.schema import case_participant, seen, ticket
 from . import joining
 
 OPEN, WAITING, DONE = "open", "waiting", "done"
+# A small index holds what is not done, and a database sees that only where its condition stands word for word
+# (SQLAlchemy would write a typed one as `… = 1` for SQLite, which then reads every ticket).
+NOT_DONE = text("ticket.state <> 'done'")
 CASE = "case:"  # with which the scopes of cases begin
 
 
@@ -291,18 +299,20 @@ def page(
     after: Cursor | None = None,
     limit: int = 50,
     only: ColumnElement[bool] | None = None,
+    few: bool = False,
 ) -> list[Ticket]:
     """Tickets of these scopes, so far as they may be seen, by last activity; `limit` + 1 tells that there are more.
 
     `only` those for which this holds (`archive.work.views`). What was merged into another is listed there.
+    `few`: that leads to few tickets by itself, and their scopes are asked of each.
     """
     found: list[Ticket] = []
     some = {scope for scope in scopes if visible_to.sees(scope)}
     of_cases = sorted(scope for scope in some if scope.startswith(CASE))
     others = sorted(some.difference(of_cases))
     # Scope by scope, so that each is a walk along the index, however many tickets there are.
-    walks = [*map(_of, others), *([_only_in(of_cases, others)] if of_cases else [])]
-    for walk in walks:
+    walks = [*map(_of, others), *([_named(of_cases, others)] if of_cases else [])]
+    for walk in held(visible_to, scopes, few) if few else walks:
         query = _tickets(visible_to).where(walk, ticket.c.merged_into.is_(None))
         if only is not None:
             query = query.where(only)
@@ -314,11 +324,50 @@ def page(
     return sorted(once.values(), key=lambda one: (one.last_at, one.id), reverse=True)[: limit + 1]
 
 
-def _only_in(cases: Sequence[str], others: Sequence[str]) -> ColumnElement[bool]:
+def held(visible_to: Viewer, scopes: Iterable[str], few: bool = False) -> list[ColumnElement[bool]]:
+    """What the list of these scopes holds, so far as they are seen: each ticket is under one of these, or several.
+
+    Each is a walk along an index; with `few`, as for `page`, one for all and along none.
+    """
+    some = {scope for scope in scopes if visible_to.sees(scope)}
+    of_cases = sorted(scope for scope in some if scope.startswith(CASE))
+    others = sorted(some.difference(of_cases))
+    restrictions = [one for one in map(restriction_of, others) if one is not None]
+    under = [ticket.c.restriction.in_(restrictions)] if restrictions else []
+    in_cases = [_only_in(visible_to, of_cases, others)] if of_cases else []
+    here = _among(others) if few else ticket.c.scope.in_(others)
+    return [or_(here, *under, *in_cases)] if few else [here, *under, *in_cases]
+
+
+def _only_in(visible_to: Viewer, cases: Sequence[str], others: Sequence[str]) -> ColumnElement[bool]:
     """The tickets of cases on what the list does not show otherwise. Of cases there are many, and each has few."""
+    return and_(_in_cases(ticket, visible_to, cases), ~_shown(ticket, others))
+
+
+def _named(cases: Sequence[str], others: Sequence[str]) -> ColumnElement[bool]:
+    """The same, for walks that no state narrows: PostgreSQL, before it knows the table, takes minutes for the other."""
+    return and_(ticket.c.scope.in_(cases), ~_shown(ticket, others))
+
+
+def _shown(of: FromClause, scopes: Sequence[str]) -> ColumnElement[bool]:
+    """Whether there is a ticket of these scopes on the conversation of a ticket."""
     other = ticket.alias()
-    shown = select(other.c.id).where(other.c.conversation == ticket.c.conversation, other.c.scope.in_(others))
-    return and_(ticket.c.scope.in_(cases), ~exists(shown))
+    return exists(select(other.c.id).where(other.c.conversation == of.c.conversation, other.c.scope.in_(scopes)))
+
+
+def _in_cases(of: FromClause, visible_to: Viewer, cases: Collection[str]) -> ColumnElement[bool]:
+    """The tickets of these cases. Where they are all of the viewer's, not one of them is named: a query names few."""
+    own = visible_to.own_scopes
+    if set(cases) != {scope for scope in own if scope.startswith(CASE)}:
+        return of.c.scope.in_(cases)
+    takes_part = sorted(scope for scope in own if scope.startswith(("user:", "process:")))
+    named = literal(CASE) + cast(case_participant.c.case, String(32))
+    return of.c.scope.in_(select(named).where(case_participant.c.scope.in_(takes_part)))
+
+
+def _among(scopes: Iterable[str]) -> ColumnElement[bool]:
+    """The tickets of these scopes, said so that no index of scopes is walked: something else leads to few of them."""
+    return func.coalesce(ticket.c.scope, "").in_(sorted(scopes))
 
 
 def _of(scope: str) -> ColumnElement[bool]:
@@ -380,14 +429,18 @@ def _ticket(row: Row[tuple[object, ...]]) -> Ticket:
 def unread(session: Session, visible_to: Viewer, scopes: Iterable[str], at_most: int = 100) -> Mapping[str, set[int]]:
     """The conversations of the tickets of each scope that have something unread, at most so many of each.
 
-    What came to two processes is in both, and is one all the same.
+    What came to two processes is in both, and is one all the same. Of cases, as in lists, what stands nowhere else.
     """
-    found: dict[str, set[int]] = {}
-    for scope in scopes:
-        if visible_to.sees(scope):
-            some = _tickets(visible_to).where(_of(scope), or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at))
-            listed = some.with_only_columns(ticket.c.conversation).limit(at_most)
-            found[scope] = set(session.scalars(listed))
+    some = {scope for scope in scopes if visible_to.sees(scope)}
+    of_cases = sorted(scope for scope in some if scope.startswith(CASE))
+    walks = {scope: _of(scope) for scope in some.difference(of_cases)}
+    if of_cases:
+        walks[CASE] = _named(of_cases, sorted(walks))
+    news = and_(ticket.c.merged_into.is_(None), or_(seen.c.at.is_(None), seen.c.at < ticket.c.last_at))
+    found = {}
+    for scope, walk in walks.items():
+        listed = _tickets(visible_to).where(walk, news).with_only_columns(ticket.c.conversation).limit(at_most)
+        found[scope] = set(session.scalars(listed))
     return found
 
 
@@ -425,17 +478,26 @@ def newest(session: Session, visible_to: Viewer, scopes: Iterable[str]) -> int:
     """When anything last happened to tickets of these scopes, UTC ms; 0 where there are none."""
     # Not max(): with a second condition SQLite would look at all of them.
     last = select(ticket.c.last_at).where(visible_ticket(visible_to)).order_by(ticket.c.last_at.desc()).limit(1)
-    latest = (session.scalar(last.where(_of(scope))) for scope in set(scopes) if visible_to.sees(scope))
+    latest = (session.scalar(last.where(walk)) for walk in _walks(visible_to, scopes))
     return max((one or 0 for one in latest), default=0)
 
 
 def active_since(
     session: Session, visible_to: Viewer, scopes: Iterable[str], since: int, at_most: int = 100
 ) -> set[int]:
-    """The conversations of these scopes to which something came after `since` (UTC ms), some `at_most` of each."""
+    """The conversations of these scopes to which something came after `since` (UTC ms).
+
+    Some `at_most` of each scope, and of all cases together.
+    """
     found: set[int] = set()
-    for scope in set(scopes):
-        if visible_to.sees(scope):
-            some = select(ticket.c.conversation).where(_of(scope), ticket.c.last_at > since, visible_ticket(visible_to))
-            found.update(session.scalars(some.limit(at_most)))
+    for walk in _walks(visible_to, scopes):
+        some = select(ticket.c.conversation).where(walk, ticket.c.last_at > since, visible_ticket(visible_to))
+        found.update(session.scalars(some.limit(at_most)))
     return found
+
+
+def _walks(visible_to: Viewer, scopes: Iterable[str]) -> list[ColumnElement[bool]]:
+    """The tickets of these scopes, so far as they are seen: scope by scope, and those of all cases at once."""
+    some = {scope for scope in scopes if visible_to.sees(scope)}
+    of_cases = {scope for scope in some if scope.startswith(CASE)}
+    return [*map(_of, some - of_cases), *([_in_cases(ticket, visible_to, of_cases)] if of_cases else [])]

@@ -1,13 +1,13 @@
 """Watchers: who wants to know what happens to a ticket. Whoever comments or is named in a comment watches by itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 
 from ..events import log, proof
 from ..store.archive import Session
 from ..store.dialects import insert_missing
-from ..store.schema import user, watcher
+from ..store.schema import ticket, user, watcher
 
 
 def add(session: Session, ticket: int, users: Iterable[int], now: int) -> proof.Digests:
@@ -36,6 +36,17 @@ def leave(session: Session, ticket: int, who: int, actor: str, now: int) -> bool
     rows = {"watcher": {f"{ticket}/{who}": None}}
     log.write(session, [log.Event("ticket.left", actor, f"ticket:{ticket}", {"user": who}, rows)], now)
     return True
+
+
+def joined(who: int) -> ColumnElement[bool]:
+    """What joins tickets with this user's watching: the few that are watched lead to their tickets."""
+    return and_(watcher.c.ticket == ticket.c.id, watcher.c.user == who)
+
+
+def among(session: Session, who: int, tickets: Collection[int]) -> set[int]:
+    """Which of these tickets this user watches."""
+    mine = (watcher.c.user == who) & watcher.c.ticket.in_(list(tickets))
+    return set(session.scalars(select(watcher.c.ticket).where(mine)))
 
 
 def of(session: Session, ticket: int) -> Sequence[tuple[int, str]]:

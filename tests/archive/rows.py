@@ -122,6 +122,20 @@ def _rows(session: Session, home: Home, blob: int) -> dict[str, list[dict[str, A
             for each in (first, other)
         ],
         "brake": [{"kind": "conversation", "subject": f"{n}", "stopped_at": NOON, "evidence": "[1]"} for n in range(2)],
+        "canary": [
+            {
+                "identity": 1,
+                "message_id": f"<canary{n}@demo.example>",
+                "asked_at": NOON,
+                "asked_by": "schedule",
+                "tries": n,
+                "arrived_at": NOON + 9 if n else None,
+                "rewritten": True if n else None,
+                "spf": "pass" if n else None,
+                "trouble_kind": None if n else "smtp",
+            }
+            for n in range(2)
+        ],
         "outgoing": [
             {
                 "kind": "reply",

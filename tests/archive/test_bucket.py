@@ -21,7 +21,7 @@ from archive.store.packs import NotReady, StoreTrouble
 from archive.store.s3 import S3Packs
 
 from ..servers.between import Between
-from ..servers.ceph import Ceph
+from ..servers.buckets import BucketServer
 from ..world import large
 from .home import KEY, NOON, Home, numbered
 
@@ -44,8 +44,8 @@ class BucketHome(Home):
         return self.archive.blobs
 
 
-def place(ceph: Ceph, port: int | None = None) -> str:
-    return f"s3://mail/{secrets.token_hex(8)}?endpoint=http://127.0.0.1:{port or ceph.port}"
+def place(buckets: BucketServer, port: int | None = None) -> str:
+    return f"s3://mail/{secrets.token_hex(8)}?endpoint=http://127.0.0.1:{port or buckets.port}"
 
 
 def at(home: Home, folder: Path, url: str) -> BucketHome:
@@ -57,8 +57,8 @@ def at(home: Home, folder: Path, url: str) -> BucketHome:
 
 
 @pytest.fixture
-def there(furnished_home: Home, ceph: Ceph, tmp_path: Path) -> Iterator[BucketHome]:
-    made = at(furnished_home, tmp_path / "there", place(ceph))
+def there(furnished_home: Home, buckets: BucketServer, tmp_path: Path) -> Iterator[BucketHome]:
+    made = at(furnished_home, tmp_path / "there", place(buckets))
     yield made
     made.remove()
 
@@ -130,10 +130,10 @@ def test_killed_between_bytes_and_rows_nothing_is_lost_or_doubled(there: BucketH
 
 
 def test_a_store_that_goes_away_loses_nothing_and_is_taken_up_where_it_was_left(
-    furnished_home: Home, ceph: Ceph, tmp_path: Path
+    furnished_home: Home, buckets: BucketServer, tmp_path: Path
 ) -> None:
-    with Between(ceph.port) as line:
-        home = at(furnished_home, tmp_path / "away", place(ceph, line.port))
+    with Between(buckets.port) as line:
+        home = at(furnished_home, tmp_path / "away", place(buckets, line.port))
         home.take("Helpdesk", *numbered(range(3)))
         line.go_away()
         with pytest.raises(StoreTrouble, match="does not answer"):
@@ -175,9 +175,9 @@ class TestBackups:
         other.close()
 
     def test_both_are_lost_and_come_back_into_another_bucket(
-        self, there: BucketHome, kept: Manifest, ceph: Ceph, tmp_path: Path
+        self, there: BucketHome, kept: Manifest, buckets: BucketServer, tmp_path: Path
     ) -> None:
-        other = self.back(there, tmp_path, place(ceph))
+        other = self.back(there, tmp_path, place(buckets))
         assert other.raws() == there.raws()
         assert other.take("Helpdesk", *numbered(range(50, 60))).archived
         other.close()
@@ -190,20 +190,20 @@ class TestBackups:
         own.close()
 
     def test_a_damaged_backup_reaches_no_bucket(
-        self, there: BucketHome, kept: Manifest, ceph: Ceph, tmp_path: Path
+        self, there: BucketHome, kept: Manifest, buckets: BucketServer, tmp_path: Path
     ) -> None:
         pack = tmp_path / "backup" / "blobs" / kept.packs[0].file
         raw = bytearray(pack.read_bytes())
         raw[len(raw) // 2] ^= 1
         pack.write_bytes(raw)
-        url = place(ceph)
+        url = place(buckets)
         with pytest.raises(BackupTrouble, match="damaged"):
             self.back(there, tmp_path, url)
         assert BucketHome(tmp_path / "nowhere", bucket_url=url).bucket.bytes_stored() == 0
 
 
-def test_an_archive_is_not_opened_with_another_bucket_than_its_own(there: BucketHome, ceph: Ceph) -> None:
-    for url, says in ((None, r"names no bucket \(blobs\.url\)"), (place(ceph), "names s3://mail/")):
+def test_an_archive_is_not_opened_with_another_bucket_than_its_own(there: BucketHome, buckets: BucketServer) -> None:
+    for url, says in ((None, r"names no bucket \(blobs\.url\)"), (place(buckets), "names s3://mail/")):
         archive = Archive(there.folder, InstallationKey(KEY), there.url, url)
         with pytest.raises(NotReady, match=f"keeps its mail in s3://mail/.*{says}"):
             installation.check_blobs(archive)

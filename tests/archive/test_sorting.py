@@ -13,7 +13,7 @@ from archive.people.scopes import MACHINE
 from archive.post import bindings, messages, routes
 from archive.post.bindings import BindingTrouble
 from archive.store.schema import membership, rule, ticket
-from archive.work import absences, cases, rulebook, rules, states, views
+from archive.work import absences, cases, hours, rulebook, rules, states, views
 from archive.work.rules import Action, Condition, Rule
 
 from ..world import copy_for, mail
@@ -105,6 +105,24 @@ class TestByAddress:
         assert [one.due_at - one.created_at for one in tickets(home)] == [4 * 3_600_000] * 2
         inbox = f"binding:{home.ids['Inbox']}"
         assert [actor for actor, _ in told(home, "ticket.due")] == [inbox, inbox]
+        assert home.verify() == []
+
+    def test_where_it_is_known_when_one_works_deadlines_count_that(self, home: Home) -> None:
+        """Of a desk, and of a rule: where one works from nine to ten on Mondays, four hours are four weeks."""
+        routed(home)
+        with home.archive.transaction() as session:
+            installation.put(session, hours.NAME, hours.written({0: (540, 600)}, []))
+            rulebook.add(session, Rule("soon", (ANY,), (Action("due", "2"),)), "operator", NOON)
+        home.take("Inbox", mail(to="undisclosed@outside.example"))
+        home.take("Helpdesk", mail())
+        with home.archive.reading() as session:
+            kept = hours.get(session)
+        ends = {home.ids["process sales"]: 4 * 60, home.ids["process helpdesk"]: 2 * 60}
+        found = {one.scope: one.due_at - hours.due_in(kept, one.created_at, 0) for one in tickets(home)}
+        assert all(one > 6 * 86_400_000 for one in found.values()), found
+        assert {one.due_at for one in tickets(home)} <= {
+            hours.due_in(kept, one.created_at, minutes) for one in tickets(home) for minutes in ends.values()
+        }
         assert home.verify() == []
 
     def test_without_such_a_desk_no_folder_is_routed(self, home: Home) -> None:

@@ -3,10 +3,13 @@
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +18,13 @@ from archive.store.packs import BlobStore, NotReady, StoreTrouble
 from archive.store.s3 import S3Packs, bucket
 
 from ..servers.between import Between
-from ..servers.ceph import Ceph
+from ..servers.buckets import ENVIRONMENT, BucketServer
 from .test_blob_store import MIB, BlobStoreContract, Reached, given_back, kept, opened
 
 
-def url(ceph: Ceph, port: int | None = None) -> str:
+def url(buckets: BucketServer, port: int | None = None) -> str:
     """A place of its own in the bucket."""
-    return f"s3://mail/{secrets.token_hex(8)}?endpoint=http://127.0.0.1:{port or ceph.port}"
+    return f"s3://mail/{secrets.token_hex(8)}?endpoint=http://127.0.0.1:{port or buckets.port}"
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,16 @@ class TestS3Packs(BlobStoreContract):
     every = 7
 
     @pytest.fixture
-    def store(self, ceph: Ceph, tmp_path: Path) -> S3Packs:
-        return S3Packs(tmp_path, bucket(url(ceph)))
+    def store(self, buckets: BucketServer, tmp_path: Path) -> S3Packs:
+        return S3Packs(tmp_path, bucket(url(buckets)))
 
     @pytest.fixture(autouse=True)
-    def _ceph(self, ceph: Ceph) -> None:
-        self.ceph = ceph
+    def _buckets(self, buckets: BucketServer) -> None:
+        self.buckets = buckets
 
     @contextmanager
     def store_in(self, folder: Path) -> Iterator[BlobStore]:
-        yield S3Packs(folder, bucket(url(self.ceph)))
+        yield S3Packs(folder, bucket(url(self.buckets)))
 
     @pytest.fixture
     def reach(self, store: S3Packs) -> Callable[[int], Reached]:
@@ -123,7 +126,7 @@ class TestS3Packs(BlobStoreContract):
         sealed = kept(writer, os.urandom(20 * MIB))
         writer.close()
         raw = InBucket(store, 1).read()
-        other = S3Packs(tmp_path / "other", bucket(url(self.ceph)))
+        other = S3Packs(tmp_path / "other", bucket(url(self.buckets)))
         for _ in range(2):
             other.put_back(1, (raw[start : start + 100_000] for start in range(0, len(raw), 100_000)))
         assert InBucket(other, 1).read() == raw
@@ -145,14 +148,14 @@ class TestS3Packs(BlobStoreContract):
 
 class TestABadLine:
     @pytest.fixture
-    def line(self, ceph: Ceph) -> Iterator[Between]:
-        with Between(ceph.port) as line:
+    def line(self, buckets: BucketServer) -> Iterator[Between]:
+        with Between(buckets.port) as line:
             yield line
 
     @pytest.fixture
-    def store(self, ceph: Ceph, line: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Packs:
+    def store(self, buckets: BucketServer, line: Between, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3Packs:
         monkeypatch.setattr(s3, "_RETRIES", 1)
-        return S3Packs(tmp_path, bucket(url(ceph, line.port)))
+        return S3Packs(tmp_path, bucket(url(buckets, line.port)))
 
     def test_an_answer_that_got_lost_is_replaced_by_looking(self, store: S3Packs, line: Between) -> None:
         writer = opened(store, 1)
@@ -203,18 +206,44 @@ class TestABadLine:
 
 
 class TestWhatIsSaid:
+    @pytest.mark.needs("ceph")  # moto lets everybody in
     def test_a_wrong_key_is_said_and_never_shown(
-        self, ceph: Ceph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, buckets: BucketServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-and-secret")
         with pytest.raises(StoreTrouble, match=r"refuses us.*AWS_SECRET_ACCESS_KEY") as caught:
-            S3Packs(tmp_path, bucket(url(ceph))).tried()
+            S3Packs(tmp_path, bucket(url(buckets))).tried()
         assert "wrong-and-secret" not in str(caught.value)
         assert "AKIDTEST" not in str(caught.value)
 
-    def test_a_bucket_that_is_not_there_is_named(self, ceph: Ceph, tmp_path: Path) -> None:
+    def test_a_bucket_that_is_not_there_is_named(self, buckets: BucketServer, tmp_path: Path) -> None:
         with pytest.raises(StoreTrouble, match="There is no bucket for s3://nowhere/x"):
-            S3Packs(tmp_path, bucket(f"s3://nowhere/x?endpoint={ceph.endpoint}")).tried()
+            S3Packs(tmp_path, bucket(f"s3://nowhere/x?endpoint={buckets.endpoint}")).tried()
+
+    def test_so_it_is_where_the_answer_has_lines(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As Amazon writes it (S3 API reference, Error responses): the declaration, and below it the error."""
+
+        for name, value in ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+
+        class Amazon(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error>\n  <Code>NoSuchBucket</Code>\n</Error>\n'
+                self.send_response(404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(b"" if self.command == "HEAD" else body)
+
+            do_GET = do_PUT = do_HEAD = answer  # noqa: N815  as http.server calls them
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Amazon) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            place = f"s3://nowhere/x?endpoint=http://127.0.0.1:{server.server_port}"
+            with pytest.raises(StoreTrouble, match="There is no bucket for s3://nowhere/x"):
+                S3Packs(tmp_path, bucket(place)).tried()
+            server.shutdown()
 
     @pytest.mark.parametrize(
         "text",

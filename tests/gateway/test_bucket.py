@@ -11,13 +11,13 @@ from archive.store.archive import Archive
 
 from ..conftest import Account
 from ..servers.between import Between
-from ..servers.ceph import Ceph
+from ..servers.buckets import BucketServer
 from ..world import mail
 from .conftest import Office
 
 
 def test_a_store_that_goes_away_in_the_middle_of_a_pass_moves_nothing_and_loses_nothing(
-    office: Office, dovecot: Callable[..., Account], ceph: Ceph, monkeypatch: pytest.MonkeyPatch
+    office: Office, dovecot: Callable[..., Account], buckets: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gateway import taking
 
@@ -26,7 +26,7 @@ def test_a_store_that_goes_away_in_the_middle_of_a_pass_moves_nothing_and_loses_
     raws = [mail(subject=f"number {number}") for number in range(6)]
     for raw in raws:
         help_.server.deliver(help_.user, "INBOX", raw)
-    with Between(ceph.port) as line:
+    with Between(buckets.port) as line:
         url = f"s3://mail/{secrets.token_hex(8)}?endpoint=http://127.0.0.1:{line.port}"
         office.archive = Archive(office.folder, office.archive.key, None, url)
         with office.archive.transaction() as session:
@@ -66,15 +66,17 @@ def _away_after(line: Between, monkeypatch: pytest.MonkeyPatch, batches: int) ->
     monkeypatch.setattr(s3.S3Packs, "append", append_and_go)
 
 
-def test_an_archive_is_made_in_a_bucket_and_not_where_there_is_none(ceph: Ceph, tmp_path: Path, office: Office) -> None:
+def test_an_archive_is_made_in_a_bucket_and_not_where_there_is_none(
+    buckets: BucketServer, tmp_path: Path, office: Office
+) -> None:
     data = tmp_path / "made" / "data"
     environment = {**office.environment, "POSTROOM_DATA": str(data)}
     made = Office(data, office.archive, environment)
-    environment["POSTROOM_BLOBS__URL"] = f"s3://nowhere/x?endpoint={ceph.endpoint}"
+    environment["POSTROOM_BLOBS__URL"] = f"s3://nowhere/x?endpoint={buckets.endpoint}"
     tmp_path.joinpath("made").mkdir()
     done = made.call("init", "--admin", "anna@demo.example", "--no-input")
     assert (done.returncode, done.stderr.count("There is no bucket for s3://nowhere/x")) == (1, 1)
-    environment["POSTROOM_BLOBS__URL"] = f"s3://mail/{secrets.token_hex(8)}?endpoint={ceph.endpoint}"
+    environment["POSTROOM_BLOBS__URL"] = f"s3://mail/{secrets.token_hex(8)}?endpoint={buckets.endpoint}"
     assert made.call("init", "--admin", "anna@demo.example", "--no-input").returncode == 0
     said = made.call("doctor", "--json")
     assert '"check": "blob store", "ok": true' in said.stdout

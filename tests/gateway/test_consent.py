@@ -248,7 +248,9 @@ def test_a_provider_that_is_away_stops_nobody_whose_token_still_lives(scene: Sce
     assert scene.account().password == "an-old-token"
 
 
-@pytest.mark.parametrize("fault", ["500", "429", "garbage", "list", "huge", "redirect", "no token", "bad token"])
+@pytest.mark.parametrize(
+    "fault", ["500", "429", "garbage", "list", "huge", "cut inside", "redirect", "no token", "bad token"]
+)
 def test_what_a_provider_answers_makes_no_harm(scene: Scene, fault: Fault) -> None:
     scene.provider.faults.append(fault)
     before = scene.kept
@@ -260,11 +262,15 @@ def test_what_a_provider_answers_makes_no_harm(scene: Scene, fault: Fault) -> No
     scene.sign_in()
 
 
-def test_a_provider_that_says_nothing_is_waited_for_a_while(scene: Scene) -> None:
-    scene.provider.faults.append("stall")
+@pytest.mark.parametrize("fault", ["stall", "stall inside"])
+def test_a_provider_that_says_nothing_is_waited_for_a_while(scene: Scene, fault: Fault) -> None:
+    scene.provider.faults.extend([fault, fault])
     scene.connecting = replace(scene.connecting, timeout=0.5)
     with pytest.raises(Unreachable, match="no answer within"):
         scene.account()
+    with pytest.raises(Refused, match="no answer within") as met:
+        Client(scene.row, SECRET, scene.connecting).revoke("a token")
+    assert met.value.kind == "not revoked"
 
 
 def test_a_provider_with_a_certificate_nobody_knows_gets_no_secret(scene: Scene) -> None:

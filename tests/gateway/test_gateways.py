@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from archive.store.schema import binding as binding_table
+from archive.events import sealer, verify
+from archive.front import now
 from archive.store.schema import lease
 
 from ..conftest import Account
@@ -39,10 +40,7 @@ pytestmark = pytest.mark.timeout(2400 if MANY else 300)
 def test_gateways_that_are_killed_lose_and_double_nothing(office: Office, dovecot: MakeAccount) -> None:
     office.environment |= {"POSTROOM_GATEWAY__KEPT_LOOK": "5", "POSTROOM_GATEWAY__AT_ONCE": "4"}
     accounts = [dovecot(f"user{number}") for number in range(FOLDERS)]
-    for account in accounts:
-        office.watch(account)
-    with office.archive.transaction() as session:
-        session.execute(update(binding_table).values(every=2))
+    folders = {office.binding(office.watch(account, every=2)).name: account for account in accounts}
     gateways: list[subprocess.Popen[str]] = [office.start("gateway") for _ in range(GATEWAYS)]
     chance = random.Random(7)
     sent = 0
@@ -71,8 +69,16 @@ def test_gateways_that_are_killed_lose_and_double_nothing(office: Office, doveco
             one.communicate()
     assert len(office.messages()) == len(office.copies()) == sent
     assert Counter(office.settlements()) == {"moved": sent}
-    for account in accounts:
+    kept = {name: Counter[bytes]() for name in folders}
+    for one_copy in office.copies():
+        kept[one_copy.binding][office.raw(one_copy)] += 1
+    for name, account in folders.items():
         assert account.server.count(account.user, "INBOX") == 0
+        done = Counter(one.raw for one in account.server.mails(account.user, "Done"))
+        assert done == kept[name], "in Done stands what the archive has from there, byte by byte"
+        assert set(done.values()) <= {1}
+    sealer.seal_all(office.archive, now)
+    assert verify.verify(office.archive, contents=True).findings == []
 
 
 def test_a_gateway_that_is_killed_among_the_slices_of_a_backlog_loses_and_doubles_nothing(

@@ -27,7 +27,7 @@ def test_after_a_pass_ledger_and_folder_agree(office: Office, dovecot: MakeAccou
     help_.server.deliver(help_.user, "INBOX", mail(subject="given up"), flags=["\\Deleted"])
     office.poll_well(office.watch(help_))
     code, (*lines, summary) = told(office, "--every")
-    assert (code, summary["agrees"], summary["there"]) == (0, True, 1)
+    assert (code, summary["agrees"], summary["there"], summary["ended"]) == (0, True, 1, None)
     assert summary["outcomes"] == {"archived": 2, "copy": 1, "left": 1}
     assert [(one["uid"], one["outcome"]) for one in lines] == [
         (1, "archived"), (2, "copy"), (3, "archived"), (4, "left"),
@@ -116,6 +116,24 @@ def test_a_mail_the_server_lists_and_does_not_give_waits_until_it_is_given(offic
     code, (summary,) = told(office)
     assert (code, summary["outcomes"]) == (0, {"archived": 1})
     assert verify.verify(office.archive, contents=True).findings == []
+
+
+def test_of_a_disconnected_folder_the_ledger_is_read_and_nobody_signs_in(office: Office, dovecot: MakeAccount) -> None:
+    help_ = dovecot("helpdesk")
+    help_.server.deliver(help_.user, "INBOX", mail(subject="one"), mail(subject="two"))
+    help_.server.deliver(help_.user, "INBOX", mail(subject="given up"), flags=["\\Deleted"])
+    binding = office.watch(help_)
+    office.poll_well(binding)
+    assert office.call("mailbox", "disconnect", "box1").returncode == 0
+    said = len(help_.server.commands(help_.user))
+    code, (*lines, summary) = told(office, "--every")
+    assert (code, summary["agrees"], summary["outcomes"]) == (0, None, {"archived": 2, "left": 1})
+    assert summary["ended"]
+    assert [one["outcome"] for one in lines] == ["archived", "archived", "left"]
+    done = office.call("ledger", NAME)
+    assert f"{NAME}: 3 mails seen: 2 archived, 1 left." in done.stdout
+    assert "It was disconnected" in done.stdout
+    assert len(help_.server.commands(help_.user)) == said
 
 
 def test_there_is_no_ledger_of_a_binding_that_is_none(office: Office) -> None:

@@ -202,8 +202,10 @@ def test_a_folder_that_is_disconnected_and_connected_again_has_no_doubles(office
     binding = private(office, anna, preview=False)
     office.poll_well(binding)
     with office.archive.transaction() as session:
-        found = decisions.disconnect(session, [bindings.get(session, binding)], "user:1", now())
-    assert (found.copies, found.messages, found.unmoved, found.quarantined) == (2, 2, 0, 0)
+        ended = decisions.disconnect(session, [bindings.get(session, binding)], "user:1", now())
+    with office.archive.reading() as session:
+        found, messages = decisions.remains(session, ended), decisions.messages_of(session, ended)
+    assert (found.copies, messages, found.unmoved, found.quarantined) == (2, 2, 0, 0)
     anna.server.deliver(anna.user, "Postroom", mail(subject="Three"))
     assert office.poll_well(binding).rests
     assert anna.server.count(anna.user, "Postroom") == 1
@@ -336,6 +338,19 @@ def test_a_desk_is_named_after_its_process_and_makes_one_folder(office: Office, 
     assert decisions.desk_folder(of, name, "sales") == folder
 
 
+def test_the_yes_to_a_folder_that_nobody_owns_is_the_operators(office: Office, dovecot: MakeAccount) -> None:
+    desk = dovecot("desk")
+    desk.server.deliver(desk.user, "INBOX", mail(subject="One"))
+    binding = office.watch(desk, name="desk", preview=True)
+    name = office.binding(binding).name
+    outcome = office.poll_well(binding)
+    assert outcome.asked
+    assert f"postroom binding accept {name}" in outcome.sentence()
+    assert office.call("binding", "accept", name).returncode == 0
+    assert "is being taken" in office.call("binding", "accept", name).stderr
+    assert office.poll_well(binding).archived == 1
+
+
 def test_by_command(office: Office, dovecot: MakeAccount) -> None:
     anna = dovecot("anna")
     anna.server.create(anna.user, "Postroom")
@@ -348,8 +363,13 @@ def test_by_command(office: Office, dovecot: MakeAccount) -> None:
     name = json.loads(name)["binding"]
     assert office.poll(1).asked
     assert "waits since" in office.call("binding", "list").stdout
-    assert office.call("binding", "accept", name).returncode == 0
-    assert "is being taken" in office.call("binding", "accept", name).stderr
+    for how in ((), ("--from-now-on",)):
+        refused = office.call("binding", "accept", name, *how)
+        assert refused.returncode != 0
+        assert "only Anna" in refused.stderr
+        assert "anna@demo.example" in refused.stderr
+    assert office.poll(1).asked, "nobody says yes for her"
+    answer(office, 1)
     assert office.poll_well(1).archived == 2
     assert office.call("binding", "desk", name, "--process", "helpdesk").stdout.strip() == f"{name}/Helpdesk"
     assert office.call("mailbox", "pause", "anna").returncode == 0

@@ -10,16 +10,11 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from .buckets import KEY_ID, SECRET, BucketServer
 from .ports import free_port
 
-KEY_ID = "AKIDTEST"
-SECRET = "SECRETTEST"
-ENVIRONMENT = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
 PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 _START_SECONDS = 60.0
 _TRIES = 3  # now and then its daemons wait for each other for ever
@@ -84,27 +79,12 @@ def _path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 
 
-class Ceph:
-    """One server; as a context manager it is stopped and all it holds removed at the end."""
+class Ceph(BucketServer):
+    """Ceph's object gateway, its monitor and one store."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pr-ceph-"))
-        self.port = 0
         self._keeper: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is reached."""
-        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Starts it and waits until it answers; RuntimeError with what it said where it does not."""
@@ -150,26 +130,3 @@ class Ceph:
             self._keeper.wait(timeout=30)
             self._keeper = None
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def make_bucket(self, name: str) -> None:
-        """A new bucket; harmless where it is there."""
-        import obstore
-        from obstore.store import S3Store
-
-        store = S3Store(
-            name,
-            endpoint=self.endpoint,
-            region="us-east-1",
-            access_key_id=KEY_ID,
-            secret_access_key=SECRET,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True},
-        )
-        signed = obstore.sign(store, "PUT", "", timedelta(minutes=1))
-        for _ in range(20):  # the first bucket's pools are being made
-            try:
-                urllib.request.urlopen(urllib.request.Request(signed, method="PUT"), timeout=30).close()
-                return
-            except OSError:
-                time.sleep(0.5)
-        raise RuntimeError(f"no bucket {name}")

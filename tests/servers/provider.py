@@ -25,7 +25,10 @@ from .certificates import Certificate
 CLIENT = "postroom-client"
 SECRET = "the client's own secret"
 
-Fault = Literal["500", "429", "garbage", "huge", "list", "lost", "stall", "redirect", "no token", "bad token"]
+Fault = Literal[
+    "500", "429", "garbage", "huge", "list", "lost", "stall", "stall inside", "cut inside", "redirect", "no token",
+    "bad token",
+]  # fmt: skip
 
 
 @dataclass
@@ -48,9 +51,10 @@ class Provider:
         self.refresh_lasts: int | None = None
         self.rotates = True  # a refresh token works once
         self.denies: str | None = None  # the error with which consent is refused
-        self.faults: deque[Fault] = deque()  # each spoils one answer of the token endpoint
+        self.faults: deque[Fault] = deque()  # each spoils one answer to what is posted
         self.asked: list[str] = []  # grant types, as they were asked for
         self.forms: list[dict[str, str]] = []
+        self.taken_back: list[str] = []  # tokens, as they were told
         self.clock_ahead = 0.0  # seconds
         self.slow = 0.0  # seconds before each token
         self.devices_agree = True
@@ -87,7 +91,9 @@ class Provider:
     def endpoints(self) -> Endpoints:
         """As Postroom is told of it."""
         at = self.base
-        return Endpoints(f"{at}/authorize", f"{at}/token", f"{at}/device", "mail offline_access", "mail/.default")
+        return Endpoints(
+            f"{at}/authorize", f"{at}/token", f"{at}/device", "mail offline_access", "mail/.default", f"{at}/revoke"
+        )
 
     @property
     def dovecot(self) -> str:
@@ -108,6 +114,18 @@ class Provider:
         with self._guard:
             self._refresh.clear()
             self._access.clear()
+
+    def forget(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """Consent is taken back (RFC 7009 2.1): nothing that came of it counts. A token unknown is no error."""
+        with self._guard:
+            self.taken_back.append(form.get("token", ""))
+            if (form.get("client_id"), form.get("client_secret")) != (CLIENT, SECRET):
+                return 401, {"error": "invalid_client"}
+            for token, grant in list(self._refresh.items()):
+                if form.get("token") in grant.refresh:
+                    del self._refresh[token]
+                    self._access = {one: of for one, of in self._access.items() if of[0] != grant.user}
+            return 200, {}
 
     def expire(self) -> None:
         """Every access token has come to its end; consent counts on."""
@@ -256,9 +274,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self.end_headers()
             case "stall":
                 time.sleep(30)
+            case "stall inside":
+                self._begin(200, 100, b'{"access_token": "')
+                self.wfile.flush()
+                time.sleep(30)
+            case "cut inside":
+                self._begin(200, 100, b'{"access_token": "')
+                self.close_connection = True
             case "lost":
                 self.provider.token(form)
                 self.close_connection = True
+            case _ if self.path == "/revoke":
+                self._answer(*self.provider.forget(form))
             case _:
                 self._answer(*self.provider.token(form))
 
@@ -269,8 +296,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(said).encode())
 
     def _send(self, status: int, body: bytes) -> None:
+        self._begin(status, len(body), body)
+
+    def _begin(self, status: int, length: int, body: bytes) -> None:
+        """What is said to have so many bytes, and as many of them as there are."""
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(body)

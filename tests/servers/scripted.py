@@ -583,7 +583,7 @@ class Session:
     def uid_search(self, words: list[Word]) -> None:
         if words and _is(words[0], "CHARSET"):
             words = words[2:]
-        wanted = [kept for kept in self._here().mails if self._meets(kept, list(words))]
+        wanted = [kept for kept in self._here().mails if kept.uid in self._view and self._meets(kept, list(words))]
         self._say(b"SEARCH" + b"".join(b" %d" % kept.uid for kept in wanted))
 
     def _meets(self, kept: Kept, criteria: list[Word]) -> bool:

@@ -3,12 +3,15 @@
 import re
 
 import pytest
+from sqlalchemy import event as listening
+from sqlalchemy import select
 
 from archive.people import processes
 from archive.post import bindings, decisions, journal
 from archive.post.bindings import Binding
 from archive.post.decisions import Preview, Waiting
 from archive.post.journal import Entry
+from archive.store.schema import event
 
 from .. import world
 from .conftest import NOW, Office
@@ -82,6 +85,33 @@ def test_a_paused_folder_says_since_when_and_by_whom_and_is_no_trouble(office: O
     assert again(office, one).paused_at is None
 
 
+def test_whoever_steers_a_folder_says_whether_answered_mails_are_marked_on_the_server(office: Office) -> None:
+    one, anna = office.bindings["helpdesk"], office.browser("anna")
+    page = anna.get(f"/bindings/{one.id}").text
+    assert "is marked as answered" in page
+    assert 'name="how" value="off"' in page
+    assert "Answered mails" not in office.browser("dana").get(f"/bindings/{one.id}").text, "a member, no owner"
+    assert anna.post(f"/bindings/{one.id}/answered", {"how": "off"}).location == f"/bindings/{one.id}"
+    assert again(office, one).answered is False
+    page = anna.get(f"/bindings/{one.id}").text
+    assert "Nothing is marked on the server when a mail from here is answered." in page
+    assert office.browser("dana").post(f"/bindings/{one.id}/answered", {"how": "on"}).status_code == 404
+    anna.post(f"/bindings/{one.id}/answered", {"how": "perhaps"})
+    assert again(office, one).answered is False
+    office.browser("clara").post(f"/bindings/{one.id}/answered", {"how": "on"})
+    assert again(office, one).answered is True
+    private = office.bindings["anna"]
+    assert office.browser("clara").post(f"/bindings/{private.id}/answered", {"how": "off"}).status_code == 404
+    anna.post(f"/bindings/{private.id}/answered", {"how": "off"})
+    assert again(office, private).answered is False
+    with office.archive.reading() as session:
+        said = session.execute(select(event.c.kind, event.c.actor).where(event.c.kind.like("binding.marks%")))
+        assert [tuple(row) for row in said.all()] == [
+            ("binding.marks_not", f"user:{office.users['anna']}"), ("binding.marks", f"user:{office.users['clara']}"),
+            ("binding.marks_not", f"user:{office.users['anna']}"),
+        ]  # fmt: skip
+
+
 def test_what_was_there_before_says_so_where_it_is_read(office: Office) -> None:
     says = "it causes no replies and no notifications"
     with office.archive.transaction() as session:
@@ -91,6 +121,16 @@ def test_what_was_there_before_says_so_where_it_is_read(office: Office) -> None:
     anna = office.browser("anna")
     assert says in anna.get(f"/conversations/{office.conversation(before)}").text
     assert says not in anna.get(f"/conversations/{office.conversation(after)}").text
+
+
+def test_who_disconnects_a_folder_counts_no_mail_while_others_wait_to_write(office: Office) -> None:
+    asked: list[str] = []
+    with office.archive.transaction() as session:
+        listening.listen(session, "before_cursor_execute", lambda *said: asked.append(said[2]))
+        ended = decisions.disconnect(session, [office.bindings["anna"]], "operator", NOW)
+    assert [one.id for one in ended] == [office.bindings["anna"].id]
+    assert [one for one in asked if "UPDATE binding" in one]
+    assert [one for one in asked if "receipt" in one or "quarantine" in one] == []
 
 
 def test_a_disconnected_folder_says_what_remains(office: Office) -> None:
@@ -191,10 +231,9 @@ def test_nobody_else_sees_it(office: Office, name: str) -> None:
 @pytest.mark.parametrize("language", ["cs", "pl", "es", "ru"])
 def test_reasons_are_said_in_every_language(office: Office, language: str) -> None:
     from archive.post import ledger
-    from web import bindings as page
     from web import language as languages
     from web import ledger as book
-    from web import quarantine
+    from web import quarantine, telling
 
     with office.app.test_request_context():
         languages.speak(language)
@@ -202,8 +241,11 @@ def test_reasons_are_said_in_every_language(office: Office, language: str) -> No
             assert book.reason(ledger.Untaken(ledger.LEFT, reason)) != reason
         for kind in ("DataError: x", "ValueError: x", "MemoryError", "KeyError: x", ""):
             assert not quarantine.why(kind).isascii() or language == "es"
+        assert telling.in_words("UID STORE 7 +FLAGS.SILENT (\\Answered)") != telling.in_words(
+            "UID STORE 7 +FLAGS (\\Deleted)"
+        )
         for line in ("LOGIN …", "UID FETCH 1 BODY.PEEK[]", "UID MOVE 1 x", "?"):
-            assert not re.search(r"\b(mails|Signed|see)\b", page.in_words(line))
+            assert not re.search(r"\b(mails|Signed|see)\b", telling.in_words(line))
 
 
 def test_a_folder_that_was_disconnected_is_connected_again_by_its_button(office: Office) -> None:

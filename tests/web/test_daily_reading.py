@@ -27,11 +27,13 @@ def tab_to(page: Any, wanted: str, most: int = 60) -> None:
 
 def sign_in(page: Any, base: str) -> None:
     page.goto(base + "/")
+    page.wait_for_selector("#email:focus")  # the page gives it the focus after it was loaded
     page.keyboard.type(world.ANNA.address)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_selector(".row")
+    page.wait_for_load_state("load")  # only then the script that knows the keys is there
 
 
 def download(page: Any) -> None:

@@ -1,12 +1,14 @@
 """Before a mail goes, at the pages: warnings that a second press passes by, files that survive, a second look."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 from archive import draft_files
-from archive.outgoing import outbox
+from archive.outgoing import identities, outbox
 from archive.outgoing.composing import Attachment
-from archive.people import processes, users
+from archive.people import members, processes, users
+from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.store.schema import ticket
 from archive.work import comments
@@ -120,16 +122,39 @@ def test_a_draft_is_seen_and_gone_on_with_by_a_colleague_and_by_nobody_else(offi
 
 def test_nobody_sends_files_of_drafts_that_are_not_theirs_to_see(office: Office, sender: int) -> None:  # noqa: F811
     (made,) = draft_files.add(
-        office.archive, office.users["bernd"], draft_files.NEW,
+        office.archive, office.users["bernd"], 0,
         [Attachment("secret.txt", "text/plain", b"secret")], NOW,
     )  # fmt: skip
     (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
     anna = office.browser("anna")
     form = fields(anna.get(f"/messages/{id_}/reply").text)
-    assert send(anna, {**form, "text": "x", "drafted": [str(made)]}).status_code == 303
-    assert list(mail(office, queued(office)[0]).iter_attachments()) == []
-    assert send(anna, {**form, "text": "y", "ticket": "999", "drafted": [str(made)]}).status_code == 303
-    assert list(mail(office, queued(office)[0]).iter_attachments()) == []
+    for of in (form["ticket"], "999"):
+        answer = send(anna, {**form, "text": "x", "ticket": of, "drafted": [str(made)]})
+        assert answer.status_code == 422
+        assert "A file that was to go along is not there any more" in answer.text
+    assert queued(office) == [], "and no mail goes without what its author thinks is in it"
+
+
+def test_who_only_reads_a_ticket_neither_sees_nor_sends_what_others_attached_there(office: Office, sender: int) -> None:  # noqa: F811
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    (made,) = draft_files.add(
+        office.archive, office.users["anna"], 1, [Attachment("salaries.txt", "text/plain", b"secret")], NOW
+    )
+    with office.archive.transaction() as session:
+        helpdesk = processes.by_slug(session, "helpdesk")
+        assert helpdesk
+        members.give(session, helpdesk.id, office.users["bernd"], Role.READS, "operator", NOW)
+        box = replace(office.bindings["sales"].mailbox, smtp="smtps://mail.example")
+        sales = processes.by_slug(session, "sales")
+        assert sales
+        own = identities.add(session, "sales@demo.example", box, NOW, process=sales.id)
+    bernd = office.browser("bernd")
+    form: dict[str, object] = {**fields(bernd.get("/compose").text), "kind": "reply", "ticket": "1"}
+    assert "salaries" not in send(bernd, {**form, "do": "template"}).text
+    form |= {"from": str(own), "to": "x@x.example", "text": "x", "drafted": [str(made)]}
+    assert send(bernd, form).status_code == 422
+    assert queued(office) == []
+    assert "salaries" in office.browser("anna").get(f"/messages/{id_}/reply").text
 
 
 def test_a_mail_waits_for_a_colleague_who_lets_it_go_or_gives_it_back(office: Office, sender: int) -> None:  # noqa: F811
@@ -149,11 +174,10 @@ def test_a_mail_waits_for_a_colleague_who_lets_it_go_or_gives_it_back(office: Of
         assert send(anna, {**form, "text": text, "anyway": "1"}).status_code == 303
     second, first = queued(office)
     assert {first.state, second.state} == {outbox.REVIEW}
-    assert "Let it go" not in anna.get("/outbox").text
     assert "waits until a colleague lets it go." in anna.get("/outbox?state=waiting").text
+    assert "Look at it" not in anna.get("/outbox").text
     shown = dana.get("/outbox").text
-    assert "Let it go" in shown
-    assert "First" in shown
+    assert f'href="/outbox/{first.id}/look?outbox=1"' in shown
     for who in (anna, bernd):
         assert who.post(f"/outbox/{first.id}/look", {"do": "go"}).status_code == 404
     assert dana.post(f"/outbox/{first.id}/look", {"do": "go"}).status_code == 303
@@ -166,6 +190,22 @@ def test_a_mail_waits_for_a_colleague_who_lets_it_go_or_gives_it_back(office: Of
     assert f'href="/outbox/{second.id}/again"' in shown
     assert fields(anna.get(f"/outbox/{second.id}/again").text)["text"] == "Second"
     assert anna.post(f"/outbox/{second.id}/take-back").location == f"/outbox/{second.id}/again"
+
+
+def test_what_was_given_back_is_over_when_it_was_sent_again(office: Office, sender: int) -> None:  # noqa: F811
+    anna, dana = office.browser("anna"), office.browser("dana")
+    assert anna.post("/processes/helpdesk/second-look", {"wanted": "1"}).status_code == 303
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    assert send(anna, {**fields(anna.get(f"/messages/{id_}/reply").text), "text": "First"}).status_code == 303
+    (first,) = queued(office)
+    with office.archive.transaction() as session:
+        assert outbox.give_back(session, first.id, f"user:{office.users['dana']}", "x", office.clock[0])
+    again = fields(anna.get(f"/outbox/{first.id}/again").text)
+    theirs = fields(dana.get(f"/outbox/{first.id}/again").text)
+    assert send(dana, {**theirs, "text": "Not mine", "anyway": "1"}).status_code == 303
+    assert outbox.RETURNED in [one.state for one in queued(office)], "it is Anna's to say"
+    assert send(anna, {**again, "text": "Second", "anyway": "1"}).status_code == 303
+    assert next(one.state for one in queued(office) if one.id == first.id) == outbox.CANCELLED
 
 
 def test_everybody_has_their_own_time_to_take_a_mail_back(office: Office, sender: int) -> None:  # noqa: F811
@@ -190,7 +230,10 @@ def test_a_mail_passed_on_keeps_its_files_apart_from_those_of_an_answer(office: 
     anna = office.browser("anna")
     answer = fields(anna.get(f"/messages/{id_}/reply").text)
     send(anna, {**answer, "do": "preview", "files": (io.BytesIO(b"x"), "answer.txt")})
-    form = fields(anna.get(f"/messages/{id_}/forward").text)
+    anna.post(f"/tickets/{answer['ticket']}/drafts/reply", {"text": "Begun"})
+    forwarding = anna.get(f"/messages/{id_}/forward").text
+    assert "/drafts/reply" not in forwarding, "what is typed here is no draft of an answer"
+    form = fields(forwarding)
     shown = send(anna, {**form, "do": "preview", "files": (io.BytesIO(b"data"), "a.txt")}).text
     assert "a.txt" in shown
     assert "answer.txt" not in shown
@@ -199,3 +242,4 @@ def test_a_mail_passed_on_keeps_its_files_apart_from_those_of_an_answer(office: 
     with office.archive.reading() as session:
         left = draft_files.of(session, int(answer["ticket"]), office.users["anna"])
     assert [one.name for one in left] == ["answer.txt"]
+    assert fields(anna.get(f"/messages/{id_}/reply").text)["text"] == "Begun"

@@ -4,8 +4,11 @@ import html
 import re
 
 import pytest
+from sqlalchemy import update
 
-from archive.post import bindings, messages, troubles
+from archive.people import processes
+from archive.post import bindings, decisions, messages, routes, troubles
+from archive.store.schema import binding
 
 from .. import world
 from .conftest import NOW, Office
@@ -111,7 +114,7 @@ def test_trouble_stands_in_the_language_of_the_reader(office: Office, language: 
 @pytest.mark.parametrize("language", ["cs", "pl", "es", "ru"])
 def test_every_kind_of_trouble_can_be_said_in_every_language(office: Office, language: str) -> None:
     names = ("host", "server", "user", "folder", "answer", "seconds", "doing", "place", "count", "uid", "uids", "who")
-    values = {name: f"<{name}>" for name in (*names, "binding", "mailbox", "provider")}
+    values = {name: f"<{name}>" for name in (*names, "binding", "mailbox", "provider", "address")}
     anna = office.browser("anna")
     for kind, known in troubles.KINDS.items():
         failing(office, kind, values)
@@ -155,6 +158,8 @@ def test_when_all_is_well_it_says_so(office: Office) -> None:
 @pytest.mark.databases("sqlite", "postgresql")
 def test_a_quarantined_mail_is_tried_again_by_its_button(office: Office) -> None:
     held = office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "ValueError: <odd>")
+    with office.archive.transaction() as session:
+        session.execute(update(binding).values(next_at=office.clock[0] + 3_600_000))
     dana = office.browser("dana")
     page = dana.get("/health").text
     assert "ValueError: &lt;odd&gt;" in page
@@ -162,11 +167,58 @@ def test_a_quarantined_mail_is_tried_again_by_its_button(office: Office) -> None
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/health#q{held}")
     with office.archive.reading() as session:
         assert messages.quarantined(session)[0].again
+        assert bindings.get(session, office.bindings["helpdesk"].id).next_at <= office.clock[0], "at once"
         kinds = session.exec_driver_sql("SELECT kind, actor FROM event ORDER BY id DESC LIMIT 1").one()
     assert tuple(kinds) == ("quarantine.tried_again", f"user:{office.users['dana']}")
     page = dana.get("/health").text
     assert "The next pass tries it again." in page
     assert f"/health/quarantine/{held}/again" not in page
+
+
+def test_what_is_quarantined_of_a_desk_is_tried_again_by_those_it_was_handed_to(office: Office) -> None:
+    with office.archive.transaction() as session:
+        helpdesk = processes.by_slug(session, "helpdesk")
+        assert helpdesk
+        made = decisions.set_up_desk(session, office.bindings["anna"], helpdesk, "operator", NOW)
+        office.bindings["desk"] = bindings.get(session, made)
+    held = office.quarantine("desk", b"Subject: x\r\n\r\n", "ValueError: <odd>")
+    dana = office.browser("dana")
+    assert f"/quarantine/{held}" in dana.get("/health").text
+    assert ("anna", "Postroom/Helpdesk") not in named(dana.get("/health").text), "the folder itself is Anna's own"
+    assert dana.post(f"/health/quarantine/{held}/again").status_code == 303
+    assert office.browser("bernd").post(f"/health/quarantine/{held}/again").status_code == 404
+
+
+def test_what_is_quarantined_where_mail_is_routed_is_told_to_who_manages_what_nothing_claims(office: Office) -> None:
+    with office.archive.transaction() as session:
+        helpdesk = processes.by_slug(session, "helpdesk")
+        assert helpdesk
+        routes.choose_unrouted(session, helpdesk.id, 4, "operator", NOW)
+        box = office.bindings["helpdesk"].mailbox
+        office.bindings["routed"] = bindings.get(session, bindings.add(session, box, "Routed", "Done", NOW))
+    held = office.quarantine("routed", b"Subject: for the board\r\n\r\n", "ValueError: the board")
+    browsers = {name: office.browser(name) for name in ("anna", "clara", "dana", "bernd")}
+    for name, browser in browsers.items():
+        told = name in ("anna", "clara")
+        page = browser.get("/health").text
+        assert (f"/health/quarantine/{held}/again" in page) is told, name
+        assert "the board" not in page
+        assert browser.get(f"/quarantine/{held}").status_code == 404
+    tried = {name: each.post(f"/health/quarantine/{held}/again").status_code for name, each in browsers.items()}
+    assert tried == {"anna": 303, "clara": 303, "dana": 404, "bernd": 404}
+
+
+def test_what_is_quarantined_of_a_folder_that_was_disconnected_is_still_shown(office: Office) -> None:
+    held = office.quarantine("helpdesk", b"Subject: x\r\n\r\n", "ValueError: <odd>")
+    with office.archive.transaction() as session:
+        decisions.disconnect(session, [office.bindings["helpdesk"]], "operator", NOW)
+    dana = office.browser("dana")
+    for address in ("/health", f"/quarantine/{held}"):
+        page = dana.get(address).text
+        assert "ValueError: &lt;odd&gt;" in page
+        assert "Its folder is disconnected." in page
+        assert f"/health/quarantine/{held}/again" not in page
+    assert dana.post(f"/health/quarantine/{held}/again").status_code == 404
 
 
 def test_of_anothers_private_mail_the_admin_learns_nothing(office: Office) -> None:

@@ -139,7 +139,8 @@ def test_news_are_offered_and_move_nothing(office: Office, reading: Visit) -> No
 
 def test_a_slow_answer_is_said(reading: Visit) -> None:
     page = reading.page
-    page.clock.install()
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)  # a clock that was only installed goes on by itself
     page.route("**/conversations/*", lambda route: None)
     page.locator(".hit").first.click()
     page.clock.run_for(200)

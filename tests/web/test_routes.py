@@ -1,26 +1,29 @@
 """Who gets which page, for every route: owner, colleague, stranger, admin, somebody who was just removed, somebody who
 only hands in, an auditor, and somebody who is not signed in."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert, select
+from werkzeug.test import TestResponse
 
-from archive.outgoing import identities, templates
+from archive.outgoing import identities, outbox, templates
 from archive.outgoing.templates import Text
 from archive.people import members, processes, scopes, users
 from archive.people.roles import Role
 from archive.people.scopes import MACHINE
 from archive.post import attempts, bindings, messages, providers
 from archive.store.archive import Session
-from archive.store.schema import blob, event, outgoing, ticket
-from archive.work import absences, cases, comments, handing, rulebook
+from archive.store.schema import blob, brake, event, outgoing, ticket
+from archive.work import absences, cases, comments, drafts, handing, restricting, rulebook
 from archive.work.rules import Action, Condition, Rule
 from web import mail_frame
 
 from .. import world
 from .conftest import NOW, Office, _hashed
+from .test_writing import fields
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 
@@ -76,6 +79,21 @@ class Mail:
         with self.office.archive.transaction() as session:
             templates.remove(session, self.template, "operator", NOW)
         return self.template
+
+    def kept(self) -> int:
+        """A template that is there."""
+        with self.office.archive.transaction() as session:
+            helpdesk = processes.by_slug(session, "helpdesk")
+            assert helpdesk
+            return templates.put(session, None, helpdesk.id, "Welcome", {"en": Text("x")}, "operator", NOW)
+
+    def begun(self) -> int:
+        """A new mail that Anna has begun."""
+        fields = {**dict.fromkeys(("to", "cc", "bcc", "text", "quote"), ""), "subject": "Leak"}
+        with self.office.archive.transaction() as session:
+            form = json.dumps({"kind": "new", "identity": None, "fields": fields})
+            drafts.put_mail(session, self.office.users["anna"], 7, form, NOW)
+        return 7
 
     def frame(self, name: str) -> str:
         with self.office.app.test_request_context():
@@ -190,6 +208,11 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "tour.step": ("GET", SIGNED_IN, lambda m, _: "/first-steps/1"),
     "tour.end": ("POST", SIGNED_IN, lambda m, _: "/first-steps/end"),
     "drafts.keep": ("POST", MEMBERS, lambda m, _: f"/tickets/{m.ticket}/drafts/comment"),
+    "drafts.show": ("GET", SIGNED_IN, lambda m, _: "/drafts"),
+    "drafts.delete": ("POST", SIGNED_IN, lambda m, _: "/drafts/delete?kind=mail&id=99"),
+    "drafts.put_back": ("POST", SIGNED_IN, lambda m, _: "/drafts/put-back?kind=mail&id=99"),
+    "writing.keep": ("POST", NOBODY, lambda m, _: "/drafts"),  # without a form that says what
+    "writing.go_on": ("GET", OWNER, lambda m, _: f"/drafts/{m.begun()}"),
     "writing.compose": ("GET", SIGNED_IN, lambda m, _: "/compose"),
     "writing.reply": ("GET", WORKERS, lambda m, _: f"/messages/{m.message}/reply"),
     "writing.forward": ("GET", WORKERS, lambda m, _: f"/messages/{m.message}/forward"),
@@ -197,6 +220,7 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "writing.show_outbox": ("GET", SIGNED_IN, lambda m, _: "/outbox"),
     "writing.take_back": ("POST", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/take-back"),
     "writing.look": ("POST", NOBODY, lambda m, _: "/outbox/99/look"),  # there is none
+    "writing.show_before": ("GET", NOBODY, lambda m, _: "/outbox/99/look"),
     "members.second_look": ("POST", STEERS, lambda m, _: "/processes/helpdesk/second-look"),
     "profile.writing": ("POST", SIGNED_IN, lambda m, _: "/profile/writing"),
     "writing.retry": ("POST", WORKERS, lambda m, _: f"/outbox/{m.outgoing}/retry"),
@@ -204,11 +228,18 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "search.find": ("GET", SIGNED_IN, lambda m, _: "/search?q=leak"),
     "health.show": ("GET", SIGNED_IN, lambda m, _: "/health"),
     "ledger.show": ("GET", LOOKS_AFTER, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger"),
+    "ledger.comparison": (
+        "GET",
+        LOOKS_AFTER,
+        lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger/comparison",
+    ),
+    "ledger.compare": ("POST", STEERS, lambda m, _: f"/health/{m.office.bindings['helpdesk'].id}/ledger/compare"),
     "bindings.show": ("GET", LOOKS_AFTER, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}"),
     "bindings.sent": ("GET", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/journal"),
     "bindings.accept": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/accept"),
     "bindings.pause": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/pause"),
     "bindings.resume": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/resume"),
+    "bindings.mark_answered": ("POST", STEERS, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/answered"),
     "bindings.set_up_desk": ("POST", NOBODY, lambda m, _: f"/bindings/{m.office.bindings['helpdesk'].id}/desks"),
     "quarantine.show": ("GET", MEMBERS, lambda m, _: f"/quarantine/{m.held}"),
     "quarantine.eml": ("GET", MEMBERS, lambda m, _: f"/quarantine/{m.held}/mail.eml"),
@@ -226,6 +257,12 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "mailboxes.connect": ("POST", SIGNED_IN, lambda m, _: "/mailboxes/new"),
     "mailboxes.password": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.office.bindings['anna'].mailbox.id}/password"),
     "mailboxes.consent": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.by_consent}/consent"),
+    "mailboxes.whole": ("GET", OWNER, lambda m, _: f"/mailboxes/{m.office.bindings['anna'].mailbox.id}"),
+    "mailboxes.sent": ("GET", OWNER, lambda m, _: f"/mailboxes/{m.office.bindings['anna'].mailbox.id}/journal"),
+    "mailboxes.pause": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.by_consent}/pause"),
+    "mailboxes.resume": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.by_consent}/resume"),
+    "mailboxes.take_back": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.by_consent}/take-back"),
+    "mailboxes.disconnect": ("POST", OWNER, lambda m, _: f"/mailboxes/{m.by_consent}/disconnect"),
     "mailboxes.back": ("GET", SIGNED_IN, lambda m, _: "/mailboxes/back/fake?state=guessed&code=stolen"),
     "mailboxes.attempt": ("GET", OWNER, lambda m, _: f"/mailboxes/attempts/{m.attempt}"),
     "sign_in.form": ("GET", PUBLIC, lambda m, _: "/sign-in"),
@@ -268,6 +305,9 @@ ENTRIES: dict[str, tuple[str, str, Address]] = {
     "absences.record": ("POST", SIGNED_IN, lambda m, _: "/absences"),
     "absences.withdraw": ("POST", STEERS, lambda m, _: f"/absences/{m.absence}/withdraw"),
     "absences.put_back": ("POST", STEERS, lambda m, _: f"/absences/{m.absence}/put-back"),
+    "addresses.show": ("GET", STEERS, lambda m, _: "/organisation/addresses"),
+    "addresses.test": ("POST", OWNER, lambda m, _: "/organisation/addresses/1/test"),
+    "addresses.schedule": ("POST", OWNER, lambda m, _: "/organisation/addresses/1/schedule"),
     "routing.show": ("GET", ADMINS, lambda m, _: "/organisation/routing"),
     "routing.keep": ("POST", ADMINS, lambda m, _: "/organisation/routing"),
     "working_hours.show": ("GET", ADMINS, lambda m, _: "/organisation/hours"),
@@ -422,3 +462,95 @@ def test_another_messages_attachment_and_copy_are_not_found(office: Office) -> N
     assert browser.get(f"/messages/{hers}/attachments/7").status_code == 404
     assert browser.get(f"/messages/{hers}/mail.eml?copy={copy}").status_code == 404
     assert browser.get(f"/messages/{hers}/headers?copy={copy}").status_code == 404
+
+
+def _answer(mail: Mail) -> dict[str, str]:
+    """The form of an answer to the mail, filled in."""
+    page = mail.office.browser("anna").get(f"/messages/{mail.message}/reply").text
+    return {**fields(page), "text": "On our way.", "anyway": "1"}
+
+
+def _looked_at(mail: Mail) -> str:
+    """A mail of Anna's that waits for a colleague who may send; Dana may."""
+    with mail.office.archive.transaction() as session:
+        helpdesk = processes.by_slug(session, "helpdesk")
+        assert helpdesk
+        processes.want_second_look(session, helpdesk.id, True, "operator", NOW)
+        members.give(session, helpdesk.id, mail.office.users["dana"], Role.SENDS, "operator", NOW)
+    assert mail.office.browser("anna").post("/outbox", _answer(mail)).status_code == 303
+    with mail.office.archive.reading() as session:
+        return f"/outbox/{outbox.page(session, MACHINE)[0].id}/look"
+
+
+def _restricted(mail: Mail) -> str:
+    with mail.office.archive.transaction() as session:
+        anna = scopes.viewer(session, mail.office.users["anna"])
+        made = restricting.restrict(mail.office.archive, session, anna, mail.conversation, [], "staff", NOW)
+    return f"/restrictions/{made}/end"
+
+
+def _braked(mail: Mail) -> str:
+    """Nothing goes out by itself any more, to anybody."""
+    with mail.office.archive.transaction() as session:
+        row = {"kind": "installation", "subject": "", "stopped_at": NOW, "evidence": "[]"}
+        return f"/brakes/{session.scalar(insert(brake).values(**row).returning(brake.c.id))}/release"
+
+
+def _for_helpdesk(mail: Mail) -> dict[str, str]:
+    with mail.office.archive.reading() as session:
+        helpdesk = processes.by_slug(session, "helpdesk")
+        assert helpdesk
+        return {"process": str(helpdesk.id)}
+
+
+BEGUN = {"kind": "new", "number": "1", "subject": "x"}
+
+# What can be done once, or hides the mail from the rest: whom it lets, where, and with what typed.
+ONCE: dict[str, tuple[set[str], Callable[[Mail], str], Callable[[Mail], dict[str, str]]]] = {
+    "restricting.decide": (
+        {"anna"},
+        lambda m: f"/conversations/{m.conversation}/restriction",
+        lambda _: {"reason": "x"},
+    ),
+    "restricting.decide_case": ({"anna"}, lambda m: f"/cases/{m.case}/restriction", lambda _: {"reason": "x"}),
+    "restricting.end": ({"anna"}, _restricted, lambda _: {}),
+    "writing.send": ({"anna", "dana"}, lambda _: "/outbox", _answer),
+    "writing.keep": ({"anna", "dana", "bernd", "clara", *OTHERS}, lambda _: "/drafts", lambda _: BEGUN),
+    "writing.look": ({"dana"}, _looked_at, lambda _: {"do": "go"}),
+    "writing.show_before": ({"dana"}, _looked_at, lambda _: {}),
+    "templates.remove": (
+        {"anna", "clara"},
+        lambda m: f"/processes/helpdesk/templates/{m.kept()}/remove",
+        lambda _: {},
+    ),
+    "brakes.release": ({"clara"}, _braked, lambda _: {}),
+    "bindings.set_up_desk": ({"anna"}, lambda m: f"/bindings/{m.office.bindings['anna'].id}/desks", _for_helpdesk),
+}
+
+
+@pytest.mark.parametrize("endpoint", ONCE)
+def test_who_does_what_is_done_once(office: Office, endpoint: str) -> None:
+    """The others are not let, whatever they know; whoever is, does it then."""
+    hire(office)
+    mail, browsers = Mail(office), {name: office.browser(name) for name in ("anna", "dana", "bernd", "clara", *OTHERS)}
+    dismiss(office)
+    whom, address, typed = ONCE[endpoint]
+    at, form = address(mail), typed(mail)
+    method, nobody, _ = ENTRIES[endpoint]
+    assert nobody == NOBODY
+
+    def ask(name: str) -> TestResponse:
+        return browsers[name].get(at) if method == "GET" else browsers[name].post(at, form)
+
+    for name in browsers.keys() - whom:
+        answer = ask(name)
+        assert answer.status_code == 404, f"{name}: {answer.status_code}"
+    for name in sorted(whom)[:1]:
+        answer = ask(name)
+        assert answer.status_code == (200 if method == "GET" else 303), (
+            f"{name}: {answer.status_code} {answer.text[:2000]}"
+        )
+
+
+def test_whatever_lets_nobody_in_is_asked_again_where_it_does() -> None:
+    assert {one for one, (_, whom, _) in ENTRIES.items() if whom == NOBODY} - {"people.link"} == ONCE.keys()

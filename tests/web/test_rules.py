@@ -5,6 +5,10 @@ import re
 import pytest
 
 from archive.events import log
+from archive.outgoing import templates
+from archive.outgoing.templates import Text
+from archive.people import members
+from archive.people.roles import Role
 from archive.work import rulebook
 from archive.work.rules import Action, Condition, Rule
 
@@ -93,6 +97,28 @@ def test_a_manager_decides_about_his_own_folders_alone(office: Office) -> None:
         assert anna.post(f"/rules/{id_}/remove", page="/rules").status_code == 404
     anna.post("/rules/order", {"move": f"{everywhere} down"}, page="/rules")
     assert [one.id for one in kept(office)] == [everywhere, his, hers]
+
+
+def test_in_the_name_of_a_process_one_only_hands_mail_to_nobody_answers(office: Office) -> None:
+    anna, sales = office.browser("anna"), office.bindings["sales"]
+    with office.archive.transaction() as session:
+        own, theirs = (
+            templates.put(session, None, of, "Thanks", {"en": Text("x", "y")}, "operator", NOW)
+            for of in (office.bindings["helpdesk"].process, sales.process)
+            if of is not None
+        )
+        assert sales.process is not None
+        members.give(session, sales.process, office.users["anna"], Role.HANDS_IN, "operator", NOW)
+    route = {"a0-do": "route", "a0-value": str(sales.process)}
+    reply = {"a1-do": "reply", "a1-value": str(own)}
+    for typed, answer in (
+        ({**route, **reply}, 422),
+        ({"a1-do": "reply", "a1-value": str(theirs)}, 422),
+        (route, 303),
+        (reply, 303),
+    ):
+        form = {**mine(office), **typed, "does": "save"}
+        assert anna.post("/rules/new", form, page="/rules/new").status_code == answer, typed
 
 
 def test_admins_write_for_all_and_order_by_buttons_and_by_dragging(office: Office) -> None:

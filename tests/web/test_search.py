@@ -26,6 +26,25 @@ def test_words_are_found_whatever_their_accents_and_where_they_stand(office: Off
     assert set(subjects(found)) == {"Hnětač", "body", "file", "person"}
 
 
+def test_what_was_looked_for_is_shown_where_it_stands(office: Office) -> None:
+    far = "Word. " * 300 + "The pump <b>rattles</b> at night."
+    office.take("helpdesk", world.mail(subject="far down", text=far))
+    office.take("helpdesk", world.mail(subject="rattling", text=far), at=office.clock[0] + 1000)
+    office.take(
+        "helpdesk",
+        world.mail(subject="at the beginning", text="It rattles. " + "Word. " * 300),
+        at=office.clock[0] + 2000,
+    )
+    said = re.findall(
+        r'<span class="said cut" dir="auto">(.*?)</span>', office.browser("anna").get("/search?q=rattles").text
+    )
+    assert [line[: line.index("</mark>")] for line in said if "<mark>" in line] == [
+        "It <mark>rattles",
+        "… Word. The pump &lt;b&gt;<mark>rattles",
+    ]
+    assert said[1].startswith("Word. Word.")  # its subject has it already: nothing is opened for that
+
+
 @pytest.mark.databases("sqlite", "postgresql")
 def test_nobody_finds_what_has_not_reached_him(office: Office) -> None:
     office.take("helpdesk", world.mail(subject="secret plan"))

@@ -112,6 +112,41 @@ def test_lists_by_state(office: Office) -> None:
     assert "Snoozed" not in office.browser("dana").get("/").text, "it is out of her way alone"
 
 
+def test_who_watches_or_is_named_finds_it_again_with_how_much_is_new(office: Office) -> None:
+    quiet, talked = arrived(office, "quiet"), arrived(office, "talked")
+    anna, dana = office.browser("anna"), office.browser("dana")
+
+    def shown(who: Browser, address: str) -> set[str]:
+        page = who.get(address).text
+        return {html.unescape(each) for each in re.findall(r'<span class="what cut" dir="auto">(.*?)</span>', page)}
+
+    def news(who: Browser, name: str) -> str:
+        line = re.search(rf'data-does="view-{name}" href="/views/{name}".*?</a>', who.get("/cases").text)
+        assert line, name
+        number = re.search(r'class="n">(\d+)', line[0])
+        return number[1] if number else ""
+
+    assert "You watch nothing yet" in dana.get("/views/watching").text
+    assert "No comment names you" in dana.get("/views/mentions").text
+    do(office, dana, {"do": "watch", "t": quiet.id})
+    at = f"/conversations/{talked.conversation}"
+    anna.post(f"/tickets/{talked.id}/comments", {"text": "@Dana, ours?", "back": at})
+    assert shown(dana, "/views/watching") == {"quiet", "talked"}
+    assert shown(dana, "/views/mentions") == {"talked"}
+    assert (news(dana, "watching"), news(dana, "mentions")) == ("2", "1")
+    listed = dana.get("/processes/helpdesk").text
+    assert "A comment names you" in listed
+    assert "You watch this" in listed
+    assert "A comment names you" not in anna.get("/processes/helpdesk").text
+    dana.get(at)
+    assert (news(dana, "watching"), news(dana, "mentions")) == ("1", ""), "she has opened it"
+    assert "/views/mentions" in dana.get("/commands?q=ment").text
+    with office.archive.transaction() as session:
+        session.execute(membership.delete().where(membership.c.user == office.users["dana"]))
+    assert shown(dana, "/views/watching") == shown(dana, "/views/mentions") == set(), "she may see it no more"
+    assert (news(dana, "watching"), news(dana, "mentions")) == ("", "")
+
+
 @pytest.mark.parametrize("name", ["bernd", "clara"])
 def test_strangers_change_nothing_and_learn_nothing(office: Office, name: str) -> None:
     row = arrived(office)
@@ -254,8 +289,14 @@ def test_a_conversation_is_split_and_put_together(office: Office) -> None:
     assert answer.headers["Location"].startswith(f"/conversations/{second}")
     page = anna.get(answer.headers["Location"]).text
     assert "Split off." in page
-    assert anna.post(f"/conversations/{second}/split", {"into": str(row.conversation), "back": at}).status_code == 303
-    assert one(office).messages == 2
+    proof = re.search(r'name="proof" value="([^"]+)"', page)
+    assert proof
+    undo = {"into": str(row.conversation), "proof": proof[1], "back": at}
+    (other,) = office.take("helpdesk", world.mail(subject="Else"), at=NOW + 9000)
+    for new, more in ((other, {}), (second, {"into": str(other)}), (second, {"proof": ""})):
+        assert anna.post(f"/conversations/{new}/split", {**undo, **more}).status_code == 404, "that was no split"
+    assert anna.post(f"/conversations/{second}/split", undo).status_code == 303
+    assert tickets_of(office) == [2, 1]
     assert findings(office) == []
 
 
@@ -292,3 +333,9 @@ def test_what_will_not_do_is_said_beside_the_field_of_the_panel(
     assert 'name="was-priority" value="normal"' in answer.text
     assert "MultiDict" not in answer.text, "the field of the search stays empty"
     assert one(office) == row, "nothing of it is kept"
+
+
+def tickets_of(office: Office) -> list[int]:
+    """How many mails each has."""
+    with office.archive.reading() as session:
+        return list(session.scalars(select(ticket.c.messages).order_by(ticket.c.id)))

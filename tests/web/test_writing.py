@@ -4,8 +4,12 @@ import email
 import html
 import io
 import re
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email import policy
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
@@ -14,7 +18,7 @@ from archive import installation, sending
 from archive.outgoing import identities, outbox
 from archive.people import processes
 from archive.people.scopes import MACHINE
-from archive.post import bindings
+from archive.post import bindings, messages
 
 from .. import world
 from .conftest import NOW, Browser, Office
@@ -82,7 +86,7 @@ def test_an_answer_is_written_previewed_and_queued_and_taken_back(office: Office
     assert world.EVA.address in form["to"]
     assert "> Where is <it>?" in form["quote"]
     preview = send(anna, {**form, "text": "**Here**, <b>not</b>", "do": "preview"}).text
-    assert "<strong>Here</strong>, &lt;b&gt;not&lt;/b&gt;" in preview
+    assert "<strong>Here</strong>, &lt;b&gt;not&lt;/b&gt;" in html.unescape(preview)
     assert queued(office) == []
     done = send(anna, {**form, "text": "**Here**", "files": (io.BytesIO(b"x,y"), "täble.csv")})
     assert done.status_code == 303
@@ -114,11 +118,75 @@ def test_who_wrote_meanwhile_is_seen_first(office: Office, sender: int) -> None:
     assert send(dana, fields(dana.get(f"/messages/{id_}/reply").text) | {"text": "Mine"}).status_code == 303
     held = send(anna, {**form, "text": "Also mine"})
     assert held.status_code == 422
-    assert "Dana Veselá wrote" in held.text
+    assert "Dana Veselá answered 12:01: see it first." in held.text
     assert "Also mine" in held.text
     assert len(queued(office)) == 1
-    assert send(anna, {**form, "text": "Also mine", "anyway": "1"}).status_code == 303
+    once_more = {**fields(held.text), "anyway": "1"}
+    office.clock[0] += 1000
+    office.take("helpdesk", world.mail(subject="Re: Invoice", in_reply_to=_named(office, id_)))
+    held = send(anna, once_more)
+    assert held.status_code == 422, "what came after that was shown has not been seen"
+    assert "Eva Outside wrote 12:01: see it first." in held.text
+    assert "Dana Veselá answered 12:01: see it first." not in held.text
+    assert send(anna, {**fields(held.text), "anyway": "1"}).status_code == 303
     assert len(queued(office)) == 2
+
+
+def test_who_writes_while_an_answer_is_queued_is_seen_first_too(
+    office: Office, sender: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna, dana = office.browser("anna"), office.browser("dana")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    theirs = fields(dana.get(f"/messages/{id_}/reply").text)
+    compose = sending._composed
+
+    def slowly(*given: Any) -> Any:
+        """Dana's answer is queued after Anna's was looked at and before it is queued."""
+        monkeypatch.setattr(sending, "_composed", compose)
+        office.clock[0] += 1000
+        assert send(dana, {**theirs, "text": "Mine"}).status_code == 303
+        return compose(*given)
+
+    monkeypatch.setattr(sending, "_composed", slowly)
+    held = send(anna, {**form, "text": "Also mine"})
+    assert held.status_code == 422
+    assert "see it first." in held.text
+    assert [one.author for one in queued(office)] == [f"user:{office.users['dana']}"]
+    assert send(anna, fields(held.text) | {"anyway": "1"}).status_code == 303
+
+
+def _named(office: Office, message: int) -> str:
+    with office.archive.reading() as session:
+        found = messages.get(session, message, MACHINE)
+    assert found
+    return f"<{found.message_id}>"
+
+
+def test_what_lay_on_its_server_when_the_form_was_opened_is_seen_first_all_the_same(
+    office: Office, sender: int
+) -> None:
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    office.clock[0] += 60_000
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    office.clock[0] += 60_000
+    more = world.mail(subject="Re: Invoice", in_reply_to=_named(office, id_))
+    office.take("helpdesk", more, at=office.clock[0] - 90_000)
+    assert "Eva Outside wrote 12:00: see it first." in send(anna, {**form, "text": "Mine"}).text
+
+
+def test_what_went_out_by_itself_is_no_answer_to_see_first(office: Office, sender: int) -> None:
+    from .test_auto_replies import dealt_with, rule
+
+    rule(office)
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    office.clock[0] += 60_000
+    dealt_with(office)
+    assert [one.automatic for one in queued(office)] == [True]
+    assert send(anna, {**form, "text": "Mine"}).status_code == 303
 
 
 def test_a_mail_is_passed_on_with_what_is_enclosed(office: Office, sender: int) -> None:
@@ -193,6 +261,8 @@ def test_send_later_is_in_the_time_of_who_writes(office: Office, sender: int) ->
     assert send(anna, form).location == "/outbox"
     assert queued(office)[0].not_before == NOW + (20 - 0) * 3_600_000
     assert "It will be sent later." in anna.get("/outbox").text
+    again = anna.post(f"/outbox/{queued(office)[0].id}/take-back").location
+    assert fields(anna.get(again).text)["later"] == "2026-11-03T08:00", "it would else go at once"
 
 
 def test_what_failed_for_good_is_sent_again_from_another_address(office: Office, sender: int) -> None:
@@ -229,3 +299,81 @@ def test_after_a_restore_the_outbox_says_that_nothing_is_sent(office: Office, se
     with office.archive.transaction() as session:
         installation.put(session, installation.HELD, str(NOW))
     assert "postroom release" in anna.get("/outbox").text
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_a_form_that_is_posted_twice_goes_once(office: Office, sender: int) -> None:
+    (id_,) = office.take("helpdesk", world.mail())
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+
+    def answer(**more: object) -> TestResponse:
+        return send(anna, {**form, "text": "Here", "files": (io.BytesIO(b"x,y"), "table.csv"), **more})
+
+    wrong = answer(to="nobody")
+    assert wrong.status_code == 422
+    assert fields(wrong.text)["number"] == form["number"]
+    first, second = answer(), answer()
+    assert (first.status_code, first.location) == (second.status_code, second.location)
+    assert first.status_code == 303
+    (one,) = queued(office)
+    assert anna.get(second.location).text.count(f"/outbox/{one.id}/take-back") > 0
+    # What is written differently there, and what stands in another form, is another mail.
+    assert answer(text="Another").status_code == 303
+    fresh = fields(anna.get(f"/messages/{id_}/reply").text)
+    assert fresh["number"] != form["number"]
+    form = fresh
+    assert answer().status_code == 303
+    assert len(queued(office)) == 3
+    # And what was taken back is not there any more.
+    assert anna.post(f"/outbox/{queued(office)[0].id}/take-back").status_code == 303
+    assert answer().status_code == 303
+    assert [each.state for each in queued(office)].count(outbox.QUEUED) == 3
+
+
+def test_forms_without_a_number_go_each_time(office: Office, sender: int) -> None:
+    anna = office.browser("anna")
+    form = {**fields(anna.get("/compose").text), "to": world.EVA.address, "subject": "Hello", "text": "Here"}
+    del form["number"]
+    assert [send(anna, form).status_code for _ in range(2)] == [303, 303]
+    assert len(queued(office)) == 2
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_a_form_that_is_posted_twice_at_the_same_moment_goes_once(
+    office: Office, sender: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browsers = [office.browser("anna"), office.browser("anna")]
+    form = {**fields(browsers[0].get("/compose").text), "to": world.EVA.address, "subject": "Hello", "text": "Here"}
+    tokens = [fields(browser.get("/compose").text) for browser in browsers]
+    together, queue = threading.Barrier(2), outbox.queue
+
+    def meet(*arguments: Any) -> int:
+        with suppress(threading.BrokenBarrierError):  # one writer: there the other waits before
+            together.wait(2)
+        return queue(*arguments)
+
+    monkeypatch.setattr(outbox, "queue", meet)
+
+    def post(at: int) -> TestResponse:
+        return send(
+            browsers[at],
+            {
+                **tokens[at],
+                **{name: form[name] for name in form if name in ("to", "subject", "text", "number", "opened_at")},
+            },
+        )
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(post, range(2))
+    assert (first.status_code, first.location) == (second.status_code, second.location) == (303, "/outbox")
+    assert len(queued(office)) == 1
+
+
+def test_one_answers_also_while_a_folder_cannot_be_read(office: Office, sender: int) -> None:
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    office.clock[0] += 30 * 24 * 3_600_000
+    page = office.browser("anna").get(f"/messages/{id_}/reply")
+    assert page.status_code == 200
+    assert "since" in page.text
+    assert "Why, and what to do" in page.text

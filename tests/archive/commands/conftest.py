@@ -44,6 +44,15 @@ class Said:
         return self.lines[0]
 
 
+def call(front: Front, command: click.Command, *arguments: str, typed: str | None = None) -> Said:
+    """One call of a command within this process."""
+    result = CliRunner().invoke(command, arguments, obj=front, input=typed)
+    front.close()
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return Said(1, result.stdout, str(result.exception))
+    return Said(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
+
+
 @dataclass
 class House:
     """A place for an installation, and `postroom` called there as a program of its own."""
@@ -83,12 +92,7 @@ class House:
 
     def call(self, command: click.Command, *arguments: str, typed: str | None = None) -> Said:
         """As `postroom`, within this process: quicker, where the front door is not what is tested."""
-        front = self.front()
-        result = CliRunner().invoke(command, arguments, obj=front, input=typed)
-        front.close()
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            return Said(1, result.stdout, str(result.exception))
-        return Said(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
+        return call(self.front(), command, *arguments, typed=typed)
 
     def archive(self) -> Archive:
         return Archive(self.data, InstallationKey.read(self.key_path))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from archive import intake
+from archive import installation, intake
 from archive.commands.export import export
 from archive.commands.stats import stats
 from tests import world
@@ -41,7 +41,17 @@ def test_every_copy_is_written_byte_for_byte_and_listed(office: Office) -> None:
         ("office/Sales", "Sales", 7, 41),
     ]
     for one, raw in zip(lines, (QUESTION, COPY, OFFER), strict=True):
-        assert set(one) == {"file", "sha256", "message", "binding", "folder", "uidvalidity", "uid", "received"}
+        assert set(one) == {
+            "file",
+            "sha256",
+            "message",
+            "binding",
+            "folder",
+            "uidvalidity",
+            "uid",
+            "received",
+            "joined_by",
+        }
         assert (office.folder / "out" / one["file"]).read_bytes() == raw
         assert one["sha256"] == hashlib.sha256(raw).hexdigest()
     assert lines[0]["message"] == lines[1]["message"] != lines[2]["message"]
@@ -136,6 +146,18 @@ def test_what_a_search_finds_is_exported(office: Office) -> None:
     shutil.rmtree(office.folder / "out")
     assert exported(office, "--query", "offer", "--as", "anna@demo.example") == []
     assert json.loads(office.events("archive.read")[0].details)["arguments"]["query"] == "printer"
+
+
+def test_what_a_search_would_miss_is_said_and_not_exported_as_complete(office: Office) -> None:
+    office.take(office.helpdesk, QUESTION)
+    said = office.call(export, str(office.folder / "out"), "--format", "eml", "--query", "printer before:nonsense")
+    assert "nonsense" in said.err
+    with office.archive().transaction() as session:
+        installation.put(session, "search_below", "5")  # as where the index is being made anew
+    said = office.call(export, str(office.folder / "anew"), "--format", "eml", "--query", "printer")
+    assert said.code == 1
+    assert "would not be complete" in said.err
+    assert not (office.folder / "anew").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import sys
 import time
 import zipfile
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +23,17 @@ from archive.importing.finding import Skip, find
 from archive.importing.run import Import, Summary
 from archive.importing.workers import _work as true_work
 from archive.mail import facts
+from archive.outgoing import composing, outbox
+from archive.outgoing.outbox import Result
 from archive.people.scopes import MACHINE, process_scope
-from archive.post import messages
+from archive.post import conversations, messages
+from archive.work import splitting, strays
 
 from ... import world
+from ...mails import reports
 from ...world import HOSTILE, copy_for, large, mail, mails
 from ..home import NOON, Home, numbered
+from ..outgoing.test_outbox import EVA, claim, office, reply, send, settle  # noqa: F401  the fixture
 
 ROOT = Path(__file__).parents[3]
 FROM = b"From anna@demo.example Mon Oct  5 08:00:00 2026\n"
@@ -383,6 +390,38 @@ class TestWhenItCame:
         assert id_ >> 30 == seconds
 
 
+def strange(home: Home) -> None:
+    """Mail that is where it is for every reason there can be, and not where its references alone would put it."""
+    asked, anna = home.ids["question"], home.viewer("anna")
+    send(home, "anna", reply(home))
+    (one,) = claim(home)
+    settle(home, one, {EVA: Result(outbox.SENT, 250, "taken")})
+    tagged = composing.with_tag(world.HELPDESK, one.message_id, composing.secret(home.archive))
+
+    ticks = count(NOON + 120_000, 1000)  # in the order of their ids
+
+    def take(subject: str, *, sender: str = EVA, to: str = world.HELPDESK, **more: Any) -> int:
+        home.take("Helpdesk", mail(subject=subject, from_=sender, to=to, **more), at=next(ticks))
+        ((id_,),) = home.rows("SELECT id FROM message WHERE subject = ?", subject)
+        return int(id_)
+
+    home.take("Helpdesk", reports.postfix(one.message_id), at=NOON + 100_000)
+    take("by its tag", sender="eva@home.example", to=tagged)
+    take("what had been referred to", message_id="<0@outside.example>")
+    take("another of that name", message_id="<1@outside.example>")
+    joined = take("joined", sender="jan@else.example", in_reply_to="<1@outside.example>", message_id="<j@else.example>")
+    take("apart", sender="kim@else.example", in_reply_to="<1@outside.example>", message_id="<k@else.example>")
+    # She takes no part in what Kim began, which she names last.
+    take("the farther one lets it in", references=["<1@outside.example>", "<k@else.example>"])
+    take("a question beside", in_reply_to="<1@outside.example>", message_id="<s@outside.example>")
+    split = take("the question beside, again", in_reply_to="<1@outside.example>", message_id="<t@outside.example>")
+    with home.archive.transaction() as session:
+        strays.join(session, anna, joined, NOON + 130_000)
+        splitting.split(session, asked, split, anna, NOON + 131_000)
+    take("an answer to what was split off", in_reply_to="<t@outside.example>")
+    take("and one to both", references=["<t@outside.example>", "<1@outside.example>"])
+
+
 class TestExports:
     def exported(self, home: Home, path: Path) -> list[dict[str, object]]:
         export.write(home.archive, path, MACHINE, lambda _: None)
@@ -424,6 +463,70 @@ class TestExports:
             assert well(other, tmp_path / "moved") == (0, 0, len(before))
         finally:
             other.close()
+
+    def told(self, home: Home) -> list[tuple[int, str]]:
+        """Why each message is in its conversation."""
+        return [tuple(row) for row in home.rows("SELECT id, joined_by FROM message ORDER BY id")]
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_every_mail_is_in_its_conversation_for_the_reason_it_was(
+        self,
+        office: Home,  # noqa: F811
+        furnished_home: Home,
+        tmp_path: Path,
+        workers: int,
+    ) -> None:
+        """By tokens and reports that names no reference, by what people split off and joined, and as let in."""
+        strange(office)
+        assert {why for _, why in self.told(office)} == set(conversations.REASONS)
+        before = self.exported(office, tmp_path / "out")
+        other = furnished_home.copy_to(tmp_path / "other")
+        try:
+            assert sum(well(other, tmp_path / "out", workers=workers)) == len(before)
+            assert self.told(other) == self.told(office)
+            assert self.threads(other) == self.threads(office)
+            strays = "SELECT message, near, reason FROM stray WHERE ended_at IS NULL ORDER BY message"
+            assert other.rows(strays) == office.rows(strays)
+            assert len(other.rows(strays)) == 1
+            assert self.exported(other, tmp_path / "again") == before
+            assert other.verify() == []
+            # Whom a report names takes no part because of it.
+            robot = world.mail(
+                subject="robot", from_="mailer-daemon@mx.outside.example", in_reply_to="<1@outside.example>"
+            )
+            other.take("Helpdesk", robot)
+            assert other.rows("SELECT joined_by FROM message WHERE subject = 'robot'") == [("first",)]
+        finally:
+            other.close()
+
+    def test_what_is_alone_in_an_export_goes_where_its_references_lead(
+        self,
+        office: Home,  # noqa: F811
+        furnished_home: Home,
+        tmp_path: Path,
+    ) -> None:
+        """The mail beside which it stood was not exported; a report stays one."""
+        strange(office)
+        only = {int(id_) for id_, why in self.told(office) if why in ("report", "parent", "repeated", "split")}
+        export.write(office.archive, tmp_path / "out", MACHINE, lambda _: None, "eml", only)
+        other = furnished_home.copy_to(tmp_path / "other")
+        try:
+            assert sum(well(other, tmp_path / "out")) == len(only)
+            assert [id_ for id_, why in self.told(other) if why == "report"] == [
+                id_ for id_, why in self.told(office) if why == "report"
+            ]
+            assert other.verify() == []
+        finally:
+            other.close()
+
+    @pytest.mark.parametrize("line", [{"joined_by": "force"}, {"beside": "-1"}, {"beside": "x"}, {"joined_by": 3}])
+    def test_what_no_export_says_is_not_believed(self, home: Home, tmp_path: Path, line: dict[str, object]) -> None:
+        home.take("Helpdesk", *numbered([1]))
+        self.exported(home, tmp_path / "out")
+        index = tmp_path / "out" / export.INDEX
+        index.write_text(json.dumps({**json.loads(index.read_text()), **line}) + "\n")
+        _, skips = imported(home, tmp_path / "out")
+        assert len(skips) == 1
 
     @pytest.mark.parametrize("form", ["mbox", "maildir"])
     def test_mbox_and_maildir_keep_bytes_times_and_threads(

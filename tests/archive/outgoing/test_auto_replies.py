@@ -12,7 +12,7 @@ from archive.outgoing.templates import Text
 from archive.people.scopes import MACHINE, process_scope
 from archive.post import sources
 from archive.store.schema import binding
-from archive.work import rulebook
+from archive.work import rulebook, strays
 from archive.work.rules import Action, Condition, Rule
 
 from ..home import NOON, Home
@@ -157,6 +157,15 @@ def test_spam_later_copies_and_what_also_goes_elsewhere_are_not_answered(office:
     assert round_(office) == 0
 
 
+def test_one_mail_to_two_processes_is_answered_once(office: Home) -> None:  # noqa: F811
+    rule(office)
+    office.take("Helpdesk", letter(2))
+    office.take("Sales", letter(2))
+    assert len(states(office)) == 2
+    assert round_(office) == 1
+    assert sorted(states(office)) == [("queued", None), ("refused", auto_replies.TODAY)]
+
+
 def test_what_waited_too_long_or_lost_its_template_or_address_is_not_answered(office: Home) -> None:  # noqa: F811
     rule(office)
     office.take("Helpdesk", letter(2))
@@ -236,6 +245,64 @@ def test_a_budget_that_is_used_up_stops_shows_what_was_sent_and_waits(office: Ho
     assert round_(office, at + 1) == 1, "what was held back stays unanswered, what comes goes"
     assert len(queued(office)) == 3
     assert office.verify() == []
+
+
+def _stray(home: Home, number: int, named: int, at: int) -> int:
+    """The conversation of a mail that names another one, and is not let in there; it is answered."""
+    take(home, at, letter(number, f"e{number}@else.example", f"References: <{named}@outside.example>\r\n"))
+    round_(home, at + 1)
+    ((id_,),) = home.rows("SELECT id FROM message WHERE subject = ?", f"SECRET {number}")
+    return int(id_)
+
+
+@pytest.mark.parametrize("braked", ["kept", "gone"])
+def test_what_was_sent_into_conversations_counts_where_they_are_one(office: Home, braked: str) -> None:  # noqa: F811
+    """And a brake on one of them holds until somebody lets go, whichever it was put on and whatever the time."""
+    rule(office)
+    with office.archive.transaction() as session:
+        auto_replies.choose_budget(session, "conversation", 2, "operator", NOON)
+    ((kept,),) = office.rows("SELECT id FROM message")
+    gone = _stray(office, 20, 1, NOON + 1000)
+    into, number = (1, 30) if braked == "kept" else (20, 40)
+    people = ", ".join(f"p{one}@outside.example" for one in range(9))
+    take(office, NOON + 2000, letter(number, "eva@outside.example" if into == 1 else "e20@else.example",
+                                     f"Cc: {people}\r\nReferences: <{into}@outside.example>\r\n"))  # fmt: skip
+    round_(office, NOON + 2001)
+
+    def write(which: int, at: int) -> tuple[str, str | None]:
+        """One of those who take part writes then."""
+        sender = f"p{which}@outside.example"
+        take(office, at, letter(50 + which, sender, f"References: <{number}@outside.example>\r\n"))
+        round_(office, at + 1)
+        return states(office)[-1]
+
+    assert [write(0, NOON + 3000), write(1, NOON + 4000)][-1] == ("stopped", "conversation")
+    with office.archive.transaction() as session:
+        strays.join(session, office.viewer("anna"), gone, NOON + 5000)
+        (one,) = auto_replies.brakes(session)
+        assert (one.subject, one.held_back) == (str(kept), 1)
+    later = NOON + 9 * DAY
+    assert write(2, later) == ("stopped", "conversation"), "nobody has let it go on"
+    with office.archive.transaction() as session:
+        (one,) = auto_replies.brakes(session)
+        assert one.held_back == 2
+        assert auto_replies.release(session, one.id, "user:1", later + 10)
+    assert write(3, later + 1000) == ("queued", None), "what was sent before does not count any more"
+    assert office.verify() == []
+
+
+def test_a_budget_is_that_of_all_that_became_one_conversation(office: Home) -> None:  # noqa: F811
+    rule(office)
+    with office.archive.transaction() as session:
+        auto_replies.choose_budget(session, "conversation", 2, "operator", NOON)
+    gone = [_stray(office, number, 1, NOON + number * 1000) for number in (20, 21)]
+    assert states(office) == [("queued", None)] * 2
+    with office.archive.transaction() as session:
+        for id_ in gone:
+            strays.join(session, office.viewer("anna"), id_, NOON + 30_000)
+    take(office, NOON + 40_000, letter(22, "eva@outside.example", "References: <1@outside.example>\r\n"))
+    round_(office, NOON + 40_001)
+    assert states(office)[-1] == ("stopped", "conversation")
 
 
 def test_mail_that_was_there_before_and_imports_cause_nothing(office: Home) -> None:  # noqa: F811

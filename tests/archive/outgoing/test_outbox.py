@@ -1,6 +1,9 @@
 """The outbox: queued, taken back, claimed, and what became of it for each recipient."""
 
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -21,7 +24,7 @@ from archive.sending import Letter
 from archive.store.archive import Session
 from archive.store.dialects import hold
 from archive.store.schema import answer, outgoing, ticket
-from archive.work import restricting, splitting
+from archive.work import history, restricting, splitting, strays
 
 from ..home import NOON, Home
 
@@ -99,6 +102,39 @@ def seen(home: Home, id_: int, viewer: Viewer = MACHINE) -> outbox.Outgoing:
 
 
 EVA = "eva@outside.example"
+
+
+def test_of_two_answers_at_the_same_instant_one_sees_the_other(office: Home) -> None:
+    """Both look before either is there, unless one of them has to wait for the other."""
+    met = threading.Barrier(2)
+    with office.archive.reading() as session:
+        question = messages.get(session, office.ids["question"], MACHINE)
+    assert question
+
+    class Newer(Exception):
+        pass
+
+    def look(session: Session) -> None:
+        there = outbox.since(session, MACHINE, question.conversation, NOON - 1)
+        with suppress(threading.BrokenBarrierError):
+            met.wait(3)
+        if there:
+            raise Newer
+
+    def answer(text: str) -> int | None:
+        try:
+            return sending.send(
+                office.archive, lambda session: scopes.viewer(session, office.ids["anna"]), reply(office, text=text),
+                NOON, look,
+            )  # fmt: skip
+        except Newer:
+            return None
+
+    with ThreadPoolExecutor(2) as both:
+        made = [one for one in both.map(answer, ("One", "Two")) if one is not None]
+    assert len(made) == 1
+    assert [row[0] for row in office.rows("SELECT id FROM outgoing")] == made
+    assert office.verify() == []
 
 
 def test_an_answer_is_queued_sent_and_stands_in_the_conversation_once(office: Home) -> None:
@@ -210,6 +246,97 @@ def test_a_conversation_that_was_split_since_is_the_one_that_counts(office: Home
     assert office.verify() == []
 
 
+def stray(home: Home, number: int, sender: str = "jan@else.example", named: str = "<1@outside.example>") -> int:
+    """A stranger's mail that names another one, and so stands beside that one's conversation."""
+    raw = f"From: {sender}\r\nTo: helpdesk@demo.example\r\nSubject: Stray {number}\r\nReferences: {named}\r\n"
+    home.take(
+        "Helpdesk",
+        f"{raw}Message-ID: <{number}@else.example>\r\n\r\nI ask, too.\r\n".encode(),
+        at=NOON + 5_000 + number * 1_000,
+    )
+    (row,) = home.rows("SELECT id FROM message WHERE subject = ?", f"Stray {number}")
+    return int(row[0])
+
+
+def apart(home: Home, conversation: int) -> list[int]:
+    """What the page of a conversation shows of the outbox."""
+    with home.archive.reading() as session:
+        return [one.id for one in outbox.of_conversation(session, home.viewer("anna"), conversation)]
+
+
+def test_what_waits_stands_where_its_conversation_went(office: Home) -> None:
+    """Joined with another, and taken apart again."""
+    anna, question = office.viewer("anna"), office.ids["question"]
+    jans = stray(office, 2)
+    first, second = (send(office, "anna", reply(office, undo=8000, answers=one)) for one in (question, jans))
+    assert (apart(office, question), apart(office, jans)) == ([first], [second])
+    with office.archive.transaction() as session:
+        assert strays.join(session, anna, jans, NOON + 10_000) == question
+    assert (apart(office, question), apart(office, jans)) == ([first, second], [])
+    assert seen(office, second).conversation == question
+    with office.archive.transaction() as session:
+        assert splitting.split(session, question, jans, anna, NOON + 11_000) == jans
+    assert (apart(office, question), apart(office, jans)) == ([first], [second])
+    assert seen(office, second).conversation == jans
+    with office.archive.transaction() as session:
+        splitting.put_back(session, jans, question, "user:1", NOON + 12_000)
+    assert (apart(office, question), apart(office, jans)) == ([first, second], [])
+    assert office.verify() == []
+
+
+def test_a_new_mail_that_one_did_not_get_says_so_in_the_conversation_it_began(office: Home) -> None:
+    letter = reply(office, kind=outbox.NEW, answers=None, to="a@x.example, b@x.example", subject="News")
+    id_ = send(office, "anna", letter)
+    (one,) = claim(office)
+    said = {"a@x.example": Result(outbox.SENT, 250, "ok"), "b@x.example": Result(outbox.FAILED, 550, "no")}
+    settle(office, one, said)
+    message = seen(office, id_).message or 0
+    assert (apart(office, message), seen(office, id_).conversation) == ([id_], message)
+    jans = stray(office, 2, named=one.message_id)  # a token of ours: it is let in
+    (there,) = office.rows("SELECT conversation FROM message WHERE id = ?", jans)
+    assert there == (message,)
+    # Who knows the Message-ID of ours may give it to a mail; taken out again, that one has nothing to do with ours.
+    raw = f"From: x@y.example\r\nSubject: Forged\r\nMessage-ID: {one.message_id}\r\n\r\nx\r\n".encode()
+    office.take("Helpdesk", raw, at=NOON + 90_000)
+    ((forged, there),) = office.rows("SELECT id, conversation FROM message WHERE subject = 'Forged'")
+    assert there == message
+    with office.archive.transaction() as session:
+        assert splitting.split(session, message, forged, office.viewer("anna"), NOON + 91_000) == forged
+    assert (apart(office, message), apart(office, forged)) == ([id_], [])
+
+
+def test_who_got_one_of_ours_in_bcc_takes_part_where_it_stands_by_now(office: Home) -> None:
+    anna, question = office.viewer("anna"), office.ids["question"]
+    jans = stray(office, 2)
+    send(office, "anna", reply(office, answers=jans, to="jan@else.example", bcc="kim@else.example"))
+    (one,) = claim(office)
+    settle(office, one, dict.fromkeys(one.recipients, Result(outbox.SENT, 250, "ok")))
+
+    def lands(number: int) -> int:
+        """Where Kim's mail goes, who names what Eva asked."""
+        id_ = stray(office, number, "kim@else.example")
+        return int(office.rows("SELECT conversation FROM message WHERE id = ?", id_)[0][0])
+
+    assert lands(3) not in (question, jans), "Kim got nothing of Eva's conversation"
+    with office.archive.transaction() as session:
+        strays.join(session, anna, jans, NOON + 10_000)
+    assert lands(4) == question
+    with office.archive.transaction() as session:
+        assert splitting.split(session, question, jans, anna, NOON + 11_000) == jans
+    assert lands(5) not in (question, jans)
+    assert office.verify() == []
+
+
+def test_who_was_passed_a_mail_takes_part_in_its_conversation(office: Home) -> None:
+    letter = reply(office, kind=outbox.FORWARD, to="kim@else.example", subject="Fwd: Invoice", bcc="tom@else.example")
+    send(office, "anna", letter)
+    (one,) = claim(office)
+    settle(office, one, dict.fromkeys(one.recipients, Result(outbox.SENT, 250, "ok")))
+    for number, sender in ((2, "kim@else.example"), (3, "tom@else.example")):
+        id_ = stray(office, number, sender)
+        assert office.rows("SELECT conversation FROM message WHERE id = ?", id_) == [(office.ids["question"],)]
+
+
 @pytest.mark.databases("postgresql")
 def test_what_is_reported_waits_for_whoever_writes_down_what_became_of_the_mail(office: Home) -> None:
     id_ = send(office, "anna", reply(office))
@@ -268,7 +395,9 @@ def test_what_fails_for_good_calls_back_to_the_ticket_and_is_never_tried_again(o
     assert seen(office, id_).state == outbox.FAILED
     with office.archive.transaction() as session:
         assert not outbox.hurry(session, id_, "operator", NOON + 10**9)
-        assert session.execute(select(ticket)).one().last_at == NOON + 61_000
+        row = session.execute(select(ticket)).one()
+        assert row.last_at == NOON + 61_000
+        assert history.of(session, [row.id])[-1].kind == "ticket.answer_failed", "and its history says why"
     assert claim(office, NOON + 10**10) == []
     assert office.count("message") == 1  # nobody has got it
     assert office.verify() == []
@@ -335,6 +464,8 @@ def test_only_who_may_sends_from_an_address_and_into_a_conversation(office: Home
     for name, letter in (
         ("bernd", reply(office)),  # sees neither the mail nor sends for Helpdesk
         ("clara", reply(office, answers=None, scope=None, kind=outbox.NEW)),
+        ("anna", reply(office, answers=None, scope=sales, kind=outbox.NEW)),  # a new mail stands where its address is
+        ("anna", reply(office, answers=None, scope=f"user:{office.ids['anna']}", kind=outbox.NEW)),
         ("anna", reply(office, identity=office.ids["sales"])),
         ("anna", reply(office, scope=sales)),
         ("bernd", reply(office, identity=office.ids["sales"], scope=sales)),

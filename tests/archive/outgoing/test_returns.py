@@ -20,7 +20,7 @@ from archive.store.schema import ticket
 from archive.work import restricting, states, tickets
 
 from ...mails import reports as made
-from ...world import HELPDESK, copy_for
+from ...world import HELPDESK, copy_for, mail
 from ..home import NOON, Home
 from .test_outbox import EVA, claim, file, office, reply, seen, send, settle
 
@@ -125,6 +125,17 @@ def test_the_same_report_again_says_nothing_new(office: Home) -> None:
     assert office.rows(events) == [(1,)]
 
 
+@pytest.mark.parametrize("first", ["report", "answer"])
+def test_a_report_that_comes_together_with_an_answer_is_proved(office: Home, first: str) -> None:
+    """Each of them changes the ticket, and what stands in it is what the last of them made it."""
+    id_, message_id = sent(office)
+    both = [made.postfix(message_id), mail(subject="Thanks", from_=EVA, to=HELPDESK, in_reply_to=message_id)]
+    office.take("Helpdesk", *(both if first == "report" else both[::-1]))
+    assert returned(office, id_)[EVA][0] == FAILED
+    assert office.rows("SELECT state, messages FROM ticket") == [("open", 4)]
+    assert office.verify() == []
+
+
 def test_a_copy_of_a_report_in_another_folder_wakes_nobody_either(office: Home) -> None:
     _, message_id = sent(office)
     report = made.postfix(message_id)
@@ -152,6 +163,14 @@ def test_a_report_that_somebody_else_wrote_is_a_mail(office: Home) -> None:
     office.take("Helpdesk", fail + copy_for(HELPDESK, made.away(message_id, AWAY_MARK)))
     assert returned(office, id_)[EVA] == (None, "")
     assert office.rows("SELECT state FROM ticket") == [("open",)]
+
+
+def test_that_somebody_is_away_is_no_answer_for_which_a_mail_is_not_sent(office: Home) -> None:
+    _, message_id = sent(office)
+    after = send(office, "anna", reply(office, not_before=NOON + 200_000, unless_answered=True))
+    office.take("Helpdesk", made.away(message_id, AWAY_MARK), at=NOON + 100_000)
+    (one,) = claim(office, NOON + 200_000)
+    assert one.id == after
 
 
 def test_a_report_makes_nobody_take_part(office: Home) -> None:

@@ -1,9 +1,11 @@
 """A second pair of eyes: what a process sends waits until a colleague lets it go, or gives it back with a note."""
 
+import pytest
 from sqlalchemy import select
 
 from archive import sending
-from archive.outgoing import outbox
+from archive.outgoing import identities, outbox
+from archive.outgoing.composing import Unwritable
 from archive.people import processes
 from archive.people.scopes import MACHINE
 from archive.store.schema import event
@@ -66,3 +68,14 @@ def test_it_is_asked_of_people_in_that_process_alone_and_send_later_stays_later(
             assert outbox.let_go(session, one, "user:99", NOON + 5)
     assert later not in {one.id for one in claim(office)}
     assert later in {one.id for one in claim(office, NOON + 10**8 + 1)}
+
+
+def test_another_address_does_not_pass_it_by(office: Home) -> None:  # noqa: F811
+    """Whoever looks at what Sales sends does not see what is written in a conversation of Helpdesk."""
+    with office.archive.transaction() as session:
+        processes.want_second_look(session, office.ids["process sales"], True, "operator", NOON)
+        identities.permit(session, office.ids["sales"], office.ids["anna"], True, NOON)
+    with pytest.raises(Unwritable):
+        send(office, "anna", reply(office, identity=office.ids["sales"]))
+    new = reply(office, identity=office.ids["sales"], kind=outbox.NEW, answers=None, scope=None)
+    assert seen(office, send(office, "anna", new)).state == outbox.REVIEW

@@ -11,7 +11,7 @@ from archive.people.scopes import MACHINE
 from archive.post import conversations, messages
 from archive.post.conversations import Claim, _decide, _Lead
 
-from ...world import mail
+from ...world import copy_for, mail
 from ..home import Home
 
 
@@ -137,6 +137,16 @@ def test_what_nobody_has_seen_ties_two_mails(home: Home) -> None:
     assert groups(home) == {frozenset({"one", "two", "ghost"})}
     assert home.rows("SELECT count(*) FROM thread WHERE message IS NULL") == [(0,)]
     assert home.rows("SELECT joined_by FROM message WHERE subject = 'ghost'") == [("ghost",)]
+
+
+def test_a_mail_of_which_another_copy_comes_later_stands_where_its_first_one_did(home: Home) -> None:
+    """In one batch: the question, its answer, the question once more."""
+    asked = mail(subject="asked", message_id="<1@x>")
+    home.take("Helpdesk", asked, mail(subject="answered", in_reply_to="<1@x>"), copy_for("other@demo.example", asked))
+    ((id_, conversation, why),) = home.rows("SELECT id, conversation, joined_by FROM message WHERE subject = 'asked'")
+    assert (conversation, why) == (id_, "first")
+    assert home.rows("SELECT conversation, joined_by FROM message WHERE subject = 'answered'") == [(id_, "parent")]
+    assert home.verify() == []
 
 
 def test_two_contents_with_one_message_id_are_two_messages_of_one_conversation(home: Home) -> None:

@@ -11,7 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from archive import reindexing
 from archive.front import now
@@ -20,10 +20,11 @@ from archive.store import dialects, migrate
 from archive.store.archive import Archive
 from archive.store.keys import InstallationKey, KeyTrouble
 from archive.store.packs import NotReady
-from archive.store.schema import metadata
+from archive.store.schema import mention, metadata, ticket
+from archive.work import comments
 
 from ...servers.postgresql import PostgreSQL
-from ..home import KEY, URL, Home, numbered
+from ..home import KEY, NOON, URL, Home, numbered
 
 ROOT = Path(__file__).resolve().parents[3]
 MIGRATIONS = Path(migrate.__file__).parent / "migrations"
@@ -158,6 +159,19 @@ def test_no_archive_an_empty_one_and_one_of_another_version_are_said_with_the_re
         migrate.check(empty)
 
 
+def test_whom_older_comments_name_is_known_afterwards(home: Home) -> None:
+    home.take("Helpdesk", *numbered(range(2)))
+    anna = home.ids["anna"]
+    with home.archive.transaction() as session:
+        one, two = session.scalars(select(ticket.c.id).order_by(ticket.c.id))
+        for said, of in (("@Anna", one), ("@Anna again", one), ("nobody", two)):
+            comments.add(session, of, anna, said, NOON)
+    _back_to(home.archive, "0017")
+    migrate.upgrade(home.archive)
+    with home.archive.reading() as session:
+        assert session.execute(select(mention)).all() == [(anna, one)]
+
+
 def test_an_archive_of_another_key_is_not_opened(home: Home) -> None:
     from archive import installation
 
@@ -176,7 +190,12 @@ def _back_to(archive: Archive, revision: str) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
 
 
+_SINCE_0018 = ["ALTER TABLE provider DROP COLUMN revoke"]
+_SINCE_0017 = [*_SINCE_0018, "DROP TABLE mention"]
+_SINCE_0016 = [*_SINCE_0017, "DROP TABLE comparison"]
+_SINCE_0013B = [*_SINCE_0016, "DROP TABLE canary", "ALTER TABLE identity DROP COLUMN canary_every"]
 _SINCE_0015B = [
+    *_SINCE_0013B,
     "DROP INDEX ix_outgoing_recipient_address",
     *(
         f"ALTER TABLE outgoing_recipient DROP COLUMN {name}"
@@ -280,6 +299,10 @@ SINCE = {
     "0013": _SINCE_0013,
     "0015": _SINCE_0015,
     "0015b": _SINCE_0015B,
+    "0013b": _SINCE_0013B,
+    "0016": _SINCE_0016,
+    "0017": _SINCE_0017,
+    "0018": _SINCE_0018,
 }
 
 

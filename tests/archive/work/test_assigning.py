@@ -136,3 +136,27 @@ def test_what_somebody_may_work_on_no_more_goes_to_the_substitute_or_to_nobody(h
         assert assigning.let_go(session, clara, "user:1", NOON) == [ids["open"]]
         assert assigned(session)["open"] == anna, "who stands in for Clara"
     assert home.verify() == []
+
+
+@pytest.mark.parametrize("how", ["mail", "a person", "no spam"])
+def test_what_is_open_again_is_nobodys_where_whoever_did_it_has_left(home: Home, how: str) -> None:
+    home.take("Helpdesk", mail(message_id="<leak@x>"))
+    with home.archive.transaction() as session:
+        bernd = join(session, home, "bernd", "works")
+        id_ = session.scalar(select(ticket.c.id)) or 0
+        assigning.assign(session, id_, bernd, "user:1", NOON)
+        (states.mark_spam if how == "no spam" else states.finish)(session, id_, "user:2", NOON)
+        members.remove(session, home.ids["process helpdesk"], bernd, "user:1", NOON)
+        assigning.let_go(session, bernd, "user:1", NOON)
+    if how == "mail":
+        home.take("Helpdesk", mail(message_id="<again@x>", in_reply_to="<leak@x>"))
+    with home.archive.transaction() as session:
+        if how == "a person":
+            assert states.open_again(session, id_, "user:1", NOON)
+        elif how == "no spam":
+            assert states.mark_not_spam(session, id_, "user:1", NOON)
+        there = session.execute(select(ticket.c.state, ticket.c.assignee).where(ticket.c.id == id_)).one()
+        assert tuple(there) == ("open", None)
+        told = select(event.c.kind).where(event.c.subject == f"ticket:{id_}").order_by(event.c.id)
+        assert session.scalars(told).all()[-1] == "ticket.unassigned"
+    assert home.verify() == []

@@ -42,7 +42,7 @@ def test_what_hangs_on_a_ticket_goes_with_it(home: Home) -> None:
     with home.archive.transaction() as session:
         for id_ in (kept, gone):
             tags.put(session, [id_], ["both", f"of {id_}"], "user:1", NOON)
-            comments.add(session, id_, anna, f"about {id_}", NOON)
+            comments.add(session, id_, anna, f"about {id_}" if id_ == kept else f"@Anna about {id_}", NOON)
             session.execute(insert(draft).values(user=anna, ticket=id_, kind="comment", text=f"{id_}", at=NOON))
         watching.watch(session, gone, bernd, "user:2", NOON)
         reminders.add(session, gone, anna, NOON + DAY, NOON, unless_answered=True)
@@ -65,7 +65,8 @@ def test_what_hangs_on_a_ticket_goes_with_it(home: Home) -> None:
     (one,) = [row for row in rows(home) if row.scope.startswith("process:")]
     assert (one.id, one.state, one.messages, one.comments) == (kept, "open", 3, 2)
     with home.archive.reading() as session:
-        assert [said.text for said in comments.of_ticket(session, kept)] == [f"about {kept}", f"about {gone}"]
+        assert [said.text for said in comments.of_ticket(session, kept)] == [f"about {kept}", f"@Anna about {gone}"]
+        assert comments.naming(session, anna, [kept, gone]) == {kept}
         assert [tag.name for tag in tags.of_tickets(session, [kept])[kept]] == ["both", f"of {kept}", f"of {gone}"]
         assert [who for who, _ in watching.of(session, kept)] == [anna, bernd]
         assert len(reminders.of_tickets(session, anna, [kept])) == 1
@@ -161,6 +162,21 @@ def test_a_conversation_is_split_for_everybody_and_put_together_again(home: Home
     assert home.verify() == []
 
 
+def test_what_was_not_split_off_or_is_restricted_by_now_is_not_put_back(home: Home) -> None:
+    late = mail(message_id="<2@x>", in_reply_to="<1@x>")
+    home.take("Helpdesk", mail(message_id="<1@x>"), late, mail(message_id="<3@x>"))
+    with home.archive.transaction() as session:
+        first, second, other = session.scalars(select(message.c.id).order_by(message.c.id))
+        with pytest.raises(CannotSplit):
+            splitting.put_back(session, other, first, "user:1", NOON)
+        splitting.split(session, first, second, home.viewer("anna"), NOON)
+        session.execute(update(ticket).where(ticket.c.conversation == first).values(restriction=1))
+        with pytest.raises(CannotSplit) as why:
+            splitting.put_back(session, second, first, "user:1", NOON)
+    assert why.value.kind == "restricted"
+    assert len({one.conversation for one in rows(home)}) == 3
+
+
 def test_a_restricted_conversation_stays_whole(home: Home) -> None:
     home.take("Helpdesk", mail(message_id="<1@x>"), mail(message_id="<2@x>", in_reply_to="<1@x>"))
     with home.archive.transaction() as session:
@@ -188,6 +204,8 @@ def test_lists_by_state_and_who_has_it(home: Home) -> None:
         View.DONE: ["0"],
         View.ALL: ["3", "2", "1", "0"],
         View.SNOOZED: [],
+        View.WATCHING: [],
+        View.MENTIONS: [],
     }
     assert {view: subjects(home, "anna", view) for view in View} == expected
     assert subjects(home, "bernd", View.ALL) == []

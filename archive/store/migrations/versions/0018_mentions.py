@@ -1,0 +1,28 @@
+"""Whom comments name, so that they find it again whether they watch or not."""
+
+import json
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0018"
+down_revision = "0017"
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """From 0017."""
+    made = op.create_table(
+        "mention",
+        sa.Column("user", _ID, nullable=False),
+        sa.Column("ticket", _ID, nullable=False),
+        sa.ForeignKeyConstraint(["user"], ["user.id"], name=op.f("fk_mention_user_user")),
+        sa.PrimaryKeyConstraint("user", "ticket", name=op.f("pk_mention")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_mention_ticket"), "mention", ["ticket"], unique=False)
+    said = op.get_bind().execute(sa.text("SELECT ticket, mentions FROM comment WHERE mentions IS NOT NULL"))
+    named = {(user, row.ticket) for row in said for user in json.loads(row.mentions)}
+    if named:
+        op.bulk_insert(made, [{"user": user, "ticket": ticket} for user, ticket in sorted(named)])
