@@ -131,13 +131,15 @@ class Clock:
     def stop(self, within: float = 3.5) -> None:
         """Finish the mail in hand and stop; what is not done after so many seconds is left to the next start."""
         self._stopping.set()
-        self._scheduler.shutdown(wait=False)
+        jobs = threading.Thread(target=self._scheduler.shutdown, name="jobs end", daemon=True)
+        jobs.start()
         until = time.monotonic() + within
         self._rounds.end(within)
         if self._sender is not None:
             self._sender.end(max(until - time.monotonic(), 0))
         if self._canaries is not None:
             self._canaries.end(max(until - time.monotonic(), 0))
+        jobs.join(max(until - time.monotonic(), 0))
         if self._reading is not None:
             self._reading.close()
 

@@ -351,7 +351,11 @@ def _talk(session: Session, who: Visitor, id_: int, found: list[Ticket], where: 
 
 def number(name: str) -> int | None:
     """A number the request gives; None where it gives none."""
-    text = request.values.get(name, "")
+    return number_in(request.values.get(name, ""))
+
+
+def number_in(text: str) -> int | None:
+    """The number that a text is, of at most 63 bits; None where it is none."""
     fine = text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 1 << 63
     return int(text) if fine else None
 

@@ -36,7 +36,7 @@ from archive.work import cases, drafts, tickets
 from . import composed, enclosing, language, letters, meanwhile, moments, texts_to_begin_with
 from .composed import Composed
 from .conversations import number
-from .drafts import attached, discarded
+from .drafts import attached, began, discarded, head, keep_files
 from .language import gettext
 from .visit import Visitor, office, visitor
 
@@ -95,6 +95,8 @@ class Form:
     number: str = ""  # drawn for this form: what is posted twice goes once
     enclosed: tuple[str, ...] = ()  # in mails, and goes along: 123/2.1
     case: int | None = None  # for which a new mail is written
+    all: bool = False  # an answer to everybody
+    began: str = ""  # of an answer: what stood in it before somebody typed
 
     @property
     def of_ticket(self) -> int | None:
@@ -168,23 +170,33 @@ def _begin(id_: int, kind: str) -> ResponseReturnValue:
             kind, "all" in request.args, answered, _text(session, answered), _introduced(kind, answered), usable,
             works[0].scope,
         )  # fmt: skip
-        kept = drafts.get(session, who.user.id, works[0].id, "reply") if kind == outbox.REPLY else None
-        writes, typed = who.user.id, kept.text if kept else ""
-        along = drafts.get(session, writes, works[0].id, drafts.FILES) if kind == outbox.REPLY else None
-        if kind == outbox.REPLY and (other := number("draft")) is not None:  # to go on with what somebody else began
-            theirs = {one.user: one for one in drafts.shared(session, who.viewer, works[0].id)}
-            if other in theirs:
-                writes, typed = other, theirs[other].text
-                along = drafts.get(session, other, works[0].id, drafts.FILES)
+        writes, on_all = who.user.id, "1" if "all" in request.args else ""
+        said: dict[str, str] = {}
+        typed, along = "", None
+        if kind == outbox.REPLY:
+            theirs = {one.user for one in drafts.shared(session, who.viewer, works[0].id)}
+            if (other := number("draft")) in theirs:  # to go on with what somebody else began
+                writes = other or writes
+            kept = drafts.get(session, writes, works[0].id, "reply")
+            typed = kept.text if kept else ""
+            along = drafts.get(session, writes, works[0].id, drafts.FILES)
+            said = head(drafts.get(session, writes, works[0].id, drafts.HEAD))
+            if (said.get("answers"), said.get("all", "")) != (str(id_), on_all):
+                said = {}  # that was for others
         drafted = draft_files.of(session, works[0].id, who.user.id) if kind == outbox.REPLY else []
         fields = {
             "to": begun.to, "cc": begun.cc, "bcc": "", "subject": begun.subject, "text": typed,
             "quote": begun.quote,
         }  # fmt: skip
+        first = began(fields) if kind == outbox.REPLY else ""
+        if writes != who.user.id:
+            said.pop("bcc", None)  # whom its author told blindly
+        fields |= {name: said[name] for name in _FIELDS if name in said}
         sending_for = {each.scope for each in usable}
         scope_of = next((one.scope for one in works if one.scope in sending_for), works[0].scope)
         by_rule = reply_settings.of_conversation(session, answered.conversation, scope_of).get(reply_settings.FROM)
         wanted = int(by_rule) if by_rule and kind == outbox.REPLY else begun.identity
+        wanted = next((one.id for one in usable if str(one.id) == said.get("from")), wanted)
         chosen = next((one for one in usable if one.id == wanted), None)
         chosen = chosen or next((one for one in usable if one.id == begun.identity), None)
         scope = next((one.scope for one in works if chosen and one.scope == chosen.scope), works[0].scope)
@@ -193,8 +205,13 @@ def _begin(id_: int, kind: str) -> ResponseReturnValue:
             kind, chosen.id if chosen else None, fields, answers=id_, scope=scope, ticket=works[0].id,
             opened_at=office().now(), kept=files,
             drafted=tuple(one.id for one in drafted if one.user in (writes, who.user.id)),
-            enclosed=tuple(along.text.split("\n")) if along else (),
+            enclosed=tuple(along.text.split("\n")) if along else (), all=bool(on_all), began=first,
         )  # fmt: skip
+        if said:
+            form = replace(
+                form, markdown="plain" not in said, quoting="quoting" in said, later=said.get("later", ""),
+                unless_answered="unless_answered" in said,
+            )  # fmt: skip
         return _page(session, form)
 
 
@@ -344,8 +361,7 @@ def send() -> ResponseReturnValue:
     with archive.transaction() as session:
         drafts.remove_mail(session, who.user.id, form.draft)
         if form.of_ticket is not None:
-            drafts.remove(session, who.user.id, form.of_ticket, "reply")
-            drafts.remove(session, who.user.id, form.of_ticket, drafts.FILES)
+            drafts.remove_reply(session, who.user.id, form.of_ticket)
         if form.again is not None:
             _conclude(session, who, form.again)
     draft_files.remove(archive, who.user.id, form.drafts_of, office().now())
@@ -377,7 +393,7 @@ def _kept(form: Form) -> Form:
         with archive.reading() as session:
             fine = form.of_ticket is None or drafts.may_keep(session, who.viewer, form.of_ticket)
         if fine:
-            made = draft_files.add(archive, who.user.id, form.drafts_of, files, now)
+            made = keep_files(files, form.drafts_of)
             form = replace(form, drafted=(*form.drafted, *made))
     if form.of_ticket is None:
         with archive.transaction() as session:
@@ -473,6 +489,8 @@ def _typed() -> Form:
         typed.get("number", "")[:64],
         tuple(typed.getlist("enclosed")[: draft_files.MOST + 1]),
         number("case"),
+        "all" in typed,
+        typed.get("began", "")[:40_000],
     )
 
 
@@ -483,7 +501,7 @@ def _once(form: Form) -> str:
     """
     if not form.number:
         return ""
-    said = {**asdict(form), "opened_at": 0, "warned": (), "user": visitor().user.id}
+    said = {**asdict(form), "opened_at": 0, "warned": (), "began": "", "user": visitor().user.id}
     said["files"] = [(one.name, hashlib.sha256(one.data).hexdigest()) for one in attached()]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 

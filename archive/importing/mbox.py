@@ -8,10 +8,10 @@ of ours, whose separators say so themselves.
 
 import re
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from mmap import mmap
 from typing import IO
 
@@ -78,19 +78,19 @@ def spans(file: IO[bytes], *, by_length: bool = False) -> Iterator[Span]:
     separator or the end of the file, what looks like separators before that is text.
     """
     found = separators(file)
+    ahead: deque[Separator] = deque()  # found already, behind the one at hand
     size = file.seek(0, 2)
     one = next(found, None)
     while one is not None:
-        following = next(found, None)
-        if by_length and following is not None and (stop := _told_end(file, one)) is not None:
-            passed: deque[Separator] = deque()
-            ahead: Separator | None = following
-            while ahead is not None and ahead.behind < stop and len(passed) < _PASSED:
-                passed.append(ahead)
-                ahead = next(found, None)
-            lands = 0 <= (ahead.behind if ahead else size) - stop <= 2
-            found = chain(() if lands else passed, () if ahead is None else (ahead,), found)
-            following = next(found, None)
+        if by_length and (stop := _told_end(file, one)) is not None:
+            while (not ahead or ahead[-1].behind < stop) and len(ahead) <= _PASSED and (more := next(found, None)):
+                ahead.append(more)
+            passed = bisect_left(ahead, stop, key=lambda each: each.behind)
+            lands = ahead[passed].behind if passed < len(ahead) else size
+            if passed <= _PASSED and 0 <= lands - stop <= 2:
+                for _ in range(passed):
+                    ahead.popleft()
+        following = ahead.popleft() if ahead else next(found, None)
         end = following.behind if following else _without_empty_line(file, one.start, size)
         yield Span(one, one.start, max(one.start, end))
         one = following

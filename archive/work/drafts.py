@@ -4,10 +4,11 @@ Nobody else sees it, but for drafts of answers: they are shared with those who w
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, Row, and_, select, update
 
 from ..people.roles import Role
 from ..people.scopes import Viewer, visible_ticket
@@ -16,11 +17,14 @@ from ..store.dialects import insert_missing
 from ..store.schema import draft, draft_file, ticket, user
 
 FILES = "reply files"  # of mails, that are to go along with an answer: one a line, 123/2.1
-KINDS = ("comment", "hand over", "reply", FILES)
+HEAD = "reply head"  # of an answer: whom it is for, and all else that stands in its form beside the text
+KINDS = ("comment", "hand over", "reply", FILES, HEAD)
 MAIL = "mail"  # one that is no answer: its whole form, under minus its number instead of a ticket
 BACK = 24 * 3_600_000  # ms in which what was deleted can be put back
 LONGEST = 100_000  # characters; what is longer is kept so far
-_GONE = {"reply": "reply gone", FILES: "files gone", MAIL: "mail gone"}  # as it is called once it is deleted
+_REPLY = ("reply", FILES, HEAD)
+# What it is called once it is deleted.
+_GONE = {"reply": "reply gone", FILES: "files gone", HEAD: "head gone", MAIL: "mail gone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,33 @@ def remove(session: Session, person: int, ticket_id: int, kind: str) -> None:
     session.execute(draft.delete().where(_one(person, ticket_id, kind)))
 
 
+def remove_reply(session: Session, person: int, ticket_id: int) -> None:
+    """The answer was sent; its files are another's (`archive.draft_files`)."""
+    for kind in _REPLY:
+        remove(session, person, ticket_id, kind)
+
+
+def move(session: Session, gone: int, kept: int) -> None:
+    """What was typed about a ticket that becomes part of another; where both have some, one is behind the other."""
+    both: dict[tuple[int, str], dict[int, Row[Any]]] = {}
+    for row in session.execute(select(draft).where(draft.c.ticket.in_((gone, kept)))):
+        both.setdefault((row.user, row.kind), {})[row.ticket] = row
+    for (person, kind), rows in both.items():
+        if gone not in rows:
+            continue
+        if kept not in rows:
+            session.execute(update(draft).where(_one(person, gone, kind)).values(ticket=kept))
+            continue
+        remove(session, person, gone, kind)
+        between = {FILES: "\n", HEAD: None}.get(kind, "\n\n")
+        if kind not in _GONE.values() and between and rows[gone].text != rows[kept].text:
+            text = f"{rows[kept].text}{between}{rows[gone].text}"
+            _write(session, person, kept, kind, text[:LONGEST], max(row.at for row in rows.values()))
+    for sign in (1, -1):  # those of what was deleted lie under minus the ticket
+        here = draft_file.c.ticket == sign * gone
+        session.execute(update(draft_file).where(here).values(ticket=sign * kept))
+
+
 def of_tickets(session: Session, person: int, ids: Iterable[int]) -> set[int]:
     """Those of these tickets about which this user has typed something that is not said yet."""
     query = select(draft.c.ticket).where(draft.c.user == person, draft.c.kind.not_in(_GONE.values()))
@@ -152,6 +183,7 @@ class Own:
     at: int
     subject: str  # of the ticket
     conversation: int | None
+    head: str = ""  # of an answer
 
 
 def own(session: Session, viewer: Viewer) -> list[Own]:
@@ -159,7 +191,7 @@ def own(session: Session, viewer: Viewer) -> list[Own]:
     rows = session.execute(
         select(draft, ticket.c.subject, ticket.c.conversation, ticket.c.scope, ticket.c.restriction)
         .outerjoin(ticket, and_(ticket.c.id == draft.c.ticket, visible_ticket(viewer)))
-        .where(draft.c.user == viewer.user, draft.c.kind.in_(("reply", FILES, MAIL)))
+        .where(draft.c.user == viewer.user, draft.c.kind.in_((*_REPLY, MAIL)))
         .order_by(draft.c.at.desc(), draft.c.ticket)
     )
     found: dict[int, Own] = {}
@@ -167,10 +199,9 @@ def own(session: Session, viewer: Viewer) -> list[Own]:
         if row.kind == MAIL:
             found[row.ticket] = Own(MAIL, -row.ticket, row.text, row.at, "", None)
         elif row.scope is not None and (viewer.sees(row.scope) or row.restriction in viewer.restrictions):
-            before = found.get(row.ticket)
-            text = row.text if row.kind == "reply" else before.text if before else ""
-            at = max(row.at, before.at if before else 0)
-            found[row.ticket] = Own("reply", row.ticket, text, at, row.subject, row.conversation)
+            one = found.get(row.ticket) or Own("reply", row.ticket, "", row.at, row.subject, row.conversation)
+            more = {"text": row.text} if row.kind == "reply" else {"head": row.text} if row.kind == HEAD else {}
+            found[row.ticket] = replace(one, **more)
     return sorted(found.values(), key=lambda one: -one.at)
 
 
@@ -182,7 +213,7 @@ def there(session: Session, person: int, kind: str, number: int) -> bool:
 
 
 def _kinds(kind: str) -> Sequence[str]:
-    return ("reply", FILES) if kind == "reply" else (MAIL,)
+    return _REPLY if kind == "reply" else (MAIL,)
 
 
 def delete(session: Session, person: int, kind: str, number: int, now: int) -> bool:

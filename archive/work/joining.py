@@ -10,8 +10,6 @@ from ..store.archive import Session
 from ..store.dialects import insert_missing
 from ..store.schema import (
     comment,
-    draft,
-    draft_file,
     mention,
     presence,
     reminder,
@@ -22,6 +20,7 @@ from ..store.schema import (
     ticket_tag,
     watcher,
 )
+from . import drafts
 
 _STATES = ("open", "waiting", "done")  # what is to be done in one of the two is to be done
 
@@ -73,9 +72,8 @@ def move(session: Session, gone: Row[Any], kept: Row[Any]) -> proof.Digests:
     found = proof.joined(found, _carry(session, watcher, watcher.c.ticket, gone.id, kept.id))
     found = proof.joined(found, _carry(session, ticket_tag, ticket_tag.c.ticket, gone.id, kept.id))
     found = proof.joined(found, _carry(session, reply_setting, reply_setting.c.ticket, gone.id, kept.id))
-    session.execute(update(draft_file).where(draft_file.c.ticket == gone.id).values(ticket=kept.id))
-    for table in (snooze, draft):
-        _carry(session, table, table.c.ticket, gone.id, kept.id)
+    drafts.move(session, gone.id, kept.id)
+    _carry(session, snooze, snooze.c.ticket, gone.id, kept.id)
     session.execute(presence.delete().where(presence.c.ticket == gone.id))
     _read_both(session, gone, kept)
     return found

@@ -293,6 +293,67 @@ def test_answers_to_tickets_one_sees_no_more_are_not_listed(office: Office, send
     assert "Invoice" not in anna.get("/drafts").text
 
 
+def test_an_answer_is_kept_with_whom_it_is_for_and_opened_so_at_its_mail(office: Office, sender: int) -> None:
+    first, second = office.take(
+        "helpdesk",
+        world.mail(subject="Invoice", message_id="<1@x>", cc="Karl <karl@x.example>"),
+        world.mail(subject="Invoice", message_id="<2@x>", in_reply_to="<1@x>"),
+    )
+    anna = office.browser("anna")
+    form: dict[str, Any] = fields(anna.get(f"/messages/{first}/reply?all=1").text)
+    ticket_ = form["ticket"]
+    typed = {"to": "boss@x.example", "cc": "", "bcc": "b@x.example", "subject": "Other", "later": "2027-01-02T10:00"}
+    changed = {**form, **typed, "plain": "1", "unless_answered": "1", "quote": "> this alone"}
+    changed.pop("quoting")
+    at = f"/tickets/{ticket_}/drafts/reply"
+    assert anna.post(at, {**changed, "text": "", "quiet": "1"}).status_code == 204
+    (goes_on,) = _begun(anna)
+    assert goes_on == f"/messages/{first}/reply?all=1"
+    page = anna.get("/drafts").text
+    assert "boss@x.example" in page
+    assert "<strong>Other" in page
+    found = fields(anna.get(goes_on).text)
+    for name in (*typed, "plain", "unless_answered", "quote", "began"):
+        assert found.get(name) == changed[name], name
+    assert "quoting" not in found
+    for elsewhere in (f"/messages/{first}/reply", f"/messages/{second}/reply?all=1"):
+        assert fields(anna.get(elsewhere).text)["to"] == f"{world.EVA.name} <{world.EVA.address}>"
+    dana = office.browser("dana")
+    anna.post(at, {**changed, "text": "Half", "quiet": "1"})
+    theirs = fields(dana.get(f"{goes_on}&draft={office.users['anna']}").text)
+    assert (theirs["to"], theirs["text"], theirs["bcc"]) == ("boss@x.example", "Half", ""), "but for blind copies"
+    preview = send(anna, {**found, "do": "preview"}).text
+    assert fields(preview)["began"] == form["began"]
+    assert send(anna, {**found, "text": "Whole", "later": ""}).status_code == 303
+    assert _begun(anna) == []
+    assert fields(anna.get(goes_on).text)["to"] == form["to"]
+
+
+def test_an_answer_in_which_nothing_was_changed_is_no_draft(office: Office, sender: int) -> None:
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    at = f"/tickets/{form['ticket']}/drafts/reply"
+    anna.post(at, {**form, "subject": "Other", "quiet": "1"})
+    assert _begun(anna) == [f"/messages/{id_}/reply"]
+    anna.post(at, {**form, "quiet": "1"})
+    assert _begun(anna) == []
+    for odd in ("[]", "{", '{"to": 1}', "[" * 5000):
+        anna.post(at, {**form, "began": odd, "text": "x", "quiet": "1"})
+        assert fields(anna.get(f"/messages/{id_}/reply").text)["to"] == form["to"]
+
+
+def test_files_that_are_too_many_for_a_draft_are_named(office: Office, sender: int) -> None:
+    (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
+    anna = office.browser("anna")
+    some = [(io.BytesIO(b"x"), f"{number}.csv") for number in range(draft_files.MOST + 2)]
+    form = {**fields(anna.get(f"/messages/{id_}/reply").text), "files": some, "back": "/drafts"}
+    anna.client.post("/tickets/1/drafts/reply", data=form, content_type="multipart/form-data")
+    page = anna.get("/drafts").text
+    assert "these are not among them: 50.csv, 51.csv." in page
+    assert "The draft is kept." in page
+
+
 def test_a_browser_keeps_a_new_mail_while_one_types(office: Office, sender: int, visit: Visit) -> None:
     (plan,) = office.take("helpdesk", world.mail(subject="Plan", attachments=[("plan.pdf", b"%PDF-1")]))
     page = visit.page
@@ -312,4 +373,10 @@ def test_a_browser_keeps_a_new_mail_while_one_types(office: Office, sender: int,
     page.wait_for_selector(".kept:has-text('Draft kept')")
     page.goto(f"{visit.base}/messages/{plan}/reply")
     assert page.is_checked("[name=enclosed]")
+    page.uncheck("[name=enclosed]")
+    page.wait_for_selector(".kept span:text-is('')", state="attached")
+    page.fill("#to", "boss@x.example")
+    page.wait_for_selector(".kept:has-text('Draft kept')")
+    page.goto(f"{visit.base}/messages/{plan}/reply")
+    assert page.input_value("#to") == "boss@x.example"
     assert visit.console == []

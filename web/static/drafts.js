@@ -17,8 +17,11 @@ const typed = (field, first) => {
   return values.toString();
 };
 const was = field => kept.get(field) ?? typed(field, true);
-const written = field => [field, ...field.form.querySelectorAll('[data-too], [name=enclosed]:checked')]
-  .some(one => one.value.trim());
+const written = field => {
+  const first = JSON.parse(field.form.elements.began?.value || '{}'); // of an answer: what its form came with
+  return [field, ...field.form.querySelectorAll('[data-too], [name=enclosed]:checked')]
+    .some(one => one.value.trim() != (first[one.name] ?? '').trim());
+};
 
 const keep = async (field, leaving) => {
   const text = typed(field), before = was(field), token = field.form?.elements.csrf_token?.value;

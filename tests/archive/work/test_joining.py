@@ -70,7 +70,7 @@ def test_what_hangs_on_a_ticket_goes_with_it(home: Home) -> None:
         assert [tag.name for tag in tags.of_tickets(session, [kept])[kept]] == ["both", f"of {kept}", f"of {gone}"]
         assert [who for who, _ in watching.of(session, kept)] == [anna, bernd]
         assert len(reminders.of_tickets(session, anna, [kept])) == 1
-        assert session.scalar(select(draft.c.text)) == str(kept), "what was typed there stays"
+        assert session.scalar(select(draft.c.text)) == f"{kept}\n\n{gone}", "what was typed on both stays"
         assert session.scalar(select(case_item.c.item)) == str(kept)
     for table in ("draft", "snooze", "case_item"):
         assert home.count(table) == 1
