@@ -24,11 +24,12 @@ def change(
     *,
     details: Mapping[str, Any] | None = None,
     revision: int | None = None,
+    rows: proof.Digests | None = None,
 ) -> bool:
     """Set columns of a ticket and say so: `ticket.<kind>`, with what they were under "before". UTC ms.
 
     False where there is no such ticket, where it was changed since it had that `revision`, or where nothing would be
-    otherwise; then nothing is written. Rights are the caller's.
+    otherwise; then nothing is written. `rows` are the digests of what else this made. Rights are the caller's.
     """
     found = session.execute(select(ticket).where(ticket.c.id == id_)).first()
     if found is None or (revision is not None and (found.revision or 0) != revision):
@@ -48,8 +49,8 @@ def change(
         "after": dict(new),
         **(details or {}),
     }
-    rows = proof.of_ids(session, "ticket", [id_])
-    log.write(session, [log.Event(f"ticket.{kind}", actor, f"ticket:{id_}", said, rows)], now)
+    proved = proof.joined(proof.of_ids(session, "ticket", [id_]), rows or {})
+    log.write(session, [log.Event(f"ticket.{kind}", actor, f"ticket:{id_}", said, proved)], now)
     return True
 
 

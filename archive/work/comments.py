@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
 from ..events import log, proof
 from ..store.archive import Session
@@ -110,8 +110,21 @@ def _json(mentioned: Iterable[int]) -> str | None:
 
 
 def note_mentions(session: Session, of: int) -> None:
-    """Bring whom the comments on a ticket name to what stands in them; those keep it however long they watch."""
-    said = session.scalars(select(comment.c.mentions).where(comment.c.ticket == of, comment.c.mentions.is_not(None)))
+    """Bring whom the comments on a ticket name to what stands in them; those keep it however long they watch.
+
+    What is said about a ticket that is part of another names people on both.
+    """
+    whole = func.coalesce(ticket.c.merged_into, ticket.c.id)  # of two who do so at once, one waits for the other
+    both = session.scalars(select(whole).where(ticket.c.id == of).with_for_update(key_share=True)).all()
+    for one in {of, *both}:
+        _note_mentions(session, one)
+
+
+def _note_mentions(session: Session, of: int) -> None:
+    parts = select(ticket.c.id).where(or_(ticket.c.id == of, ticket.c.merged_into == of))
+    said = session.scalars(
+        select(comment.c.mentions).where(comment.c.ticket.in_(parts), comment.c.mentions.is_not(None))
+    )
     named = {one for some in said for one in json.loads(some or "[]")}
     there = set(session.scalars(select(mention.c.user).where(mention.c.ticket == of)))
     if off := sorted(there - named):

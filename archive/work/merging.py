@@ -1,7 +1,8 @@
 """Tickets of one process that are about the same thing: merged into one, and taken apart again.
 
 The conversations stay what they are, and the tickets of other processes on them, too: only this process works on both
-as one from now on. What comes to either shows on the ticket that stays.
+as one from now on. What comes to either shows on the ticket that stays; who watches the part watches the whole, and who
+is named there is named on the whole.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Row, select
 
 from ..store.archive import Session
-from ..store.schema import message, message_scope, ticket
+from ..store.schema import message, message_scope, ticket, watcher
+from . import comments, watching
 from .changes import change
 
 
@@ -43,11 +45,13 @@ def merge(session: Session, id_: int, into: int, actor: str, now: int) -> bool:
         "attachments": kept.attachments + gone.attachments,
         **{name: getattr(later, name) for name in ("last_at", "last_message", "people", "snippet")},
     }
-    return change(session, into, "absorbed", actor, values, now, details={"merged": id_})
+    comments.note_mentions(session, into)
+    watched = watching.add(session, into, session.scalars(select(watcher.c.user).where(watcher.c.ticket == id_)), now)
+    return change(session, into, "absorbed", actor, values, now, details={"merged": id_}, rows=watched)
 
 
 def take_apart(session: Session, id_: int, actor: str, now: int) -> bool:
-    """Undo `merge`, with what came since on either side; False where it is part of no other."""
+    """Undo `merge`, with what came since on either side; False where it is part of no other. Who watches goes on."""
     apart = _found(session, id_)
     if apart is None or apart.merged_into is None:
         return False
@@ -66,6 +70,7 @@ def take_apart(session: Session, id_: int, actor: str, now: int) -> bool:
             ),
         }
         change(session, kept.id, "released", actor, values, now, details={"merged": id_})
+        comments.note_mentions(session, kept.id)
     return True
 
 

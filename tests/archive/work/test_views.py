@@ -124,3 +124,26 @@ def test_counts_hold_what_lists_hold_whoever_looks(home: Home) -> None:
         View.MENTIONS: 1,
     }
     assert _hold(home, "clara")[View.OPEN][1] >= 1
+
+
+def test_who_is_named_or_watches_where_tickets_are_merged_finds_the_one_that_stays(home: Home) -> None:
+    home.take("Helpdesk", mail(subject="part"))
+    home.take("Helpdesk", mail(subject="whole"))
+    anna, bernd = home.ids["anna"], home.ids["bernd"]
+    with home.archive.transaction() as session:
+        join(session, home, "bernd", "works")
+        part, whole = session.scalars(select(ticket.c.id).order_by(ticket.c.id))
+        said = comments.add(session, part, anna, "@Bernd, look", NOON)
+        assert merging.merge(session, part, whole, f"user:{anna}", NOON)
+        assert watching.among(session, bernd, [part, whole]) == {part, whole}
+    assert named(home, "bernd") == ["whole"]
+    with home.archive.transaction() as session:
+        comments.edit(session, said, anna, "nobody", NOON)
+    assert named(home, "bernd") == [], "what is said about a part counts for the whole"
+    with home.archive.transaction() as session:
+        comments.edit(session, said, anna, "@Bernd", NOON)
+    assert named(home, "bernd") == ["whole"]
+    with home.archive.transaction() as session:
+        assert merging.take_apart(session, part, f"user:{anna}", NOON)
+    assert named(home, "bernd") == ["part"]
+    assert home.verify() == []
