@@ -45,7 +45,7 @@ def test_gateways_that_are_killed_lose_and_double_nothing(office: Office, doveco
     chance = random.Random(7)
     sent = 0
     try:
-        until(lambda: all(row.succeeded_at for row in office.rows("binding")), PATIENCE)
+        until(lambda: all(row.succeeded_at for row in office.rows("binding")), PATIENCE, lambda: office.rows("binding"))
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             for account in chance.sample(accounts, min(5, FOLDERS)):
