@@ -33,7 +33,7 @@ from .store.schema import blob, conversation, message, message_scope, ticket
 
 MOST_BYTES = 50 << 20  # of a mail; servers take less
 UNREADABLE = (Damaged, LookupError, OSError, KeyTrouble)  # what reading one mail may say; others may be had
-_NAMED = re.compile(r'"(?:[^"\\]|\\.)*"')  # a name in quotes, in which anything may stand
+_NAMED = re.compile(r'"(?:[^"\\]|\\.)*("?)')  # a name in quotes, in which anything may stand; or not closed
 
 
 def _say(text: str) -> str:
@@ -176,13 +176,16 @@ def _allowed(session: Session, viewer: Viewer, letter: Letter) -> tuple[Identity
     answered = messages.get(session, letter.answers, viewer)
     if answered is None:
         raise LookupError(f"message {letter.answers}")
-    if letter.scope is not None:
-        here = (message_scope.c.message == answered.id) & (message_scope.c.scope == letter.scope)
-        shut = (ticket.c.scope == letter.scope) & (ticket.c.conversation == answered.conversation)
+    scope = letter.scope
+    if scope is None and letter.kind == outbox.REPLY and viewer.user is not None:
+        scope = chosen.scope
+    if scope is not None:
+        here = (message_scope.c.message == answered.id) & (message_scope.c.scope == scope)
+        shut = (ticket.c.scope == scope) & (ticket.c.conversation == answered.conversation)
         shut &= ticket.c.restriction.in_(viewer.restrictions)
         there = select(message_scope.c.scope).where(here).union(select(ticket.c.scope).where(shut))
-        if not viewer.may(Role.WORKS, letter.scope) or session.scalar(there) is None:
-            raise LookupError(f"message {letter.answers} in {letter.scope}")
+        if not viewer.may(Role.WORKS, scope) or session.scalar(there) is None:
+            raise LookupError(f"message {letter.answers} in {scope}")
     return chosen, answered
 
 
@@ -192,7 +195,8 @@ def parsed(letter: Letter) -> list[tuple[str, Person]]:
     for kind, typed in ((outbox.TO, letter.to), (outbox.CC, letter.cc), (outbox.BCC, letter.bcc)):
         line = composing.clean(typed.replace("\n", ",").replace("\r", ","))
         # The reader is forgiving towards mail that came; what is typed here should be what is meant.
-        if any(char in _NAMED.sub("", line) for char in ':\\[]()"'):
+        bare = _NAMED.sub(lambda named: "" if named[1] else '"', line)
+        if any(char in bare for char in ':\\[]()"'):
             raise Unwritable(_UNCLEAR, what=line[:100])
         for one in addresses.people(line):
             person = Person(composing.clean(one.name)[:200], composing.checked(one.address or one.name))

@@ -262,7 +262,7 @@ def _page(
     there: list[tuple[str, str]] = []
     if form.kind == outbox.FORWARD and answered:
         there = [(one.path, one.name) for one in _files(session, answered)]
-    if form.again is not None and (before := outbox.get(session, form.again, who.viewer)):
+    if form.again is not None and (before := _theirs(session, form.again)):
         with suppress(*sending.UNREADABLE):  # sending it says so
             raw = sending.whole(office().archive, session, before)
             there = [(str(at), one.name) for at, one in enumerate(sending.enclosed(raw))]
@@ -565,7 +565,7 @@ def _at_hand(session: Session, who: Visitor, form: Form) -> list[Attachment]:
             raise Unwritable(_FILE_GONE)
         found += draft_files.read(archive, session, form.drafted)
     if form.again is not None:
-        before = outbox.get(session, form.again, who.viewer)
+        before = _theirs(session, form.again)
         if before is None:
             raise LookupError(form.again)
         some = sending.enclosed(sending.whole(archive, session, before))
@@ -639,11 +639,14 @@ def show_outbox() -> ResponseReturnValue:
 
 def _found(session: Session, id_: int) -> Outgoing:
     """A mail of the outbox that one may do something about."""
+    return _theirs(session, id_) or abort(404)
+
+
+def _theirs(session: Session, id_: int) -> Outgoing | None:
+    """It, where the visitor wrote it or works where it stands; who only reads there may not write it once more."""
     who = visitor()
     one = outbox.get(session, id_, who.viewer)
-    if one is None or not (one.author == who.viewer.actor or who.viewer.may(Role.WORKS, one.scope)):
-        abort(404)
-    return one
+    return one if one and (one.author == who.viewer.actor or who.viewer.may(Role.WORKS, one.scope)) else None
 
 
 def _written_by_somebody(one: Outgoing) -> None:
@@ -734,7 +737,7 @@ def _back(one: Outgoing) -> ResponseReturnValue:
 def again(id_: int) -> ResponseReturnValue:
     """What was written once more in the form: it was taken back, or has not reached everybody."""
     with office().archive.reading() as session:
-        one = _found(session, id_)
+        one, now = _found(session, id_), office().now()
         _written_by_somebody(one)
         written = one.written
         fields = {name: str(written.get(name, "")) for name in _FIELDS}
@@ -742,11 +745,13 @@ def again(id_: int) -> ResponseReturnValue:
             left = [of for of in one.recipients if of.state == outbox.FAILED or of.returned == reports.FAILED]
             for kind in (outbox.TO, outbox.CC, outbox.BCC):
                 fields[kind] = ", ".join(of.address for of in left if of.kind == kind)
+        if one.author != visitor().viewer.actor:
+            fields["bcc"] = ""  # whom its author told blindly
         names = written.get("attachments", [])
         form = Form(
             one.kind, one.identity, fields, bool(written.get("markdown", True)), one.answers,
-            one.scope if one.answers else None, None, office().now(), again=id_,
-            later=moments.as_typed(one.not_before) if one.not_before - one.queued_at > outbox.LONGEST_UNDO else "",
+            one.scope if one.answers else None, None, now, again=id_,
+            later=moments.as_typed(one.not_before) if one.not_before - now > outbox.LONGEST_UNDO else "",
             unless_answered=one.unless_answered,
             kept=tuple(str(at) for at in range(len(names))),
         )  # fmt: skip

@@ -185,7 +185,7 @@ class Claimed:
     message_id: str
     blob: int
     size: int
-    queued_at: int
+    since: int  # when it could first go, UTC ms
     tries: int
     recipients: tuple[str, ...]
     began_before: int | None  # somebody may have got it since then, as was known before this claim
@@ -298,7 +298,8 @@ def let_go(session: Session, id_: int, actor: str, now: int) -> bool:
     """Send what waited for a second person, who is not its author; False where it does not. Rights are the caller's."""
     mine = update(outgoing).where(outgoing.c.id == id_, outgoing.c.state == REVIEW, outgoing.c.author != actor)
     next_at = case((outgoing.c.not_before > now, outgoing.c.not_before), else_=now)
-    if not session.execute(mine.values(state=QUEUED, next_at=next_at, looked_at_by=actor)).rowcount:
+    values = {"state": QUEUED, "next_at": next_at, "not_before": next_at, "looked_at_by": actor}
+    if not session.execute(mine.values(**values)).rowcount:
         return False
     log.write(session, [log.Event("outgoing.let_go", actor, f"outgoing:{id_}", rows=_rows(session, id_))], now)
     return True
@@ -399,8 +400,8 @@ def claim(session: Session, mailbox: int, by: bytes, now: int, limit: int) -> li
 
 def _claimed(row: Row[Any], by: bytes, addresses: tuple[str, ...]) -> Claimed:
     return Claimed(
-        row.id, by, row.sender, row.message_id, row.blob, row.size, row.queued_at, row.tries + 1, addresses,
-        row.began_at, bool(row.automatic),
+        row.id, by, row.sender, row.message_id, row.blob, row.size, max(row.queued_at, row.not_before), row.tries + 1,
+        addresses, row.began_at, bool(row.automatic),
     )  # fmt: skip
 
 
@@ -427,7 +428,7 @@ def _conversation(session: Session, row: Row[Any]) -> int | None:
 def put_back(session: Session, some: Iterable[Claimed], trouble: tuple[str, Mapping[str, str]], now: int) -> None:
     """Nothing was tried, for the server was not reached or did not let us in: later, all of them."""
     for one in some:
-        next_at = retries.next_try(one.tries, one.queued_at, now, _chance(one))
+        next_at = retries.next_try(one.tries, one.since, now, _chance(one))
         if next_at is None:
             settle(session, [Said(one.id, one.claim, {}, now)])
             continue
@@ -471,7 +472,8 @@ def _conclude(session: Session, some: Sequence[tuple[Row[Any], Said]], actor: st
         people.setdefault(found.outgoing, []).append(dict(found._mapping))
     changed, concluded, events, failed = [], [], [], []
     for row, said in some:
-        next_at = None if give_up else retries.next_try(row.tries, row.queued_at, said.at, _chance(row))
+        since = max(row.queued_at, row.not_before)
+        next_at = None if give_up else retries.next_try(row.tries, since, said.at, _chance(row))
         theirs = people.get(row.id, [])
         for one in theirs:
             if one["state"] in _LEFT:

@@ -196,12 +196,16 @@ def test_what_was_given_back_is_over_when_it_was_sent_again(office: Office, send
     anna, dana = office.browser("anna"), office.browser("dana")
     assert anna.post("/processes/helpdesk/second-look", {"wanted": "1"}).status_code == 303
     (id_,) = office.take("helpdesk", world.mail(subject="Invoice"))
-    assert send(anna, {**fields(anna.get(f"/messages/{id_}/reply").text), "text": "First"}).status_code == 303
+    form = fields(anna.get(f"/messages/{id_}/reply").text)
+    assert send(anna, {**form, "bcc": "b@x.example", "text": "First", "anyway": "1"}).status_code == 303
     (first,) = queued(office)
+    assert "b@x.example" in anna.get("/outbox").text
+    assert "b@x.example" not in dana.get("/outbox").text
     with office.archive.transaction() as session:
         assert outbox.give_back(session, first.id, f"user:{office.users['dana']}", "x", office.clock[0])
     again = fields(anna.get(f"/outbox/{first.id}/again").text)
     theirs = fields(dana.get(f"/outbox/{first.id}/again").text)
+    assert (again["bcc"], theirs["bcc"]) == ("b@x.example", ""), "whom she told blindly is hers"
     assert send(dana, {**theirs, "text": "Not mine", "anyway": "1"}).status_code == 303
     assert outbox.RETURNED in [one.state for one in queued(office)], "it is Anna's to say"
     assert send(anna, {**again, "text": "Second", "anyway": "1"}).status_code == 303
