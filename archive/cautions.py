@@ -18,7 +18,7 @@ from .work import tickets
 
 _LATELY = 2_000  # mails whose senders and recipients are known
 _MAILS = 200  # of a conversation
-_ASKED = 20  # recipients that are looked for in other conversations
+_ASKED = 20  # recipients that are looked for in other conversations, and new domains that are compared
 
 
 def of(session: Session, viewer: Viewer, letter: Letter) -> list[Caution]:
@@ -73,8 +73,8 @@ def _by_address(session: Session, viewer: Viewer, letter: Letter, to: Sequence[s
                 yield Caution(guards.ELSEWHERE, one)
     if strangers:
         known = own | set(_known_domains(session, viewer))
-        for domain in dict.fromkeys(guards.domains(strangers)):
-            if domain not in known and (other := guards.alike(domain, known)):
+        for domain in [one for one in dict.fromkeys(guards.domains(strangers)) if one not in known][:_ASKED]:
+            if other := guards.alike(domain, known):
                 yield Caution(guards.ALIKE, f"{domain} {other}")
     for one in bounced.among(session, to, viewer):
         yield Caution(guards.BOUNCED, one)

@@ -123,6 +123,11 @@ def send(
         intake.close()
 
 
+def room() -> int:
+    """Bytes of files that fit into a mail, in base64."""
+    return MOST_BYTES * 3 // 4
+
+
 def too_large() -> Unwritable:
     """What is said of a mail that has more than MOST_BYTES."""
     return Unwritable(_TOO_LARGE, most=MOST_BYTES >> 20)

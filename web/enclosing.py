@@ -162,7 +162,7 @@ def read(session: Session, viewer: Viewer, keys: Iterable[str]) -> list[Attachme
     if sum(map(len, wanted.values())) > draft_files.MOST:
         raise Unwritable(_TOO_MANY, most=draft_files.MOST)
     found: list[Attachment] = []
-    room = sending.MOST_BYTES * 3 // 4  # what is left of it in base64
+    room = sending.room()
     for id_, paths in wanted.items():
         one = messages.get(session, id_, viewer)
         if one is None:

@@ -397,7 +397,8 @@ def _kept(form: Form) -> Form:
             form = replace(form, drafted=(*form.drafted, *made))
     if form.of_ticket is None:
         with archive.transaction() as session:
-            if form.begun:
+            # As long as files are kept, something is begun: what nothing names would stay for ever.
+            if form.begun or draft_files.of(session, form.drafts_of, who.user.id):
                 drafts.put_mail(session, who.user.id, form.draft, _written_down(form), now)
             else:
                 drafts.remove_mail(session, who.user.id, form.draft)
@@ -431,6 +432,8 @@ def keep() -> ResponseReturnValue:
         return "", 204
     if not form.begun:
         draft_files.remove(office().archive, visitor().user.id, form.drafts_of, office().now())
+        with office().archive.transaction() as session:
+            drafts.remove_mail(session, visitor().user.id, form.draft)
         flash(gettext("The draft is discarded."))
         return redirect(url_for("writing.compose"), 303)
     flash(gettext("The draft is kept."))
@@ -561,8 +564,11 @@ def _at_hand(session: Session, who: Visitor, form: Form) -> list[Attachment]:
     found: list[Attachment] = []
     archive = office().archive
     if form.drafted:
-        if set(form.drafted) - {one.id for one in _drafted(session, who, form)}:
+        there = {one.id: one.size for one in _drafted(session, who, form)}
+        if set(form.drafted) - set(there):
             raise Unwritable(_FILE_GONE)
+        if sum(there[one] for one in set(form.drafted)) > sending.room():
+            raise sending.too_large()
         found += draft_files.read(archive, session, form.drafted)
     if form.again is not None:
         before = _theirs(session, form.again)
@@ -576,12 +582,16 @@ def _at_hand(session: Session, who: Visitor, form: Form) -> list[Attachment]:
             raise LookupError(form.answers)
         with letters.opened(archive, session, answered) as raw:
             if form.whole:
+                if len(raw) > sending.room():
+                    raise sending.too_large()
                 found.append(Attachment(f"{answered.subject[:60]}.eml", "message/rfc822", bytes(raw[:])))
             mail = letters.understood(raw, answered)
-            for leaf in mail.leaves:
-                if leaf.path in form.kept and not leaf.mail:
-                    data = reader.content(raw, leaf)
-                    found.append(Attachment(leaf.name or gettext("attachment"), leaf.content_type, data))
+            chosen = [leaf for leaf in mail.leaves if leaf.path in form.kept and not leaf.mail]
+            if sum(letters.size(raw, leaf) for leaf in chosen) > sending.room():
+                raise sending.too_large()
+            for leaf in chosen:
+                data = reader.content(raw, leaf)
+                found.append(Attachment(leaf.name or gettext("attachment"), leaf.content_type, data))
     return found + enclosing.read(session, who.viewer, form.enclosed)
 
 

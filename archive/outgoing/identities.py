@@ -91,17 +91,30 @@ def add(
         "languages": json.dumps(list(languages)) if languages else None, "created_at": now, "removed_at": None,
         "tags": True if tags else None, "canary_every": None,
     }  # fmt: skip
+    gone: proof.Digests = {}
     if there is not None:
         session.execute(update(identity).where(identity.c.id == there.id).values(**row))
         made: int = there.id
+        if (there.process, there.user) != (process, user):  # whom its former owner let use it
+            gone = _forget_people(session, made)
     else:
         made = cast(int, session.scalar(insert(identity).values(**row).returning(identity.c.id)))
     # What is sent from it has receipts that name it.
     sources.at(session, sources.OUTBOX, address, process_scope(process) if process else user_scope(user or 0), now)
-    rows = proof.of_ids(session, "identity", [made])
+    rows = proof.joined(proof.of_ids(session, "identity", [made]), gone)
     details = {"address": address, "mailbox": box.name}
     log.write(session, [log.Event("identity.added", actor, f"identity:{made}", details, rows)], now)
     return made
+
+
+def _forget_people(session: Session, id_: int) -> proof.Digests:
+    """Who else may send from it, and with what signature, is forgotten; the digests say so."""
+    gone: proof.Digests = {}
+    for table in (identity_right, identity_signature):
+        people = session.scalars(table.delete().where(table.c.identity == id_).returning(table.c.user)).all()
+        if people:
+            gone[table.name] = {f"{id_}/{one}": None for one in people}
+    return gone
 
 
 def remove(session: Session, id_: int, now: int, actor: str = log.OPERATOR) -> bool:

@@ -4,10 +4,11 @@ import io
 import re
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from archive import draft_files
+from archive import draft_files, sending
 from archive.outgoing import identities
 from archive.people import members, processes
 from archive.people.roles import Role
@@ -380,3 +381,29 @@ def test_a_browser_keeps_a_new_mail_while_one_types(office: Office, sender: int,
     page.goto(f"{visit.base}/messages/{plan}/reply")
     assert page.input_value("#to") == "boss@x.example"
     assert visit.console == []
+
+
+def test_files_that_are_too_many_for_a_mail_are_not_even_read(
+    office: Office, sender: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = office.browser("anna")
+    form = {**fields(anna.get("/compose").text), "to": "jan@x.example", "subject": "Big", "text": "See below"}
+    at = _keep(anna, form, files=(io.BytesIO(b"x" * 1000), "table.csv")).location
+    monkeypatch.setattr(sending, "MOST_BYTES", 1300)
+    monkeypatch.setattr(draft_files, "read", lambda *_: pytest.fail("read"))
+    answer = send(anna, fields(anna.get(at).text))
+    assert answer.status_code == 422
+    assert "MB is not sent" in answer.text
+    assert queued(office) == []
+
+
+def test_files_of_a_mail_that_is_typed_empty_are_not_forgotten(office: Office, sender: int) -> None:
+    anna = office.browser("anna")
+    form = {**fields(anna.get("/compose").text), "subject": "New one"}
+    at = _keep(anna, form, files=(io.BytesIO(b"x"), "table.csv")).location
+    assert _keep(anna, form, subject="", quiet="1").status_code == 204
+    assert _begun(anna) == [at], "where they are they can be deleted"
+    assert _keep(anna, form, subject="").status_code == 303
+    with office.archive.reading() as session:
+        assert session.scalars(select(draft_file.c.id)).all() == []
+    assert _begun(anna) == []

@@ -512,6 +512,23 @@ def test_only_who_may_sends_from_an_address_and_into_a_conversation(office: Home
     assert office.verify() == []
 
 
+def test_an_address_that_comes_back_for_others_is_sent_from_by_nobody_it_was_lent_to(office: Home) -> None:
+    id_, anna = office.ids["sales"], office.ids["anna"]
+    with office.archive.transaction() as session:
+        identities.permit(session, id_, anna, True, NOON)
+        identities.sign(session, id_, anna, "Anna", f"user:{anna}", NOON)
+        box = bindings.mailbox_by_name(session, "out")
+        assert box
+        for process, lent in (("sales", True), ("helpdesk", False)):
+            assert identities.remove(session, id_, NOON)
+            number = office.ids[f"process {process}"]
+            assert identities.add(session, "sales@demo.example", box, NOON, name="S", process=number) == id_
+            assert (session.scalar(text("SELECT count(*) FROM identity_right")) == 1) is lent
+    with office.archive.reading() as session:
+        assert session.scalar(text("SELECT count(*) FROM identity_signature")) == 0
+    assert office.verify() == []
+
+
 def test_recipients_are_read_in_time_whatever_is_typed(office: Home) -> None:
     begun = time.process_time()
     for to in ('"' + '\\"' * 100_000, '"a" ' * 50_000, '"\\' * 50_000):
