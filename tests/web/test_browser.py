@@ -48,6 +48,7 @@ class Visit:
 
     def sign_in(self) -> None:
         self.go("/")
+        self.page.wait_for_selector("[autofocus]:focus")  # or the browser complains that a key was quicker than it
         self.page.fill("#email", world.ANNA.address)
         self.page.fill("#password", PASSWORD)
         self.page.click("button.main")

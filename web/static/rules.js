@@ -35,4 +35,4 @@ on('htmx:after:swap', () => setTimeout(() => {
   was = '';
   next?.focus();
 }));
-$('#main [autofocus]')?.focus();
+requestAnimationFrame(() => $('#main [autofocus]')?.focus());  // after what the browser does itself on a whole load

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,11 @@ def test_an_answer_goes_out_and_is_answered_itself_from_each_address(tmp_path: P
             assert anna
             usable = {one.address: one for one in identities.usable(session, viewer(session, anna.id))}
             (asked,) = messages.newest(session, MACHINE, None, 10)
+            (there,) = session.scalars(select(ticket.c.scope)).all()
         assert set(usable) == {PROCESSES[0].address, PEOPLE[0].address}
+        wanted = Letter(0, outbox.REPLY, asked.from_address, "Re: that", "Soon.", answers=asked.id, scope=there, undo=0)
         for one in usable.values():
-            wanted = Letter(one.id, outbox.REPLY, asked.from_address, "Re: that", "Soon.", answers=asked.id, undo=0)
-            sending.send(archive, lambda session: viewer(session, anna.id), wanted, now())
+            sending.send(archive, lambda session: viewer(session, anna.id), replace(wanted, identity=one.id), now())
         done = Sender(archive, Connecting(), now, stop).round()
         assert (done.sent, done.left, done.troubles) == (2, 0, ())
         answering = threading.Thread(target=show._keep_answering, args=(server, letters, stop, 0.0), daemon=True)
