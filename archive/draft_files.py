@@ -109,21 +109,25 @@ def tidy(archive: Archive, now: int) -> int:
             return 0
     with archive.transaction() as session:
         gone = drafts.forget(session, now)
-    for user, ticket in gone:
-        remove(archive, user, ticket, now)
+        blobs = [one for user, ticket in gone for one in _remove(session, user, ticket, now)]
+    archive.keys.destroy(blobs)
     return len(gone)
 
 
 def remove(archive: Archive, user: int, ticket: int, now: int) -> None:
     """Somebody's files of a draft are gone, for good: what was sent is in the mail."""
-    here: ColumnElement[bool] = (draft_file.c.ticket == ticket) & (draft_file.c.user == user)
     with archive.transaction() as session:
-        gone = list(session.scalars(select(draft_file.c.blob).where(here)))
-        if not gone:
-            return
-        session.execute(delete(draft_file).where(here))
+        gone = _remove(session, user, ticket, now)
+    archive.keys.destroy(gone)
+
+
+def _remove(session: Session, user: int, ticket: int, now: int) -> Sequence[int]:
+    """The blobs that are gone with them, of which the keys are still there."""
+    here: ColumnElement[bool] = (draft_file.c.ticket == ticket) & (draft_file.c.user == user)
+    gone = session.scalars(delete(draft_file).where(here).returning(draft_file.c.blob)).all()
+    if gone:
         session.execute(delete(blob).where(blob.c.id.in_(gone)))
         rows: proof.Digests = {"blob": {str(one): None for one in gone}}
         event = log.Event("draft.files_forgotten", user_scope(user), _subject(ticket), rows=rows)
         log.write(session, [event], now)
-    archive.keys.destroy(gone)
+    return gone

@@ -163,6 +163,8 @@ class Canaries:
             return
         try:
             raw = canaries.compose(self._archive, one, of)
+            with self._archive.reading() as session:  # what was taken back while others were sent is used no more
+                box = bindings.mailbox_of(session, box.id)
             with credentials.open_outward(self._archive, box, self._connecting, self._clock, AFTER_THE_DOT) as line:
                 with self._archive.transaction() as session:
                     lease.check(session)

@@ -76,21 +76,28 @@ class Comparing:
 
     def _compared(self, binding: int) -> Found:
         """What differs; Trouble where the server cannot be asked, Refused where it may not be any more."""
+        one = self._still_wanted(binding)
+        journal = Journal(self._archive, one.mailbox.id, one.id, self._clock, self._connecting.journal_days)
+        with credentials.open_mailbox(self._archive, one.mailbox, self._connecting, self._clock, journal) as mailbox:
+            compared = beside(self._archive, one, mailbox, lambda seconds: self._pause(one, seconds))
+            self._still_wanted(binding)
+            some = mailbox.seen(compared.unseen[: comparisons.SHOWN])
+        there = {uid: Mail(uid, it.received_at or None, it.size) for uid, it in some.items()}
+        return comparisons.found(compared, there)
+
+    def _still_wanted(self, binding: int) -> Binding:
+        """The binding as it is now; Refused where it was paused (as taking back does) or disconnected."""
         with self._archive.reading() as session:
             one = bindings.get(session, binding)
         if one.ended_at is not None or one.paused_at is not None:
             raise Refused("not tried")
-        journal = Journal(self._archive, one.mailbox.id, one.id, self._clock, self._connecting.journal_days)
-        with credentials.open_mailbox(self._archive, one.mailbox, self._connecting, self._clock, journal) as mailbox:
-            compared = beside(self._archive, one, mailbox, lambda seconds: self._pause(one, seconds))
-            some = mailbox.seen(compared.unseen[: comparisons.SHOWN])
-        there = {uid: Mail(uid, it.received_at or None, it.size) for uid, it in some.items()}
-        return comparisons.found(compared, there)
+        return one
 
     def _pause(self, one: Binding, seconds: float) -> None:
         with self._archive.transaction() as session:
             comparisons.look_again(session, one.id, self._clock())
         self._stopping.wait(seconds)
+        self._still_wanted(one.id)
 
 
 def beside(archive: Archive, one: Binding, mailbox: Mailbox, pause: Callable[[float], object] = time.sleep) -> Compared:

@@ -7,7 +7,7 @@ from flask import Flask, request
 from archive.events import log
 from archive.people import scopes
 
-from .visit import office, visitor_or_none
+from .visit import Visitor, office, visitor_or_none
 
 # What shows no mail of others. Whatever is not named here counts as reading.
 _FREE = frozenset(
@@ -15,6 +15,7 @@ _FREE = frozenset(
         "static", "live.news", "language_switch.choose", "writing.keep",
         "drafts.keep", "drafts.delete", "drafts.put_back", "processes.show", "mailboxes.show",
         "mailboxes.connect", "mailboxes.password", "mailboxes.consent", "mailboxes.back", "mailboxes.attempt",
+        "ledger.comparison",  # asked every second; it says itself when it shows something (`part`)
     }
 )  # fmt: skip
 # A frame shows no mail before `frame` has said so.
@@ -35,7 +36,18 @@ def _write() -> None:
     part = endpoint.partition(".")[0]
     if who is None or not who.viewer.auditor or endpoint in _FREE or part in _FREE_PARTS:
         return
-    id_ = (request.view_args or {}).get("id_")
+    _tell_of_request(who, endpoint)
+
+
+def part() -> None:
+    """What is asked for is about to be shown: for pages that mostly have nothing new to show."""
+    who = visitor_or_none()
+    if who is not None and who.viewer.auditor:
+        _tell_of_request(who, request.endpoint or "")
+
+
+def _tell_of_request(who: Visitor, endpoint: str) -> None:
+    part, id_ = endpoint.partition(".")[0], (request.view_args or {}).get("id_")
     subject = f"{_SUBJECTS[part]}:{id_}" if part in _SUBJECTS and id_ is not None else "archive"
     arguments: dict[str, Any] = {**(request.view_args or {}), **request.args}
     _tell(who.viewer.actor, subject, endpoint, {name: str(value)[:500] for name, value in arguments.items()})

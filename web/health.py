@@ -73,7 +73,8 @@ def show() -> ResponseReturnValue:
         quarantined = messages.quarantined(session)
         watched = _watched(session, who, quarantined)
         folders = _folders(session, quarantined)
-        held = [one for one in quarantined if _tends(session, who, one, folders[one.binding])]
+        unclaimed = _manages_unclaimed(session, who)
+        held = [one for one in quarantined if _tends(who, one, folders[one.binding], unclaimed)]
         boxes = {one.binding.mailbox.id: one.binding.mailbox for one in watched}
         known = observations.told(session, boxes.values(), office().now())
     notices = [one for each in known.values() for one in each]
@@ -116,22 +117,27 @@ def _need(one: Watched) -> int:
 
 def _folders(session: Session, quarantined: Iterable[Quarantined]) -> Mapping[int, Binding]:
     """Where these stand, disconnected or not."""
-    return {id_: bindings.get(session, id_) for id_ in {one.binding for one in quarantined}}
+    wanted = {one.binding for one in quarantined}
+    return {one.id: one for one in bindings.every(session, ended=True) if one.id in wanted} if wanted else {}
 
 
-def _tends(session: Session, who: Visitor, held: Quarantined, of: Binding) -> bool:
+def _manages_unclaimed(session: Session, who: Visitor) -> bool:
+    """Whether one manages the process that gets what nothing claims."""
+    desk = routes.unrouted(session)
+    return desk is not None and who.viewer.may(Role.MANAGES, process_scope(desk.process))
+
+
+def _tends(who: Visitor, held: Quarantined, of: Binding, unclaimed: bool) -> bool:
     """Who is told of a quarantined mail and tries it again.
 
     Who would see it, were it recorded, and who looks after its folder, unless that is another's own. Whose a mail is
-    that is routed by its address nobody knows before it is read: who manages the process of what nothing claims is told
-    of it, and does not see what it says.
+    that is routed by its address nobody knows before it is read: who manages the process of what nothing claims
+    (`unclaimed`) is told of it, and does not see what it says.
     """
     if who.viewer.belongs(quarantine.scope(held)):
         return True
-    if of.routed:
-        desk = routes.unrouted(session)
-        if desk is not None and who.viewer.may(Role.MANAGES, process_scope(desk.process)):
-            return True
+    if of.routed and unclaimed:
+        return True
     return held.scope_user is None and may_look_after(who, of)
 
 
@@ -160,7 +166,12 @@ def again(id_: int) -> ResponseReturnValue:
     with office().archive.transaction() as session:
         held = next((one for one in messages.quarantined(session) if one.id == id_), None)
         of = bindings.get(session, held.binding) if held is not None else None
-        if held is None or of is None or of.ended_at is not None or not _tends(session, who, held, of):
+        if (
+            held is None
+            or of is None
+            or of.ended_at is not None
+            or not _tends(who, held, of, _manages_unclaimed(session, who))
+        ):
             abort(404)
         intake.try_again(session, id_, who.viewer.actor, office().now())
         timetable.bring_forward(session, [held.binding], office().now())

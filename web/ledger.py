@@ -16,7 +16,7 @@ from archive.post.ledger import Tally, Untaken
 from archive.post.messages import Message
 from archive.store.archive import Session
 
-from . import health
+from . import audit, health
 from .bindings import may_steer
 from .language import gettext, ngettext
 from .rail import may_look_after
@@ -100,6 +100,7 @@ def comparison(id_: int) -> ResponseReturnValue:
         abort(404)
     if compared.under_way and compared.one is not None and compared.one.state == request.args.get("state"):
         return Response(status=204)
+    audit.part()
     return render_template("health/comparison.html", binding=one, compared=compared)
 
 

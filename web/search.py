@@ -108,7 +108,8 @@ def _hits(session: Session, some: Sequence[Message], wanted: query.Query) -> lis
         )
         for one in some
     ]
-    elsewhere = [row.message.id for row in rows if not any(piece.hit for piece in (*row.subject, *row.snippet))]
+    unmarked = [row.message for row in rows if not any(piece.hit for piece in (*row.subject, *row.snippet))]
+    elsewhere = [one.id for one in unmarked if one.reader]  # what could not be read is not tried here again
     of_texts = any(term.field in ("", "body") for term in wanted.terms)
     further = highlights.passages(office().archive, session, elsewhere, wanted) if of_texts else {}
     return [replace(row, snippet=further.get(row.message.id, row.snippet)) for row in rows]

@@ -118,12 +118,15 @@ def answer(
     kind: str | None = None,
     values: Mapping[str, str] | None = None,
 ) -> None:
-    """It went well, or it failed with a trouble of this kind; what was entered is wiped."""
+    """It went well, or it failed with a trouble of this kind; what was entered is wiped.
+
+    One that was called off meanwhile stays so.
+    """
     said: dict[str, Any] = {"state": "failed" if kind else "done", "secret": None, "outcome_kind": kind}
     said["outcome_values"] = json.dumps(values, ensure_ascii=False) if values else None
     if mailbox is not None:
         said["mailbox"] = mailbox
-    session.execute(update(attempt).where(attempt.c.id == id_).values(**said))
+    session.execute(update(attempt).where(attempt.c.id == id_, attempt.c.state.in_(OPEN)).values(**said))
 
 
 def call_off(session: Session, mailbox: int, owner: int | None) -> None:

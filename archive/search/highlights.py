@@ -1,5 +1,6 @@
 """Where in a text a query's words stand, for display: plain values, nothing is HTML."""
 
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from ..mail import reader
 from ..post import contents
 from ..store.archive import Archive, Session
+from ..store.keys import KeyTrouble
 from ..store.packs import Damaged
 from . import words
 from .query import Query, Term
@@ -14,7 +16,8 @@ from .query import Query, Term
 LOOKED_AT = 200_000  # characters of a text
 LENGTH = 240  # characters of a passage
 _BEFORE = 24  # characters ahead of the first hit: on a narrow row it still shows
-_LARGEST = 1 << 20  # bytes of a message that is opened to show a passage of it
+_LARGEST = 256 << 10  # bytes of a message that is opened to show a passage of it
+_PATIENCE = 0.3  # seconds for opening all of a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,27 @@ def passage(text: str, query: Query, where: str = "body", length: int = LENGTH) 
 
 
 def passages(archive: Archive, session: Session, ids: Iterable[int], query: Query) -> dict[int, tuple[Piece, ...]]:
-    """A passage of each message (found to be visible already) whose text holds words of the query. Opens each:
-    about half a millisecond apiece."""
+    """A passage of each message (found to be visible already) whose text holds words of the query.
+
+    Opens one after the other, for no longer than _PATIENCE; what is large, or cannot be opened now, has none.
+    """
+    until, ids = time.monotonic() + _PATIENCE, list(ids)
     kept = contents.of(session, ids)
-    small = {id_: content for id_, content in kept.items() if content.size <= _LARGEST}
-    keys = archive.keys.get({blob for content in small.values() for blob in content.blobs})
+    small = {id_: kept[id_] for id_ in ids if id_ in kept and kept[id_].size <= _LARGEST}
     found: dict[int, tuple[Piece, ...]] = {}
+    try:
+        keys = archive.keys.get({blob for content in small.values() for blob in content.blobs})
+    except KeyTrouble:
+        return found
     for id_, content in small.items():
+        if time.monotonic() > until:
+            break
         try:
             raw = b"".join(contents.read(archive, keys, content))
         except Damaged:
             continue
+        except OSError:  # the store is away: so it is for the others
+            break
         shown = passage(reader.words(raw, reader.read(raw)), query)
         if shown:
             found[id_] = shown

@@ -1108,6 +1108,7 @@ answered_mark = Table(
 )  # fmt: skip
 
 # Test mails of an address to itself (`archive.outgoing.canaries`).
+_CANARY_OPEN = "arrived_at IS NULL AND failed_at IS NULL AND taken_at IS NULL"
 canary = Table(
     "canary",
     metadata,
@@ -1134,8 +1135,7 @@ canary = Table(
     Column("dkim", String(64)),
     Column("dmarc", String(64)),
     Index(None, "identity", "id"),
-    Index("ix_canary_open", "id", sqlite_where=text("arrived_at IS NULL AND failed_at IS NULL"),
-          postgresql_where=text("arrived_at IS NULL AND failed_at IS NULL")),
+    Index("ix_canary_open", "id", sqlite_where=text(_CANARY_OPEN), postgresql_where=text(_CANARY_OPEN)),
 )  # fmt: skip
 
 # --- search -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 
 from ..events import log, proof
 from ..store.archive import Session
-from ..store.dialects import insert_missing
+from ..store.dialects import hold, insert_missing
 from ..store.schema import comment, membership, mention, restriction_member, ticket, user
 from . import assigning, watching
 from .changes import change
@@ -114,9 +114,11 @@ def note_mentions(session: Session, of: int) -> None:
 
     What is said about a ticket that is part of another names people on both.
     """
-    whole = func.coalesce(ticket.c.merged_into, ticket.c.id)  # of two who do so at once, one waits for the other
-    both = session.scalars(select(whole).where(ticket.c.id == of).with_for_update(key_share=True)).all()
-    for one in {of, *both}:
+    hold(session, ticket, [of])  # nobody makes it part of another meanwhile
+    whole = session.scalar(select(func.coalesce(ticket.c.merged_into, ticket.c.id)).where(ticket.c.id == of))
+    both = {of, whole} - {None}
+    hold(session, ticket, both)  # of two who name people on it at once, one waits for the other
+    for one in both:
         _note_mentions(session, one)
 
 

@@ -241,8 +241,8 @@ def _rename(session: Session, person: int, kind: str, number: int, names: dict[s
         if get(session, person, at, old) is None:
             continue
         remove(session, person, at, new)
-        session.execute(update(draft).where(_one(person, at, old)).values(kind=new, at=now))
-        found = True
+        renamed = session.execute(update(draft).where(_one(person, at, old)).values(kind=new, at=now))
+        found |= bool(renamed.rowcount)  # none where it was forgotten at this moment
     if found and kind == "reply":
         gone = "reply" in names
         here = (draft_file.c.user == person) & (draft_file.c.ticket == (at if gone else -at))
@@ -261,6 +261,5 @@ def any_old(session: Session, now: int) -> bool:
 
 def forget(session: Session, now: int) -> list[tuple[int, int]]:
     """What was deleted longer than BACK ago is gone for good; whose it was, and as which ticket its files are kept."""
-    rows = session.execute(select(draft.c.user, draft.c.ticket).where(_old(now))).all()
-    session.execute(draft.delete().where(_old(now)))
+    rows = session.execute(draft.delete().where(_old(now)).returning(draft.c.user, draft.c.ticket)).all()
     return sorted({(row.user, -abs(row.ticket)) for row in rows})

@@ -1,5 +1,7 @@
 """Files of drafts: kept encrypted, shared with those who work on the ticket, and gone for good when they are sent."""
 
+from typing import NoReturn
+
 import pytest
 from sqlalchemy import select
 
@@ -84,3 +86,27 @@ def test_a_damaged_file_is_said(home: Home) -> None:
     home.archive.keys.destroy([of])
     with home.archive.reading() as session, pytest.raises((Damaged, LookupError)):
         draft_files.read(home.archive, session, [one])
+
+
+def test_what_is_forgotten_halfway_is_forgotten_the_next_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.take("Helpdesk", *numbered([1]))
+    anna, late = home.ids["anna"], NOON + drafts.BACK + 1
+    with home.archive.transaction() as session:
+        assert drafts.put(session, home.viewer("anna"), 1, "reply", "typed", NOON)
+    draft_files.add(home.archive, anna, 1, FILES, NOON)
+    with home.archive.transaction() as session:
+        assert drafts.delete(session, anna, "reply", 1, NOON)
+    with monkeypatch.context() as broken:
+        broken.setattr(draft_files, "_remove", failing)
+        with pytest.raises(OSError, match="full"):
+            draft_files.tidy(home.archive, late)
+    assert home.count("draft_file") == 2
+    assert draft_files.tidy(home.archive, late) == 1
+    assert home.count("draft_file") == home.count("draft") == 0
+    with home.archive.transaction() as session:
+        assert not drafts.put_back(session, anna, "reply", 1, late)
+    assert home.verify() == []
+
+
+def failing(*_: object) -> NoReturn:
+    raise OSError("full")

@@ -15,7 +15,7 @@ from archive import installation, monitoring
 from archive.front import now
 from archive.outgoing import canaries, composing, identities
 from archive.outgoing.canaries import ARRIVED, ASKED, FAILED, OVERDUE, TAKEN, Canary
-from archive.post import bindings
+from archive.post import bindings, decisions
 from archive.work import rulebook
 from archive.work.rules import Action, Condition, Rule
 from gateway.canaries import Canaries
@@ -360,6 +360,30 @@ def test_a_refusal_is_said_with_a_remedy_and_never_repeated(post: Post, smtp: Sm
     assert post.get(other).state(post.clock()) == FAILED
     with post.office.archive.reading() as session:
         assert [each.id for each in canaries.troubled(session, post.clock())] == [other], "the newest of the address"
+
+
+def test_a_password_that_is_taken_back_is_used_for_none_of_those_that_wait(post: Post) -> None:
+    archive = post.office.archive
+    with Smtp(user="sales") as server:
+        with archive.transaction() as session:
+            box = bindings.add_mailbox(
+                session, archive, "sales", post.account.url, server.url, "correct horse", now(), plaintext=True
+            )
+            more = [
+                identities.add(session, f"{name}@demo.example", bindings.mailbox_of(session, box), now(),
+                               process=post.office.names["helpdesk"])
+                for name in ("one", "two")
+            ]  # fmt: skip
+            asked = [canaries.ask(session, archive, identities.get(session, one), "operator", now()) for one in more]
+
+        def take_back(_: object) -> None:
+            with archive.transaction() as session:
+                decisions.take_back(session, archive, bindings.mailbox_of(session, box), "operator", now())
+
+        server.answers["DATA"] = take_back
+        post.work()
+        assert len(server.accepted) == 1
+    assert [post.get(one).trouble_kind for one in asked] == [None, "no password"]
 
 
 def test_what_arrives_though_the_server_gave_no_answer_has_arrived(post: Post, smtp: Smtp) -> None:

@@ -11,6 +11,7 @@ from archive.front import now
 from archive.post import bindings, comparisons, decisions, journal
 from archive.post import ledger as book
 from archive.post.comparisons import Comparison
+from archive.store.archive import Session
 from gateway import comparing
 from gateway.comparing import Comparing
 
@@ -153,3 +154,28 @@ def test_an_archive_that_fails_for_a_while_does_not_use_up_all_hands(
     while (one := kept(office, binding)).under_way(now()) and time.monotonic() < until:
         time.sleep(0.05)
     assert one.state == "done"
+
+
+@pytest.mark.parametrize("how", ["pause", "disconnect", "take back"])
+def test_what_may_not_be_asked_any_more_is_not_asked_a_second_time(
+    office: Office, dovecot: MakeAccount, monkeypatch: Any, how: str
+) -> None:
+    help_ = dovecot("helpdesk")
+    help_.server.deliver(help_.user, "INBOX", mail(subject="one"))
+    binding = office.watch(help_)
+    before = comparisons.look_again
+
+    def look_again(session: Session, id_: int, at: int) -> None:
+        before(session, id_, at)
+        one = office.binding(binding)
+        if how == "pause":
+            decisions.pause(session, [one], "operator", at)
+        elif how == "disconnect":
+            decisions.disconnect(session, [one], "operator", at)
+        else:
+            decisions.take_back(session, office.archive, one.mailbox, "operator", at)
+
+    monkeypatch.setattr(comparisons, "look_again", look_again)
+    monkeypatch.setattr(comparing, "PAUSE", 0.0)
+    one = compare(office, binding)
+    assert (one.state, one.trouble_kind, one.found) == ("failed", "not tried", None)

@@ -3,9 +3,13 @@
 import html
 import re
 
+from sqlalchemy import func, select, update
+
 from archive.post import bindings, comparisons, decisions, ledger, receipts
 from archive.post.comparisons import Mail
 from archive.post.ledger import Compared, Untaken
+from archive.store.schema import event
+from archive.store.schema import user as users
 
 from .. import world
 from .conftest import NOW, Office
@@ -158,6 +162,25 @@ def test_while_it_goes_on_the_page_asks_and_is_told_only_what_is_new(office: Off
     done = anna.get(at).text
     assert "The ledger and the folder agree" in done
     assert "hx-trigger" not in done
+
+
+def test_of_an_auditor_who_waits_only_what_is_shown_is_written_down(office: Office) -> None:
+    number = office.bindings["helpdesk"].id
+    with office.archive.transaction() as session:
+        session.execute(update(users).where(users.c.id == office.users["anna"]).values(auditor=True))
+    ask(office, "helpdesk", "anna")
+    anna, at = office.browser("anna"), f"/health/{number}/ledger/comparison?state="
+
+    def written() -> int:
+        with office.archive.reading() as session:
+            return session.scalar(select(func.count()).where(event.c.kind == "archive.read")) or 0
+
+    before = written()
+    for _ in range(3):
+        assert anna.get(f"{at}{comparisons.WAITING}").status_code == 204
+    assert written() == before
+    assert anna.get(f"{at}other").status_code == 200
+    assert written() == before + 1
 
 
 def test_asked_twice_it_is_done_once(office: Office) -> None:

@@ -2,12 +2,14 @@
 
 import html
 import re
+from collections.abc import Iterable
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
-from archive.search import hits, query
-from archive.store.schema import membership
+from archive.search import highlights, hits, query
+from archive.search.highlights import Piece
+from archive.store.schema import membership, message
 from web.search import _finished, chips
 
 from .. import world
@@ -216,3 +218,20 @@ def test_what_narrows_stays_in_the_order_that_was_chosen(office: Office) -> None
 def test_something_half_typed_can_be_narrowed_all_the_same(typed: str) -> None:
     finished = query.parse(f"{_finished(typed)} process:sales")
     assert any(isinstance(one, query.Mark) for one in finished.of), finished
+
+
+def test_a_mail_that_could_not_be_read_is_not_opened_for_its_words(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (read, not_read) = (office.take("helpdesk", world.mail(subject=one, text="x. " * 300 + "pump"))[0] for one in "ab")
+    with office.archive.transaction() as session:
+        session.execute(update(message).where(message.c.id == not_read).values(reader=0))
+    opened: list[int] = []
+
+    def passages(_: object, __: object, ids: Iterable[int], ___: object) -> dict[int, tuple[Piece, ...]]:
+        opened.extend(ids)
+        return {}
+
+    monkeypatch.setattr(highlights, "passages", passages)
+    assert set(subjects(office.browser("anna").get("/search?q=pump").text)) == {"a", "b"}
+    assert opened == [read]

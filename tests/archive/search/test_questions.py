@@ -1,6 +1,8 @@
 """Questions with fields, folders, dates and sizes; best match, counts and highlights; all within the rights."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import insert, select
@@ -12,6 +14,7 @@ from archive.people.scopes import MACHINE, Viewer
 from archive.post import messages
 from archive.search import highlights, hits, index, marks, query
 from archive.search.words import Words
+from archive.store.packs import Damaged, StoreTrouble
 from archive.store.schema import message
 from archive.work import tickets
 
@@ -273,10 +276,30 @@ class TestHighlights:
             [("invoice", True), (" later", False)]
         ]
 
+    def test_where_the_store_is_away_or_slow_there_are_none(self, house: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+        wanted = query.parse("invoices")
+        with house.archive.reading() as session:
+            ids = hits.find(session, wanted, house.viewer("anna"))
+            with monkeypatch.context() as slow:
+                slow.setattr(highlights, "_PATIENCE", -1.0)
+                assert highlights.passages(house.archive, session, ids, wanted) == {}
+            for trouble in (StoreTrouble("away"), OSError(5, "broken"), Damaged("altered")):
+                with monkeypatch.context() as away:
+                    away.setattr(house.archive.blobs, "read", failing(trouble))
+                    assert highlights.passages(house.archive, session, ids, wanted) == {}
+            assert highlights.passages(house.archive, session, ids, wanted)
+
     def test_a_long_text_takes_no_time(self) -> None:
         text = ("alpha beta " * 20_000)[: highlights.LOOKED_AT]
         assert highlights.passage(text, query.parse('"alpha beta" alpha gamma'))
         assert reader.VERSION
+
+
+def failing(trouble: Exception) -> Callable[..., NoReturn]:
+    def fail(*_: object) -> NoReturn:
+        raise trouble
+
+    return fail
 
 
 def test_nobody_reaches_the_columns_that_are_not_theirs(common_house: Home) -> None:

@@ -21,7 +21,7 @@ from archive.store.archive import Archive
 from archive.store.keys import InstallationKey, KeyTrouble
 from archive.store.packs import NotReady
 from archive.store.schema import mention, metadata, ticket
-from archive.work import comments
+from archive.work import comments, merging
 
 from ...servers.postgresql import PostgreSQL
 from ..home import KEY, NOON, URL, Home, numbered
@@ -160,16 +160,18 @@ def test_no_archive_an_empty_one_and_one_of_another_version_are_said_with_the_re
 
 
 def test_whom_older_comments_name_is_known_afterwards(home: Home) -> None:
-    home.take("Helpdesk", *numbered(range(2)))
+    home.take("Helpdesk", *numbered(range(4)))
     anna = home.ids["anna"]
     with home.archive.transaction() as session:
-        one, two = session.scalars(select(ticket.c.id).order_by(ticket.c.id))
-        for said, of in (("@Anna", one), ("@Anna again", one), ("nobody", two)):
+        one, two, part, whole = session.scalars(select(ticket.c.id).order_by(ticket.c.id))
+        for said, of in (("@Anna", one), ("@Anna again", one), ("nobody", two), ("@Anna, see", part)):
             comments.add(session, of, anna, said, NOON)
+        merging.merge(session, part, whole, f"user:{anna}", NOON)
     _back_to(home.archive, "0017")
     migrate.upgrade(home.archive)
     with home.archive.reading() as session:
-        assert session.execute(select(mention)).all() == [(anna, one)]
+        there = session.execute(select(mention).order_by(mention.c.ticket)).all()
+        assert there == [(anna, one), (anna, part), (anna, whole)]
 
 
 def test_an_archive_of_another_key_is_not_opened(home: Home) -> None:

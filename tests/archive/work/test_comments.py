@@ -1,10 +1,12 @@
 """What people say to each other: who is named, who watches, and that nobody else's words are changed."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 from sqlalchemy import select
 
 from archive.store.schema import comment, ticket
-from archive.work import comments, watching
+from archive.work import comments, merging, watching
 from archive.work.comments import Named, NotYours
 
 from ...world import mail
@@ -75,3 +77,29 @@ def test_who_comments_and_who_is_named_watches_and_only_the_author_changes_it(ho
         assert session.scalar(select(comment.c.text)) == ""
         assert session.scalar(select(ticket.c.comments)) is None
     assert home.verify() == []
+
+
+@pytest.mark.databases("postgresql")
+def test_two_who_name_somebody_on_two_parts_at_once_are_both_heard(home: Home) -> None:
+    for name in ("one", "two", "whole"):
+        home.take("Helpdesk", mail(subject=name))
+    anna = home.ids["anna"]
+    with home.archive.transaction() as session:
+        one, two, whole = session.scalars(select(ticket.c.id).order_by(ticket.c.id))
+        first = comments.add(session, one, anna, "@Anna", NOON)
+        for part in (one, two):
+            merging.merge(session, part, whole, f"user:{anna}", NOON)
+    with ThreadPoolExecutor(1) as beside, home.archive.transaction() as session:
+        comments.edit(session, first, anna, "nobody", NOON)
+        other = beside.submit(_say, home, two, "@Anna")
+        wait([other], 1.0)
+        assert not other.done(), "of two who do so at once, one waits"
+        session.commit()
+        other.result(30)
+    with home.archive.reading() as session:
+        assert comments.naming(session, anna, [one, two, whole]) == {two, whole}
+
+
+def _say(home: Home, of: int, text: str) -> None:
+    with home.archive.transaction() as session:
+        comments.add(session, of, home.ids["anna"], text, NOON)

@@ -7,7 +7,7 @@ revision = "0016"
 down_revision = "0013b"
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_OPEN = sa.text("arrived_at IS NULL AND failed_at IS NULL")
+_OPEN = sa.text("arrived_at IS NULL AND failed_at IS NULL AND taken_at IS NULL")
 
 
 def upgrade() -> None:

@@ -22,7 +22,19 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_mention_ticket"), "mention", ["ticket"], unique=False)
-    said = op.get_bind().execute(sa.text("SELECT ticket, mentions FROM comment WHERE mentions IS NOT NULL"))
-    named = {(user, row.ticket) for row in said for user in json.loads(row.mentions)}
+    # Whom a part of a ticket names finds the whole.
+    said = op.get_bind().execute(
+        sa.text(
+            "SELECT ticket.id AS ticket, ticket.merged_into AS whole, comment.mentions AS mentions"
+            " FROM comment JOIN ticket ON ticket.id = comment.ticket WHERE comment.mentions IS NOT NULL"
+        )
+    )
+    named = {
+        (user, one)
+        for row in said
+        for user in json.loads(row.mentions)
+        for one in (row.ticket, row.whole)
+        if one is not None
+    }
     if named:
         op.bulk_insert(made, [{"user": user, "ticket": ticket} for user, ticket in sorted(named)])
