@@ -1,7 +1,7 @@
 """Drafts kept while somebody types: by the script every two seconds and on leaving, without it by a button."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,25 +135,25 @@ def show() -> ResponseReturnValue:
     """The mails one has begun and not sent, the latest change first."""
     who = visitor()
     with office().archive.reading() as session:
-        found = [_begun(session, who, one) for one in drafts.own(session, who.viewer)]
+        ours = {each.address for each in identities.every(session)}
+        found = [_begun(session, who, one, ours) for one in drafts.own(session, who.viewer)]
     return render_template("writing/drafts.html", found=found)
 
 
-def _begun(session: Session, who: Visitor, one: drafts.Own) -> Begun:
+def _begun(session: Session, who: Visitor, one: drafts.Own, ours: Container[str]) -> Begun:
     if one.conversation is None:
         form = json.loads(one.text)
         said = form["fields"]
         url = url_for("writing.go_on", id_=one.number)
         return Begun(one, form["kind"], url, said["subject"], said["to"], said["text"][:_SHOWN])
-    some = messages.of_conversation(session, one.conversation, who.viewer, None, _MAILS)[::-1]
-    ours = {each.address for each in identities.every(session)}
-    last = next((mail for mail in some if mail.from_address.lower() not in ours), some[0] if some else None)
     said = _object(one.head)
     asked = number_in(str(said.get("answers", "")))
     answered = messages.get(session, asked, who.viewer) if asked is not None else None
     if answered is not None:
         url = url_for("writing.reply", id_=answered.id, all=said.get("all") or None)
         return Begun(one, "reply", url, str(said.get("subject", "")), str(said.get("to", "")), one.text[:_SHOWN])
+    some = messages.of_conversation(session, one.conversation, who.viewer, None, _MAILS)[::-1]
+    last = next((mail for mail in some if mail.from_address.lower() not in ours), some[0] if some else None)
     url, to = (url_for("writing.reply", id_=last.id), last.from_name or last.from_address) if last else ("", "")
     return Begun(one, "reply", url, one.subject, to, one.text[:_SHOWN])
 

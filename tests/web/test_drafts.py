@@ -383,6 +383,42 @@ def test_a_browser_keeps_a_new_mail_while_one_types(office: Office, sender: int,
     assert visit.console == []
 
 
+def test_what_is_typed_while_a_draft_is_kept_is_kept_after_it(office: Office, sender: int, visit: Visit) -> None:
+    office.take("helpdesk", world.mail())
+    page, bodies, held = visit.page, [], []
+    sign_in(page, visit.base)
+    page.goto(f"{visit.base}/compose")
+
+    def hold(route: Any) -> None:
+        if route.request.method == "GET":
+            route.continue_()
+            return
+        bodies.append(route.request.post_data)
+        if len(bodies) == 1:
+            held.append(route)  # the first one takes its time
+        else:
+            route.continue_()
+
+    page.route("**/drafts", hold)
+    page.fill("[name=text]", "Half")
+    for _ in range(100):
+        page.wait_for_timeout(100)
+        if held:
+            break
+    page.fill("[name=text]", "Half a sentence")
+    page.wait_for_timeout(5000)
+    assert len(bodies) == 1, "the second waits for the first"
+    held[0].continue_()
+    page.wait_for_selector(".kept:has-text('Draft kept')")
+    for _ in range(100):
+        page.wait_for_timeout(100)
+        if len(bodies) > 1:
+            break
+    page.goto(f"{visit.base}/drafts")
+    page.click("main a:has-text('No subject')")
+    assert page.input_value("[name=text]") == "Half a sentence"
+
+
 def test_files_that_are_too_many_for_a_mail_are_not_even_read(
     office: Office, sender: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,15 +26,21 @@ const written = field => {
 const keep = async (field, leaving) => {
   const text = typed(field), before = was(field), token = field.form?.elements.csrf_token?.value;
   if (text == before || said.has(field) || !token) return;
+  if (under.has(field) && !leaving) return; // one after the other: what was typed first is not written last
+  under.get(field)?.abort();
   const line = field.closest('.drafted')?.querySelector('.kept'), way = new AbortController();
   kept.set(field, text);
   under.set(field, way);
+  const patience = setTimeout(() => way.abort(), 20000);
   let fine = false;
   try {
     const body = new URLSearchParams(`${text}&${new URLSearchParams({quiet: 1, csrf_token: token})}`), {signal} = way;
     const keepalive = leaving && text.length < 60000; // browsers refuse more than 64 kB of it
     fine = (await fetch(field.dataset.draft, {method: 'POST', body, keepalive, signal})).ok;
   } catch {}
+  clearTimeout(patience);
+  if (under.get(field) != way) return; // the one on leaving took its place
+  under.delete(field);
   if (!fine) kept.set(field, before); // and again in two seconds
   if (line) line.firstElementChild.textContent = fine ? (written(field) ? line.dataset.kept : '') : line.dataset.waits;
 };
