@@ -12,7 +12,7 @@ from archive.outgoing import identities
 from archive.people import processes, scopes, users
 from archive.post import messages
 from archive.store.archive import Session
-from archive.work import case_story, cases, restricting
+from archive.work import case_story, cases, merging, restricting
 from archive.work.case_story import Step
 from archive.work.cases import Case, CaseTrouble
 
@@ -325,6 +325,7 @@ def _fileable(session: Session, who: Visitor, id_: int) -> tuple[int, list[Filea
     if not found:
         abort(404)
     some: list[Fileable] = []
+    parts = merging.parts(session, [one.id for one in found], who.viewer)
     for ticket in found:
         follows = ticket.scope.startswith("process:")
         if not follows and ticket.scope != who.own_scope:
@@ -333,7 +334,13 @@ def _fileable(session: Session, who: Visitor, id_: int) -> tuple[int, list[Filea
             later = gettext("The whole conversation, and what comes to it later")
             says = later if follows else gettext("The whole conversation as it is now")
             some.append(Fileable(f"{cases.TICKET} {ticket.id}", says))
-    mails = messages.of_conversation(session, now, who.viewer, None, conversations.PAGE)
+    for part in parts:
+        follows = part.scope.startswith("process:")
+        if (follows or part.scope == who.own_scope) and cases.may_file(session, who.viewer, cases.TICKET, str(part.id)):
+            says = gettext("What was merged into it: %(subject)s", subject=part.subject or gettext("No subject"))
+            some.append(Fileable(f"{cases.TICKET} {part.id}", says))
+    with_it = [part.conversation for part in parts]
+    mails = messages.of_conversation(session, now, who.viewer, None, conversations.PAGE, with_it)
     names = cases.attachments(session, [one.id for one in mails])
     for one in reversed(mails):
         if not cases.may_file(session, who.viewer, cases.MESSAGE, str(one.id)):

@@ -167,8 +167,10 @@ def of(session: Session, who: Visitor, found: Sequence[Ticket], listed: Collecti
     may_work = who.viewer.may(Role.WORKS, mine.scope)
     able = assigning.able(session, mine.id) if may_work else []
     watchers = watching.of(session, mine.id)
-    talked = comments.of_tickets(session, [one.id for one in found])
-    told = history.of(session, [one.id for one in found])
+    parts = merging.parts(session, [one.id for one in found], who.viewer)
+    every = [one.id for one in found] + [one.id for one in parts]
+    talked = comments.of_tickets(session, every)
+    told = history.of(session, every)
     people = {one.assignee for one in found} | {one.answered_by for one in found} | set(able)
     people |= {one.author for some in talked.values() for one in some}
     people |= {int(said.partition(":")[2]) for step in told for said in map(str, step.values.values()) if _person(said)}
@@ -194,7 +196,7 @@ def of(session: Session, who: Visitor, found: Sequence[Ticket], listed: Collecti
         reminders.of_tickets(session, who.user.id, [mine.id]),
         snoozes.of_tickets(session, who.user.id, [mine.id], now).get(mine.id),
         [(one, of_scopes.get(one.scope, ""), called.get(one.assignee or 0, "")) for one in found if one.id != mine.id],
-        merging.parts(session, mine.id),
+        [one for one in parts if one.merged_into == mine.id],
         sorted(said, key=lambda one: (one.comment.at, one.comment.id)),
         [Step(one.at, _sentence(one, called)) for one in told],
         called,

@@ -11,6 +11,7 @@ from archive.mail.leaves import Leaf
 from archive.post import messages
 from archive.post.messages import Message
 from archive.store.packs import Damaged
+from archive.work import merging, tickets
 
 from . import headers, letters
 from .darkroom import LARGE, LARGEST, SMALL, Darkroom, Developed
@@ -127,7 +128,9 @@ def view(id_: int, path: str) -> ResponseReturnValue:
 def gallery(id_: int) -> ResponseReturnValue:
     """All that is enclosed in a conversation's mails, the newest first, as far as one may see them."""
     with office().archive.reading() as session:
-        some = messages.of_conversation(session, id_, visitor().viewer, None, GALLERY)
+        viewer = visitor().viewer
+        with_it = merging.conversations(session, [one.id for one in tickets.of_conversation(session, viewer, id_)])
+        some = messages.of_conversation(session, id_, viewer, None, GALLERY, with_it)
         if not some:
             abort(404)
         read = letters.letters(office().archive, session, [one for one in some if one.attachments])

@@ -4,6 +4,7 @@ from flask import Blueprint, abort, render_template
 from flask.typing import ResponseReturnValue
 
 from archive.post import messages
+from archive.work import merging
 
 from . import letters
 from .conversations import worked_on
@@ -20,7 +21,8 @@ def show(id_: int) -> ResponseReturnValue:
     who, archive = visitor(), office().archive
     with archive.reading() as session:
         now, found = worked_on(session, who.viewer, id_)
-        some = messages.of_conversation(session, now, who.viewer, None, MAILS + 1) if found else []
+        with_it = merging.conversations(session, [one.id for one in found])
+        some = messages.of_conversation(session, now, who.viewer, None, MAILS + 1, with_it) if found else []
         if not some:
             abort(404)
         mails = letters.letters(archive, session, some[-MAILS:])

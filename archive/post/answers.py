@@ -4,11 +4,11 @@ A mail in the Sent folder of a process is ours; it answers the mails of its conv
 In-Reply-To name. An address in From proves nothing elsewhere: whoever is outside can write it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Row, exists, func, or_, select
 
 from ..events import log, proof
 from ..people.scopes import Viewer, visible
@@ -211,34 +211,77 @@ def _read_by_who_wrote(
 # --- tickets ----------------------------------------------------------------------------------------------------------
 
 
+COLUMNS = ("answered_at", "answered_by", "answered_from", "first_answer_at")  # of a ticket
+
+
 def refresh(session: Session, conversations: Iterable[int], actor: str, now: int) -> None:
-    """Let the tickets on conversations say when, by whom and from where was last answered what their scope sees."""
+    """Let the tickets on conversations say when, by whom and from where was last answered what their scope sees.
+
+    Those that others are part of say it of these, too.
+    """
     listed = sorted(set(conversations))
     for start in range(0, len(listed), _CHUNK):
-        some = listed[start : start + _CHUNK]
-        by = message.alias()
-        query = select(answer, by.c.conversation).join(by, by.c.id == answer.c.by_message)
-        answers = session.execute(query.where(by.c.conversation.in_(some)).order_by(answer.c.at)).all()
-        scopes = _scopes(session, {id_ for row in answers for id_ in (row.message, row.by_message)})
-        of = select(ticket).where(ticket.c.conversation.in_({row.conversation for row in answers}))
-        for one in session.execute(of.order_by(ticket.c.id)).all():
-            here = [
-                row
-                for row in answers
-                if row.conversation == one.conversation
-                and one.scope in scopes.get(row.message, set()) & scopes.get(row.by_message, set())
-            ]
+        there = _there(session, listed[start : start + _CHUNK])
+        covered = _covered(session, {row.conversation for row in there}) if there else {}
+        more = {one for _, some in covered.values() for one in some} - {row.conversation for row in there}
+        there = sorted((*there, *_there(session, more)), key=lambda row: row.at) if more else there
+        scopes = _scopes(session, {id_ for row in there for id_ in (row.message, row.by_message)})
+        for id_, (scope, some) in sorted(covered.items()):
+            here = _here(there, scopes, scope, some)
             if here:
-                _answered(session, one.id, here[0], here[-1], actor, now)
+                _answered(session, id_, here, actor, now)
 
 
-def _answered(session: Session, id_: int, first: Any, last: Any, actor: str, now: int) -> None:
-    values = {
-        "answered_at": last.at,
-        "answered_by": last.user,
-        "answered_from": last.address,
-        "first_answer_at": first.at,
+def _there(session: Session, conversations: Collection[int]) -> Sequence[Row[Any]]:
+    """The answers in conversations, in the order of time."""
+    by = message.alias()
+    query = select(answer, by.c.conversation).join(by, by.c.id == answer.c.by_message)
+    return session.execute(query.where(by.c.conversation.in_(conversations)).order_by(answer.c.at)).all()
+
+
+def _covered(session: Session, conversations: Collection[int]) -> dict[int, tuple[str, set[int]]]:
+    """The tickets on conversations, and those these are part of: their scopes, and the conversations of each."""
+    columns = (ticket.c.id, ticket.c.scope, ticket.c.conversation, ticket.c.merged_into)
+    on = session.execute(select(*columns).where(ticket.c.conversation.in_(conversations))).all()
+    found = {row.id: (row.scope, {row.conversation}) for row in on}
+    wholes = {row.merged_into or row.id for row in on}
+    together = select(*columns).where(or_(ticket.c.id.in_(wholes), ticket.c.merged_into.in_(wholes)))
+    for row in session.execute(together):
+        found.setdefault(row.merged_into or row.id, (row.scope, set()))[1].add(row.conversation)
+    return found
+
+
+def _here(
+    there: Sequence[Row[Any]], scopes: Mapping[int, set[str]], scope: str, conversations: Collection[int]
+) -> list[Row[Any]]:
+    """Of these answers those in some conversations that a scope sees, with what they answer."""
+    return [
+        row
+        for row in there
+        if row.conversation in conversations
+        and scope in scopes.get(row.message, set()) & scopes.get(row.by_message, set())
+    ]
+
+
+def _values(here: Sequence[Row[Any]]) -> dict[str, Any]:
+    first, last = (here[0], here[-1]) if here else (None, None)
+    return {
+        "answered_at": last.at if last else None,
+        "answered_by": last.user if last else None,
+        "answered_from": last.address if last else None,
+        "first_answer_at": first.at if first else None,
     }
+
+
+def last_of(session: Session, scope: str, conversations: Collection[int]) -> dict[str, Any]:
+    """The columns of a scope's ticket on these conversations that say how it was answered."""
+    there = _there(session, conversations)
+    scopes = _scopes(session, {id_ for row in there for id_ in (row.message, row.by_message)})
+    return _values(_here(there, scopes, scope, conversations))
+
+
+def _answered(session: Session, id_: int, here: Sequence[Row[Any]], actor: str, now: int) -> None:
+    values, last = _values(here), here[-1]
     said = {"message": str(last.by_message), "name": last.name}
     for _ in range(_TRIES):
         if changes.change(session, id_, "answered", actor, values, now, details=said):

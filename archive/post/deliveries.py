@@ -16,7 +16,7 @@ from ..search.words import Words
 from ..store.archive import Session
 from ..store.dialects import hold, insert_rows
 from ..store.schema import conversation, delivery, message, message_scope, receipt, ticket
-from ..work import changes, tickets
+from ..work import changes, merging, tickets
 
 CASE = "case"  # why: it was filed under a case
 
@@ -95,6 +95,7 @@ def take_back(
     for one in sorted({row.conversation for row in found}):
         of = session.execute(select(ticket).where(ticket.c.scope == scope, ticket.c.conversation == one)).first()
         if of is not None:
+            merging.take_all_apart(session, of.id, actor, now)
             left = _shown(session, scope, one)
             changes.change(session, of.id, "taken_back", actor, left or {"scope": _OUT + scope}, now)
     index.mark(session, {id_: _of(words, id_) for id_ in taken})
@@ -106,6 +107,7 @@ def recount(session: Session, scope: str, conversation_: int, actor: str, now: i
     of = session.execute(select(ticket).where(ticket.c.scope == scope, ticket.c.conversation == conversation_)).first()
     shown = _shown(session, scope, conversation_)
     if of is not None and shown:
+        merging.take_all_apart(session, of.id, actor, now)
         changes.change(session, of.id, "recounted", actor, shown, now, details=details)
 
 

@@ -93,9 +93,12 @@ def _own(session: Session, id_: int, author: int):  # type: ignore[no-untyped-de
 
 
 def _count(session: Session, of: int, actor: str, now: int, **more: int) -> None:
-    """A list shows how many there are, and what was said last is the latest activity."""
-    there = select(func.count()).select_from(comment).where(comment.c.ticket == of, comment.c.removed_at.is_(None))
-    change(session, of, "commented", actor, {"comments": session.scalar(there) or None, **more}, now)
+    """A list shows how many there are, and what was said last is the latest activity; also where it is a part."""
+    whole = session.scalar(select(ticket.c.merged_into).where(ticket.c.id == of))
+    for one in (of, whole) if whole is not None else (of,):
+        parts = select(ticket.c.id).where(or_(ticket.c.id == one, ticket.c.merged_into == one))
+        there = select(func.count()).where(comment.c.ticket.in_(parts), comment.c.removed_at.is_(None))
+        change(session, one, "commented", actor, {"comments": session.scalar(there) or None, **more}, now)
 
 
 def tidy(text: str) -> str:

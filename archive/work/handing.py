@@ -34,7 +34,7 @@ from ..store.schema import (
     ticket,
     user,
 )
-from . import cases, changes, drafts, states
+from . import cases, changes, drafts, merging, states
 
 HANDED_OVER = "handed over"  # the reason of a delivery
 GRACE = "hand_over_grace"  # of the installation: minutes within which a hand-over is pulled back without a trace
@@ -123,15 +123,17 @@ def sources(session: Session, viewer: Viewer, conversation: int) -> list[str]:
 
 
 def mails(session: Session, conversation: int, scope: str) -> list[int]:
-    """The mails of a conversation that came to a scope, oldest first."""
-    return list(session.scalars(_mails(conversation, scope).with_only_columns(message.c.id)))
+    """The mails of a conversation that came to a scope, oldest first; with those that were merged into its ticket."""
+    return list(session.scalars(_mails(session, conversation, scope).with_only_columns(message.c.id)))
 
 
-def _mails(conversation: int, scope: str) -> Any:
+def _mails(session: Session, conversation: int, scope: str) -> Any:
+    on = select(ticket.c.id).where(ticket.c.conversation == conversation, ticket.c.scope == scope)
+    here = [conversation, *merging.conversations(session, session.scalars(on))]
     return (
         select(message)
         .join(message_scope, message_scope.c.message == message.c.id)
-        .where(message.c.conversation == conversation, message_scope.c.scope == scope)
+        .where(message.c.conversation.in_(here), message_scope.c.scope == scope)
         .order_by(message.c.id)
     )
 
@@ -156,7 +158,7 @@ def hand(
     """
     if from_scope not in sources(session, viewer, conversation):
         raise NotThere(conversation)
-    some = session.execute(_mails(conversation, from_scope)).all()
+    some = session.execute(_mails(session, conversation, from_scope)).all()
     wanted = [row for row in some if only is None or row.id in only]
     if not wanted:
         raise HandingTrouble(Note("Choose at least one mail."))
@@ -185,7 +187,8 @@ def hand(
     details = {"hand_over": number, "from": from_scope, "to": to_scope, "messages": [str(id_) for id_ in ids]}
     subject = f"conversation:{conversation}"
     log.write(session, [log.Event("mail.handed_over", viewer.actor, subject, details, proof.joined(*rows))], now)
-    _bring_up(session, to_scope, conversation, viewer.actor, number, now, again=not new)
+    for one in sorted({row.conversation for row in wanted}):
+        _bring_up(session, to_scope, one, viewer.actor, number, now, again=not new)
     here = _ticket(session, from_scope, conversation)
     if here is not None:
         _tell_ticket(session, "handed_over", here.id, viewer.actor, number, now)
@@ -234,7 +237,7 @@ def of_conversation(session: Session, viewer: Viewer, conversation: int) -> list
     Those know of it who see where it came from; those it went to know while it is not withdrawn. What was pulled back
     nobody need know of.
     """
-    query = _handed(viewer).where(_within(conversation))
+    query = _handed(viewer).where(_within([conversation]))
     found = [_hand_over(row) for row in session.execute(query.order_by(hand_over.c.at.desc(), hand_over.c.id.desc()))]
     return [
         one for one in found if one.withdrawn_at is None and (viewer.sees(one.from_scope) or viewer.sees(one.to_scope))
@@ -290,10 +293,16 @@ def get(session: Session, viewer: Viewer, number: int) -> HandOver:
     return _hand_over(row)
 
 
-def _within(conversation: int) -> Any:
-    """That something of a conversation, as it is now, was handed over."""
+def _within(conversations: Any) -> Any:
+    """That something of these conversations (numbers, or a query), as they are now, was handed over."""
     some = select(hand_over_message.c.hand_over).join(message, message.c.id == hand_over_message.c.message)
-    return hand_over.c.id.in_(some.where(message.c.conversation == conversation))
+    return hand_over.c.id.in_(some.where(message.c.conversation.in_(conversations)))
+
+
+def _conversations(one: HandOver) -> Any:
+    """Those of which something was handed over with it, as a query."""
+    within = select(message.c.conversation).join(hand_over_message, hand_over_message.c.message == message.c.id)
+    return within.where(hand_over_message.c.hand_over == one.id)
 
 
 def _handed(viewer: Viewer) -> Any:
@@ -350,15 +359,13 @@ def against(session: Session, one: HandOver, now: int) -> list[Note]:
     """What stands against taking it back, in sentences; none: it may be."""
     if one.withdrawn_at is not None:
         return [Note("It was taken back already.")]
-    there = _ticket(session, one.to_scope, one.conversation)
-    found: list[Note] = []
-    if there is not None:
-        wrote = (
-            select(user.c.name)
-            .join(comment, comment.c.author == user.c.id)
-            .where(comment.c.ticket == there.id, comment.c.at >= one.at, comment.c.removed_at.is_(None))
-        )
-        found += [Note("%(name)s has commented on it.", {"name": name}) for name in session.scalars(wrote.distinct())]
+    there = select(ticket.c.id).where(ticket.c.scope == one.to_scope, ticket.c.conversation.in_(_conversations(one)))
+    wrote = (
+        select(user.c.name)
+        .join(comment, comment.c.author == user.c.id)
+        .where(comment.c.ticket.in_(there), comment.c.at >= one.at, comment.c.removed_at.is_(None))
+    )
+    found = [Note("%(name)s has commented on it.", {"name": name}) for name in session.scalars(wrote.distinct())]
     answered = (
         select(user.c.name)
         .join(answer, answer.c.user == user.c.id)
@@ -399,7 +406,7 @@ def _readers(scope: str) -> Any:
 def _onward(one: HandOver) -> Any:
     """That the other handed on what was handed over."""
     return and_(
-        _within(one.conversation),
+        _within(_conversations(one)),
         hand_over.c.from_scope == one.to_scope,
         hand_over.c.withdrawn_at.is_(None),
         hand_over.c.at >= one.at,

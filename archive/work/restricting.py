@@ -29,7 +29,7 @@ from ..store.schema import (
     ticket,
     user,
 )
-from . import assigning, changes
+from . import assigning, changes, merging
 from .handing import NotThere
 
 LONGEST = 2000  # characters of a reason
@@ -138,12 +138,22 @@ def restrict(
 ) -> int:
     """Let only the viewer and those named (users) see a conversation, what comes later included; returns its number.
 
+    Also what was merged into it, where the viewer may decide that; what others have merged is taken apart.
     NotThere where the viewer may not decide that, RestrictionTrouble where it is restricted already.
     """
     if not may_restrict(session, viewer, conversation):
         raise NotThere(conversation)
-    ids = list(session.scalars(select(message.c.id).where(message.c.conversation == conversation)))
+    here = [conversation, *_parts(session, viewer, conversation)]
+    ids = list(session.scalars(select(message.c.id).where(message.c.conversation.in_(here))))
     return _restrict(archive, session, viewer, {"conversation": conversation}, ids, named, reason, now)
+
+
+def _parts(session: Session, viewer: Viewer, conversation: int) -> list[int]:
+    """The conversations whose tickets are part of those on this one, as far as the viewer may decide who sees them."""
+    on = session.execute(select(ticket.c.id, ticket.c.scope).where(ticket.c.conversation == conversation))
+    managed = [row.id for row in on if row.scope.startswith("process:") and viewer.may(Role.MANAGES, row.scope)]
+    parts = merging.conversations(session, managed)
+    return [one for one in parts if one != conversation and may_restrict(session, viewer, one)]
 
 
 def restrict_case(
@@ -250,6 +260,7 @@ def _mark_tickets(session: Session, id_: int, ids: Iterable[int], actor: str, no
         else:
             changes.change(session, row.id, "restricted", actor, {"restriction": id_}, now)
             marked.append(row.id)
+    merging.take_strangers_apart(session, marked, actor, now)
     assigning.let_go_of(session, marked, actor, now)
 
 
@@ -296,6 +307,7 @@ def end(archive: Archive, session: Session, viewer: Viewer, id_: int, now: int) 
     on = session.scalars(select(ticket.c.id).where(ticket.c.restriction == id_).order_by(ticket.c.id)).all()
     for each in on:
         changes.change(session, each, "unrestricted", viewer.actor, {"restriction": None}, now)
+    merging.take_strangers_apart(session, on, viewer.actor, now)
     assigning.let_go_of(session, on, viewer.actor, now)
     private = {(each, scope) for each, scopes in given.items() for scope in scopes if scope.startswith("user:")}
     for conversation, own in sorted(_conversations(session, private)):
@@ -375,6 +387,7 @@ def mark_new(session: Session, scope: str, of: Mapping[int, int], actor: str, no
         made = session.scalar(query)
         if made is not None:
             changes.change(session, made, "restricted", actor, {"restriction": id_}, now)
+            merging.take_strangers_apart(session, [made], actor, now)
             assigning.let_go_of(session, [made], actor, now)
 
 

@@ -133,6 +133,7 @@ def note(
         for key in sorted(there)
         if there[key].merged_into is not None
     ]
+    before = {row.id: row for row in _of_ids(session, [one["b_id"] for one in into])}
     if again:
         session.execute(_CAME, again)
     if into:
@@ -142,7 +143,11 @@ def note(
         for now_there in _of_ids(session, last_of):
             of_last = digests.setdefault(last_of[now_there.id], {})
             of_last[str(now_there.id)] = proof.digest("ticket", now_there._mapping)
-        _tell_woken(session, [there[key] for key in sorted(there)], by_ticket, actor, now)
+        came_to: dict[int, list[Arrived]] = {}
+        for key, known in sorted(there.items()):
+            before[known.id] = known
+            came_to.setdefault(known.merged_into or known.id, []).extend(by_ticket[key])
+        _tell_woken(session, [(before[id_], came) for id_, came in sorted(came_to.items())], actor, now)
     return digests
 
 
@@ -191,19 +196,13 @@ def _activity(id_: int, row: Mapping[str, Any], came: Sequence[Arrived]) -> dict
     }
 
 
-def _tell_woken(
-    session: Session,
-    rows: Sequence[Row[Any]],
-    by_ticket: Mapping[tuple[str, int], Sequence[Arrived]],
-    actor: str,
-    now: int,
-) -> None:
+def _tell_woken(session: Session, some: Sequence[tuple[Row[Any], Sequence[Arrived]]], actor: str, now: int) -> None:
     """That tickets are open again stands in their history, as a step of its own."""
     events = []
-    for row in rows:
-        because = [one for one in by_ticket[row.scope, row.conversation] if not one.import_mode]
+    for row, came in some:
+        because = [one for one in came if not one.import_mode]
         slept = row.state == DONE or (row.state == WAITING and row.waiting_answer)
-        if because and slept and not row.spam and row.merged_into is None:
+        if because and slept and not row.spam:
             said = {"before": {"state": row.state}, "after": {"state": OPEN}, "message": str(because[-1].message)}
             events.append(log.Event("ticket.reopened", actor, f"ticket:{row.id}", said))
     log.write(session, events, now)
